@@ -7,9 +7,8 @@
 #import linear
 #import blocks
 #import tile
+#import bytes
 
-var<workgroup> weights: array<vec4<u32>, 2u * TILE_ROWS>; // (halves of a block, rows)
-var<workgroup> weight_scales: array<vec4<f32>, TILE_ROWS>; // scale and minimum of the halves
 var<workgroup> activations: array<vec4<u32>, 2u * TILE_TOKENS>; // (halves, tokens)
 var<workgroup> activation_scales: array<vec4<f32>, TILE_TOKENS>; // see scale_and_sums
 
@@ -34,11 +33,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     for (var block = 0u; block < BLOCKS; block++) {
         workgroupBarrier(); // all invocations have finished the previous block
         if index < TILE_ROWS {
-            let row = tile_row(workgroup.y, index);
-            let bytes = block_bytes(row, block);
-            weights[index] = bytes[0];
-            weights[TILE_ROWS + index] = bytes[1];
-            weight_scales[index] = block_scales(row, block);
+            fetch_row(index, tile_row(workgroup.y, index), block);
         }
         if index >= FETCH_TOKENS && place < groups * TOKEN_LANES {
             let at = block * 5u * X_ROWS + x_row;
@@ -47,29 +42,20 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             activation_scales[place] = scale_and_sums(x[at + 4u * X_ROWS]);
         }
         workgroupBarrier();
-        let low = array(weights[lane], weights[lane + LANES], weights[lane + 2u * LANES], weights[lane + 3u * LANES]);
-        let w = TILE_ROWS + lane;
-        let high = array(weights[w], weights[w + LANES], weights[w + 2u * LANES], weights[w + 3u * LANES]);
-        // scales of the low halves of the rows, their minima, and those of the high halves
-        let scales = transpose(mat4x4<f32>(
-            weight_scales[lane],
-            weight_scales[lane + LANES],
-            weight_scales[lane + 2u * LANES],
-            weight_scales[lane + 3u * LANES],
-        ));
-        sums[0] = add_products(sums[0], low, high, scales, token_lane);
+        let rows = rows_of(lane);
+        sums[0] = add_products(sums[0], rows, token_lane);
         if groups > 1u {
-            sums[1] = add_products(sums[1], low, high, scales, token_lane + TOKEN_LANES);
+            sums[1] = add_products(sums[1], rows, token_lane + TOKEN_LANES);
         }
         if groups > 2u {
-            sums[2] = add_products(sums[2], low, high, scales, token_lane + 2u * TOKEN_LANES);
-            sums[3] = add_products(sums[3], low, high, scales, token_lane + 3u * TOKEN_LANES);
+            sums[2] = add_products(sums[2], rows, token_lane + 2u * TOKEN_LANES);
+            sums[3] = add_products(sums[3], rows, token_lane + 3u * TOKEN_LANES);
         }
         if groups > 4u {
-            more[0] = add_products(more[0], low, high, scales, token_lane + 4u * TOKEN_LANES);
-            more[1] = add_products(more[1], low, high, scales, token_lane + 5u * TOKEN_LANES);
-            more[2] = add_products(more[2], low, high, scales, token_lane + 6u * TOKEN_LANES);
-            more[3] = add_products(more[3], low, high, scales, token_lane + 7u * TOKEN_LANES);
+            more[0] = add_products(more[0], rows, token_lane + 4u * TOKEN_LANES);
+            more[1] = add_products(more[1], rows, token_lane + 5u * TOKEN_LANES);
+            more[2] = add_products(more[2], rows, token_lane + 6u * TOKEN_LANES);
+            more[3] = add_products(more[3], rows, token_lane + 7u * TOKEN_LANES);
         }
     }
     let token = first_token + token_lane;
@@ -102,25 +88,13 @@ fn scale_and_sums(words: vec2<u32>) -> vec4<f32> {
 }
 
 // Adds the products of a block of four rows with a token.
-fn add_products(
-    sum: vec4<f32>,
-    low: array<vec4<u32>, 4>,
-    high: array<vec4<u32>, 4>,
-    scales: mat4x4<f32>,
-    token: u32,
-) -> vec4<f32> {
-    let a = activations[token];
-    let b = activations[TILE_TOKENS + token];
+fn add_products(sum: vec4<f32>, rows: Rows, token: u32) -> vec4<f32> {
     let x = activation_scales[token];
-    let lows = vec4(dot16(a, low[0]), dot16(a, low[1]), dot16(a, low[2]), dot16(a, low[3]));
-    let highs = vec4(dot16(b, high[0]), dot16(b, high[1]), dot16(b, high[2]), dot16(b, high[3]));
+    let lows = dots(activations[token], rows.low);
+    let highs = dots(activations[TILE_TOKENS + token], rows.high);
     if SCALES_DIFFER {
-        let products = vec4<f32>(lows) * scales[0] + vec4<f32>(highs) * scales[2];
-        return sum + x.x * products + x.y * scales[1] + x.z * scales[3];
+        let products = vec4<f32>(lows) * rows.scales[0] + vec4<f32>(highs) * rows.scales[2];
+        return sum + x.x * products + x.y * rows.scales[1] + x.z * rows.scales[3];
     }
-    return sum + x.x * (vec4<f32>(lows + highs) * scales[0]) + x.y * scales[1];
-}
-
-fn dot16(a: vec4<u32>, b: vec4<u32>) -> i32 {
-    return dot4I8Packed(a.x, b.x) + dot4I8Packed(a.y, b.y) + dot4I8Packed(a.z, b.z) + dot4I8Packed(a.w, b.w);
+    return sum + x.x * (vec4<f32>(lows + highs) * rows.scales[0]) + x.y * rows.scales[1];
 }

@@ -54,6 +54,7 @@ const SOURCES: &[(&str, &str)] = embed![
     "shared/attention_rope",
     "shared/best",
     "shared/blocks",
+    "shared/bytes",
     "shared/experts",
     "shared/gathered",
     "shared/kv_read",

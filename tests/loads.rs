@@ -270,9 +270,10 @@ fn linear_of_large_tiles() {
     let sets: Vec<Variants> = variant_sets().into_iter().filter(is_tile).collect();
     for (tokens, layout) in [(60, Layout::Q4), (120, Layout::Q4K32), (135, Layout::Q8), (300, Layout::Q6K16)] {
         let (capacity, normed) = (512, tokens != 120);
-        let weight = matrix(layout, 80);
+        // a tile and a half, in whole groups of interleaved rows
+        let weight = matrix(layout, 96);
         let norm = normed.then_some(RmsNorm { weight: tensor(1, weight.cols), eps: 0.0 });
-        let (x, y) = (tensor(capacity, weight.cols), tensor(capacity, 80));
+        let (x, y) = (tensor(capacity, weight.cols), tensor(capacity, 96));
         let op = Linear { x, norm, weight, affine: None, epilogue: Epilogue::Store, y_offset: 0, y };
         at(0, tokens, |step| seen.compare_with(&sets, &format!("{layout:?}"), op, step));
     }

@@ -458,6 +458,29 @@ mod tests {
         assert_eq!(names(Variants::PLAIN), ["plain"; 4]);
     }
 
+    /// A tile of slots is what `gather` puts together, whatever the tile of tokens.
+    #[test]
+    fn slots_are_gathered_as_many_tokens_are_rounded() {
+        let buffer = crate::record::BufferId(0);
+        let of = |matmul, matmul_rounded, layout| {
+            let weight = Matrix { buffer, layout, rows: 64, cols: 64 };
+            Variants { matmul, matmul_rounded, ..Variants::PLAIN }.gathered(&weight)
+        };
+        let (q4, f16) = (crate::format::Layout::Q4, crate::format::Layout::F16);
+        for matmul in &MATMUL[..2] {
+            assert_eq!(of(matmul, None, q4), Some(&GATHERED));
+            for rounded in MATMUL_ROUNDED {
+                let in_bytes = rounded.needs == Some(Feature::PackedDot);
+                assert_eq!(of(matmul, Some(rounded), q4), Some(if in_bytes { &GATHERED_INT8 } else { &GATHERED }));
+                assert_eq!(of(matmul, Some(rounded), f16), Some(&GATHERED));
+            }
+        }
+        assert_eq!(of(&MATMUL[2], None, q4).or(of(&PLAIN, None, q4)), None);
+        for tile in [GATHERED, GATHERED_INT8] {
+            assert_eq!((tile.tokens, 4 * tile.k_threads, tile.rows), (TILE, TILE, 4), "{}", tile.name);
+        }
+    }
+
     /// The shaders rely on it.
     #[test]
     fn an_invocation_of_a_tile_takes_eight_tokens() {

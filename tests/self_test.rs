@@ -10,12 +10,14 @@ use weft_llm::engine::host::{HostEngine, Reference};
 use weft_llm::format::{BlockType, Layout};
 use weft_llm::inference::LoadedDecoder;
 use weft_llm::ops::Variants;
-use weft_llm::ops::variants::{AttentionVariant, LinearVariant, PLAIN};
+use weft_llm::ops::variants::{AttentionVariant, FEW, Feature, LinearVariant, MATMUL_ROUNDED, PLAIN};
 
 /// Computes only a quarter of the rows.
 const TOO_FEW_ROWS: LinearVariant = LinearVariant { name: "wrong", rows: 8, ..PLAIN };
 /// Computes only the first four tokens.
 const TOO_FEW_TOKENS: LinearVariant = LinearVariant { name: "wrong", tokens: 32, ..PLAIN };
+/// Is given activations in f16, and takes them for bytes.
+const OTHER_ROUNDING: LinearVariant = LinearVariant { name: "wrong", needs: Some(Feature::F16), ..MATMUL_ROUNDED[0] };
 /// Has invocations for half of the keys of a block.
 const TOO_SHORT: AttentionVariant =
     AttentionVariant { name: "wrong", shader: "attention", split: 64, lanes: 64, queries: 0, software_only: false };
@@ -39,6 +41,7 @@ fn a_wrong_variant_is_replaced() {
         Variants { matvec_narrow: &TOO_FEW_ROWS, ..plain },
         Variants { matmul: &TOO_FEW_TOKENS, ..plain },
         Variants { matmul_rounded: Some(&TOO_FEW_TOKENS), ..plain },
+        Variants { matmul_rounded: Some(&OTHER_ROUNDING), ..plain },
         Variants { attend_one: &TOO_SHORT, ..plain },
         // with weights in tiles
         Variants { matmul: &TOO_FEW_TOKENS, ..variant_sets()[0] },
@@ -49,7 +52,10 @@ fn a_wrong_variant_is_replaced() {
         for variants in wrong {
             let variants =
                 Variants { matmul_rounded: variants.matmul_rounded.filter(|v| v.name == "wrong"), ..variants };
-            let mut decoder = decoder_on(gpu_with(variants), &bytes).unwrap();
+            let mut engine = gpu_with(variants);
+            // few tokens have a tile of their own
+            engine.set_prompt_chunk(2 * FEW);
+            let mut decoder = decoder_on(engine, &bytes).unwrap();
             let notes = notes(&decoder);
             assert!(notes.contains("is not used, for") && !notes.contains("wrong;"), "{notes}");
             let rms = (expected.iter().map(|v| v * v).sum::<f32>() / expected.len() as f32).sqrt();

@@ -7,9 +7,12 @@
 
 struct Params {
     rows: u32, // capacity of y
+    window: u32, // these as in shared/attention
+    split: u32,
+    pieces: u32,
 }
 const HEAD_QUADS = HEAD_DIM / 4u;
-const LANES = MERGE_WORKGROUP; // at least PIECES
+const LANES = MERGE_WORKGROUP; // at least params.pieces
 const GROUPS = LANES / HEAD_QUADS;
 
 @group(0) @binding(1) var<uniform> params: Params;

@@ -8,21 +8,22 @@
 
 struct Params {
     rows: u32, // capacity of y
+    cols: u32,
     first_row: u32, // id of the table's first row
     table_rows: u32,
     scale: f32,
 }
 @group(0) @binding(1) var<uniform> params: Params;
-@group(0) @binding(next) var<storage, read_write> y: array<vec4<f32>>; // (rows, QUADS)
+@group(0) @binding(next) var<storage, read_write> y: array<vec4<f32>>; // (rows, cols / 4)
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let token = id.y;
     let quad = id.x;
-    if token >= min(step.tokens, params.rows) || quad >= QUADS {
+    if token >= min(step.tokens, params.rows) || quad >= quads() {
         return;
     }
-    let at = token * QUADS + quad;
+    let at = token * quads() + quad;
 #ifdef POSITION
     let index = rows[token].position;
     let before = y[at];

@@ -7,7 +7,7 @@
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let first = OUTPUTS_PER_INVOCATION * id.x;
     let token = id.y;
-    if first >= OUTPUTS || token >= min(step.tokens, params.rows) {
+    if first >= params.outputs || token >= min(step.tokens, params.rows) {
         return;
     }
 #ifdef EXPERTS
@@ -16,7 +16,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     }
 #endif
 #ifdef GATED
-    store(token, first, project(token, first), project(token, OUTPUTS + first));
+    store(token, first, project(token, first), project(token, params.outputs + first));
 #else
     store_pair(token, first, vec2(project(token, first), project(token, first + 1u)));
 #endif
@@ -25,7 +25,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 fn project(token: u32, row: u32) -> f32 {
     var sum = 0.0;
     var squares = 0.0;
-    for (var quad = 0u; quad < QUADS; quad++) {
+    for (var quad = 0u; quad < quads(); quad++) {
         var values = x[x_start(token) + quad];
 #ifdef NORM
         squares += dot(values, values);

@@ -42,12 +42,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     // half of the columns of a token: there are twice as many invocations
     let place = index / 2u;
     let half = index % 2u * 2u;
-    let x_row = min(first_token + place, tokens - 1u) * QUADS; // tokens past the last repeat it
+    let x_row = min(first_token + place, tokens - 1u) * quads(); // tokens past the last repeat it
     var square_sum = 0.0;
 
     var sums: mat4x4<f32>; // (tokens, rows)
     var more: mat4x4<f32>; // of tokens 4 to 7
-    for (var start = 0u; start < QUADS; start += 4u) {
+    for (var start = 0u; start < quads(); start += 4u) {
         workgroupBarrier(); // all invocations have finished the previous columns
         for (var quad = row_quad; quad < row_quad + WEIGHT_QUADS; quad++) {
             weights[quad * TILE_ROWS + row_place] = Quad(weight_quad(row, start + quad));
@@ -116,7 +116,7 @@ fn finish_scaled(first_token: u32, place: u32, first: u32, sums: vec4<f32>) {
     let token = first_token + place;
 #ifdef ROUNDED
     let last = min(step.tokens, params.rows) - 1u; // tokens past it are not stored
-    let scale = bitcast<f32>(x[X_ROWS * QUADS + min(token, last)].x);
+    let scale = bitcast<f32>(x[params.rows * quads() + min(token, last)].x);
     finish(token, first, sums * scale);
 #else
 #ifdef NORM

@@ -30,16 +30,16 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 
     var sums: mat4x4<f32>; // (tokens, rows)
     var more: mat4x4<f32>; // of tokens 4 to 7
-    for (var block = 0u; block < BLOCKS; block++) {
+    for (var block = 0u; block < blocks(); block++) {
         workgroupBarrier(); // all invocations have finished the previous block
         if index < TILE_ROWS {
             fetch_row(index, tile_row(workgroup.y, index), block);
         }
         if index >= FETCH_TOKENS && place < groups * TOKEN_LANES {
-            let at = block * 5u * X_ROWS + x_row;
-            activations[place] = vec4(x[at], x[at + X_ROWS]);
-            activations[TILE_TOKENS + place] = vec4(x[at + 2u * X_ROWS], x[at + 3u * X_ROWS]);
-            activation_scales[place] = scale_and_sums(x[at + 4u * X_ROWS]);
+            let at = block * 5u * params.rows + x_row;
+            activations[place] = vec4(x[at], x[at + params.rows]);
+            activations[TILE_TOKENS + place] = vec4(x[at + 2u * params.rows], x[at + 3u * params.rows]);
+            activation_scales[place] = scale_and_sums(x[at + 4u * params.rows]);
         }
         workgroupBarrier();
         let rows = rows_of(lane);

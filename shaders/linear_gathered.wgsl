@@ -23,7 +23,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     var square_sum = 0.0;
 
     var sums: mat4x4<f32>; // (slots, rows)
-    for (var block = 0u; block < BLOCKS; block++) {
+    for (var block = 0u; block < blocks(); block++) {
         workgroupBarrier(); // all invocations have finished the previous block
         if fetch.weights {
             let values = weight_block(fetch.row, block);

@@ -11,7 +11,7 @@
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let first = id.x * OUTPUTS_PER_INVOCATION;
     let token = id.y;
-    if first >= OUTPUTS || token >= min(step.tokens, params.rows) {
+    if first >= params.outputs || token >= min(step.tokens, params.rows) {
         return;
     }
 #ifdef EXPERTS
@@ -20,7 +20,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     }
 #endif
     var sums: Sums;
-    for (var block = 0u; block < BLOCKS; block++) {
+    for (var block = 0u; block < blocks(); block++) {
         add_block(&sums, first, token, block);
     }
 #ifdef NORM

@@ -12,7 +12,7 @@ alias Eight = array<vec4<f32>, 2>; // one value per token
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let first = id.x * OUTPUTS_PER_INVOCATION;
     let token = 8u * id.y;
-    if first >= OUTPUTS || token >= min(step.tokens, params.rows) {
+    if first >= params.outputs || token >= min(step.tokens, params.rows) {
         return;
     }
     // Tokens past the last one repeat it; their results are not stored.
@@ -21,7 +21,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 #ifdef NORM
     var squares: Eight;
 #endif
-    for (var block = 0u; block < BLOCKS; block++) {
+    for (var block = 0u; block < blocks(); block++) {
         var x0 = x_block(token, block);
         var x1 = x_block(min(token + 1u, last), block);
         var x2 = x_block(min(token + 2u, last), block);

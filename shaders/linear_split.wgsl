@@ -23,8 +23,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let k = select(index % K_THREADS, index / LANES, tiled);
     let first = (workgroup.x * LANES + lane) * OUTPUTS_PER_INVOCATION;
     var sums: Sums;
-    if first < OUTPUTS {
-        for (var block = k; block < BLOCKS; block += K_THREADS) {
+    if first < params.outputs {
+        for (var block = k; block < blocks(); block += K_THREADS) {
             add_block(&sums, first, token, block);
         }
     }

@@ -27,8 +27,8 @@ fn main(
     let k = index % K_THREADS;
     let first = (workgroup.x * LANES + lane) * OUTPUTS_PER_INVOCATION;
     var sums: Sums;
-    if first < OUTPUTS {
-        for (var block = k; block < BLOCKS; block += K_THREADS) {
+    if first < params.outputs {
+        for (var block = k; block < blocks(); block += K_THREADS) {
             add_block(&sums, first, token, block);
         }
     }

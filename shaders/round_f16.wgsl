@@ -4,20 +4,21 @@
 // power of two, which rounds nothing: its largest value becomes one in [1, 2). A workgroup takes a
 // token. NORM normalises first: 1 / rms goes into the scale.
 #import step
+#import columns
 
 struct Params {
-    rows: u32, // capacity of x
+    rows: u32, // capacity of the result
+    cols: u32,
     eps: f32, // of the norm
 }
 @group(0) @binding(1) var<uniform> params: Params;
-@group(0) @binding(next) var<storage, read> x: array<vec4<f32>, X_ROWS * QUADS>; // (tokens, cols / 4)
+@group(0) @binding(next) var<storage, read> x: array<vec4<f32>>; // (tokens, cols / 4)
 // (tokens, cols / 4): four values; then a scale for each token
-@group(0) @binding(next) var<storage, read_write> rounded: array<vec2<u32>, ROUNDED_ROWS * (QUADS + 1u)>;
+@group(0) @binding(next) var<storage, read_write> rounded: array<vec2<u32>>;
 #ifdef NORM
-@group(0) @binding(next) var<storage, read> norm: array<vec4<f32>, QUADS>;
+@group(0) @binding(next) var<storage, read> norm: array<vec4<f32>>;
 #endif
 
-const QUADS = COLS / 4u;
 var<workgroup> parts: array<vec2<f32>, WORKGROUP>; // of each invocation: the largest value, the squares
 
 @compute @workgroup_size(WORKGROUP)
@@ -26,10 +27,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     if token >= min(step.tokens, params.rows) {
         return;
     }
-    let row = token * QUADS;
+    let row = token * quads();
     var largest = vec4(0.0);
     var squares = 0.0;
-    for (var quad = index; quad < QUADS; quad += WORKGROUP) {
+    for (var quad = index; quad < quads(); quad += WORKGROUP) {
         var values = x[row + quad];
 #ifdef NORM
         squares += dot(values, values);
@@ -49,7 +50,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     // the power of two is what is left without sign and fraction
     let power = bitcast<f32>(bitcast<u32>(parts[0].x) & 0x7f800000u);
     let to_f16 = select(0.0, 1.0 / power, power > 0.0);
-    for (var quad = index; quad < QUADS; quad += WORKGROUP) {
+    for (var quad = index; quad < quads(); quad += WORKGROUP) {
         var values = x[row + quad];
 #ifdef NORM
         values *= norm[quad];
@@ -59,10 +60,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     }
     if index == 0u {
 #ifdef NORM
-        let scale = power * inverseSqrt(parts[0].y / f32(COLS) + params.eps);
+        let scale = power * inverseSqrt(parts[0].y / f32(params.cols) + params.eps);
 #else
         let scale = power;
 #endif
-        rounded[ROUNDED_ROWS * QUADS + token] = vec2(bitcast<u32>(scale), 0u);
+        rounded[params.rows * quads() + token] = vec2(bitcast<u32>(scale), 0u);
     }
 }

@@ -4,23 +4,23 @@
 // A workgroup takes four tokens, so that what it writes for them is contiguous, and an invocation
 // takes blocks of a token. NORM normalises first: 1 / rms goes into the scales.
 #import step
+#import columns
 
 struct Params {
-    rows: u32, // capacity of x
+    rows: u32, // capacity of the result
+    cols: u32,
     eps: f32, // of the norm
 }
 @group(0) @binding(1) var<uniform> params: Params;
-@group(0) @binding(next) var<storage, read> x: array<vec4<f32>, X_ROWS * QUADS>; // (tokens, cols / 4)
+@group(0) @binding(next) var<storage, read> x: array<vec4<f32>>; // (tokens, cols / 4)
 // (cols / 32, 5, tokens): the bytes of a block in four parts, then its scale, and in the halves of
 // a word the sums of its first 16 bytes and of the others
-@group(0) @binding(next) var<storage, read_write> rounded: array<vec2<u32>, BLOCKS * 5u * ROUNDED_ROWS>;
+@group(0) @binding(next) var<storage, read_write> rounded: array<vec2<u32>>;
 #ifdef NORM
-@group(0) @binding(next) var<storage, read> norm: array<vec4<f32>, QUADS>;
+@group(0) @binding(next) var<storage, read> norm: array<vec4<f32>>;
 var<workgroup> squares: array<f32, WORKGROUP>; // (lanes, tokens)
 #endif
 
-const BLOCKS = COLS / 32u;
-const QUADS = COLS / 4u;
 const LANES = WORKGROUP / TOKENS;
 
 @compute @workgroup_size(WORKGROUP)
@@ -33,11 +33,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let lane = index / TOKENS;
     let token = first_token + index % TOKENS;
     // tokens past the last repeat it; their results are not stored
-    let row = min(token, tokens - 1u) * QUADS;
+    let row = min(token, tokens - 1u) * quads();
     var factor = 1.0;
 #ifdef NORM
     var sum = 0.0;
-    for (var quad = lane; quad < QUADS; quad += LANES) {
+    for (var quad = lane; quad < quads(); quad += LANES) {
         let values = x[row + quad];
         sum += dot(values, values);
     }
@@ -49,16 +49,16 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         }
     }
     workgroupBarrier();
-    factor = inverseSqrt(squares[index % TOKENS] / f32(COLS) + params.eps);
+    factor = inverseSqrt(squares[index % TOKENS] / f32(params.cols) + params.eps);
 #endif
-    for (var block = lane; block < BLOCKS; block += LANES) {
+    for (var block = lane; block < blocks(); block += LANES) {
         var largest = vec4(0.0);
         for (var quad = 8u * block; quad < 8u * block + 8u; quad++) {
             largest = max(largest, abs(value(row, quad)));
         }
         let range = max(max(largest.x, largest.y), max(largest.z, largest.w));
         let to_bytes = select(0.0, 127.0 / range, range > 0.0);
-        let at = block * 5u * ROUNDED_ROWS + token;
+        let at = block * 5u * params.rows + token;
         var sums = vec2(0i); // of the halves
         for (var part = 0u; part < 4u; part++) {
             let quad = 8u * block + 2u * part;
@@ -69,12 +69,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             let sum = dot4I8Packed(words.x, 0x01010101u) + dot4I8Packed(words.y, 0x01010101u);
             sums += select(vec2(0i, sum), vec2(sum, 0i), part < 2u);
             if token < tokens {
-                rounded[at + part * ROUNDED_ROWS] = words;
+                rounded[at + part * params.rows] = words;
             }
         }
         if token < tokens {
             let both = (bitcast<u32>(sums.x) & 0xffffu) | (bitcast<u32>(sums.y) << 16u);
-            rounded[at + 4u * ROUNDED_ROWS] = vec2(bitcast<u32>(range / 127.0 * factor), both);
+            rounded[at + 4u * params.rows] = vec2(bitcast<u32>(range / 127.0 * factor), both);
         }
     }
 }

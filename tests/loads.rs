@@ -6,7 +6,7 @@ use crate::support;
 use std::collections::{BTreeMap, HashSet};
 
 use support::variant_sets;
-use support::walk::{self, Source, Words};
+use support::walk::{self, Sizes, Source, Words};
 use weft_llm::engine::gpu::shader::wgsl;
 use weft_llm::format::Layout;
 use weft_llm::ops::adjust::RECENT;
@@ -88,8 +88,25 @@ fn gathered(capacity: usize, tokens: usize) -> Vec<u32> {
     values.into_iter().map(|value| value as u32).collect()
 }
 
+/// The bytes of the planes of a kernel's matrices. Invocations past the last row look behind them.
+fn planes(command: &Command, kernel: &Kernel, variants: &Variants) -> Sizes {
+    let matrices = match command {
+        Command::Linear(op) => vec![op.weight],
+        Command::LinearPair(op) => vec![op.head.weight, op.tail.weight],
+        Command::ExpertLinear(op) => vec![op.weight],
+        _ => vec![],
+    };
+    let is_tail = kernel.defines.contains(&"TAIL");
+    let own = matrices.iter().filter(|matrix| is_tail || kernel.defines.contains(&matrix.layout.name()));
+    let of_matrix = |matrix: &Matrix| {
+        let rows = matrix.rows.next_multiple_of(variants.row_tile(matrix.rows));
+        [matrix.layout.quants_row_bytes(matrix.cols), matrix.layout.scales_row_bytes(matrix.cols)].map(|row| rows * row)
+    };
+    (8..).zip(own.flat_map(of_matrix).filter(|&bytes| bytes > 0)).collect()
+}
+
 /// What a dispatch loads, by a walk through its shader.
-fn counted(kernel: &Kernel, step: &Step) -> Loads {
+fn counted(kernel: &Kernel, step: &Step, planes: &Sizes) -> Loads {
     let source = wgsl(kernel.shader, &kernel.defines, &kernel.constants).unwrap();
     let module = naga::front::wgsl::parse_str(&source).unwrap();
     let words = words(kernel, step);
@@ -104,7 +121,7 @@ fn counted(kernel: &Kernel, step: &Step) -> Loads {
             }),
             Source::Workgroup(_) => false,
         };
-        for (source, once, each) in walk::workgroup(&module, id, &words) {
+        for (source, once, each) in walk::workgroup(&module, id, &words, planes) {
             let figure = match source {
                 // not activations
                 Source::Workgroup("weight_scales") => continue,
@@ -153,10 +170,16 @@ impl Seen {
             let kernels = command.kernels(variants);
             assert_eq!(loads.len(), kernels.len(), "{name}");
             for (kernel, loads) in kernels.iter().zip(loads) {
-                if !done.insert((kernel.shader, kernel.defines.clone(), kernel.constants.clone())) {
+                if !done.insert((
+                    kernel.shader,
+                    kernel.defines.clone(),
+                    kernel.constants.clone(),
+                    kernel.params.clone(),
+                )) {
                     continue;
                 }
-                let counted = Loads { multiply_adds: loads.multiply_adds, ..counted(kernel, step) };
+                let planes = planes(&command, kernel, variants);
+                let counted = Loads { multiply_adds: loads.multiply_adds, ..counted(kernel, step, &planes) };
                 let (rows, reach) = (step.rows.len(), step.length(0));
                 let about = format!("{name}, {rows} rows up to {reach}: {} {:?}", kernel.shader, kernel.constants);
                 // the walk knows neither where the logits of a choice are, nor which are kept so

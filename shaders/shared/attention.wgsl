@@ -1,5 +1,5 @@
 // Shared by the variants of `attention`: y[t][h] = Σ_p softmax_p(q[t][h] · k[p] · scale) v[p], over
-// the last WINDOW of the positions p ≤ position of the row; with CAUSAL = 0 over all positions of
+// the last `window` of the positions p ≤ position of the row; with CAUSAL = 0 over all positions of
 // its sequence.
 //
 // CAP bounds the scores: cap · tanh(score / cap). ALIBI then subtracts slope(head) for each
@@ -14,6 +14,9 @@
 
 struct Params {
     rows: u32, // capacity of y
+    window: u32,
+    split: u32, // positions of the shortest pieces
+    pieces: u32, // most pieces
     scale: f32,
     cap: f32,
     alibi: f32, // the largest bias

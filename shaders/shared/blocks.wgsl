@@ -58,7 +58,7 @@ fn norm_block(block: u32) -> Block {
 // the second half of the sums are the up projections of the gates in the first half.
 fn row_of(first: u32, r: u32) -> u32 {
 #ifdef GATED
-    return select(first + r, OUTPUTS + first + r - ROWS / 2u, r >= ROWS / 2u);
+    return select(first + r, params.outputs + first + r - ROWS / 2u, r >= ROWS / 2u);
 #else
     return weight_row(first + r);
 #endif

@@ -20,17 +20,17 @@ fn tile_of(number: u32) -> Tile {
     return Tile(u32(gathered[at]), u32(gathered[at + 1u]), u32(gathered[at + 2u]));
 }
 
-// Slot i of a tile, as token · CHOSEN + slot of the token.
+// Slot i of a tile, as token · chosen + slot of the token.
 fn slot_of(tile: Tile, i: u32) -> u32 {
-    return u32(gathered[3u * TILES + tile.first + i]);
+    return u32(gathered[3u * params.tiles + tile.first + i]);
 }
 
 // Start of a slot's row of x.
 fn slot_x(taken: u32) -> u32 {
 #ifdef SLOT_INPUTS
-    return taken * QUADS;
+    return taken * quads();
 #else
-    return taken / CHOSEN * QUADS;
+    return taken / params.chosen * quads();
 #endif
 }
 
@@ -51,7 +51,7 @@ fn fetch_of(tile: Tile, rows: u32, index: u32) -> Fetch {
     let is_row = index < TILE_ROWS;
     let output = rows * TILE_ROWS + task % LANES * ROWS + task / LANES;
     let half = task % 2u;
-    var fetch = Fetch(is_row && output < OUTPUTS, false, task, weight_row(output), half, 0u);
+    var fetch = Fetch(is_row && output < params.outputs, false, task, weight_row(output), half, 0u);
     if !is_row && task / 2u < slot_groups(tile) * SLOT_LANES {
         fetch.x = true;
         fetch.x_row = slot_x(slot_of(tile, min(task / 2u, tile.slots - 1u))) + 4u * half;
@@ -83,7 +83,7 @@ fn finish(tile: Tile, i: u32, first: u32, sums: vec4<f32>) {
     let results = sums;
 #endif
     let taken = slot_of(tile, i);
-    slot = taken % CHOSEN;
-    store_pair(taken / CHOSEN, first, results.xy);
-    store_pair(taken / CHOSEN, first + 2u, results.zw);
+    slot = taken % params.chosen;
+    store_pair(taken / params.chosen, first, results.xy);
+    store_pair(taken / params.chosen, first + 2u, results.zw);
 }

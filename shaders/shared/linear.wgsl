@@ -4,7 +4,7 @@
 // NORM replaces x by norm(x): the norm's weight multiplies x as it is read, 1 / rms multiplies the
 // complete sum. AFFINE multiplies by a scale per row and adds a bias. ACCUMULATE adds to y, the
 // residual connection. ACTIVATE applies the activation function; with GATED, row n is the gate and
-// row OUTPUTS + n the up projection, and their product is stored. CAP applies a soft cap, as to
+// row outputs + n the up projection, and their product is stored. CAP applies a soft cap, as to
 // logits. ROPE treats the rows as q, k and v, see shared/rope. EXPERTS takes rows that depend on
 // the token, see shared/experts.
 #import step
@@ -12,29 +12,44 @@
 
 struct Params {
     rows: u32, // capacity of y
-    y_offset: u32, // first column of y that is written
+    cols: u32, // of the weight
+    outputs: u32, // columns of y that are written; with EXPERTS by an expert
+    y_cols: u32,
+    y_offset: u32, // the first of these
+    affine_cols: u32,
+    affine_first: u32, // column of `affine` for the weight's first row
     eps: f32, // of the norm
     scale: f32, // of the result, with ACCUMULATE and CAP
     cap: f32, // soft cap, with CAP; 0 for none
+#ifdef EXPERTS
+    experts: u32, // in this part of the weights
+    first_expert: u32, // the first of these
+    chosen: u32, // experts of a token
+    route_cols: u32,
+    tiles: u32, // that `gather` leaves room for
+#endif
+#ifdef TAIL
+    tail_first: u32, // the first output of the other weight
+#endif
 }
 @group(0) @binding(1) var<uniform> params: Params;
 #ifdef ROUNDED
 // from round_int8 or round_f16, which apply the norm
-@group(0) @binding(next) var<storage, read> x: array<vec2<u32>, X_PAIRS>;
+@group(0) @binding(next) var<storage, read> x: array<vec2<u32>>;
 #else
 // (tokens, cols / 4)
-@group(0) @binding(next) var<storage, read> x: array<vec4<f32>, X_ROWS * QUADS>;
+@group(0) @binding(next) var<storage, read> x: array<vec4<f32>>;
 #endif
-@group(0) @binding(next) var<storage, read_write> y: array<f32>; // (tokens, Y_COLS)
+@group(0) @binding(next) var<storage, read_write> y: array<f32>; // (tokens, y_cols)
 #ifdef EXPERTS
 #import experts
 #endif
 #ifdef AFFINE
-// (2, AFFINE_ROWS): scales, then biases; those of the weight's rows from AFFINE_FIRST on
-@group(0) @binding(next) var<storage, read> affine: array<f32, 2u * AFFINE_ROWS>;
+// (2, affine_cols): scales, then biases
+@group(0) @binding(next) var<storage, read> affine: array<f32>;
 #endif
 #ifdef NORM
-@group(0) @binding(next) var<storage, read> norm: array<vec4<f32>, QUADS>;
+@group(0) @binding(next) var<storage, read> norm: array<vec4<f32>>;
 #endif
 #ifdef ROPE
 #import rope
@@ -46,9 +61,9 @@ struct Params {
 // Start of a token's row of x.
 fn x_start(token: u32) -> u32 {
 #ifdef SLOT_INPUTS
-    return (token * CHOSEN + slot) * QUADS;
+    return (token * params.chosen + slot) * quads();
 #else
-    return token * QUADS;
+    return token * quads();
 #endif
 }
 
@@ -62,7 +77,7 @@ fn weight_row(output: u32) -> u32 {
 }
 
 fn inverse_rms(squares: f32) -> f32 {
-    return inverseSqrt(squares / f32(COLS) + params.eps);
+    return inverseSqrt(squares / f32(params.cols) + params.eps);
 }
 
 // Finishes outputs `first` and `first + 1` of a token; `first` is even.
@@ -78,8 +93,8 @@ fn store_pair(token: u32, first: u32, results: vec2<f32>) {
 // Applies scale and bias to the product of the row for an output, or for an up projection.
 fn with_affine(output: u32, product: f32) -> f32 {
 #ifdef AFFINE
-    let row = AFFINE_FIRST + weight_row(output);
-    return affine[row] * product + affine[AFFINE_ROWS + row];
+    let row = params.affine_first + weight_row(output);
+    return affine[row] * product + affine[params.affine_cols + row];
 #else
     return product;
 #endif
@@ -87,7 +102,7 @@ fn with_affine(output: u32, product: f32) -> f32 {
 
 // Finishes an output of a token. `up` matters with GATED only.
 fn store(token: u32, output: u32, result: f32, up: f32) {
-    if token >= min(step.tokens, params.rows) || output >= OUTPUTS {
+    if token >= min(step.tokens, params.rows) || output >= params.outputs {
         return;
     }
     var value = with_affine(output, result);
@@ -95,7 +110,7 @@ fn store(token: u32, output: u32, result: f32, up: f32) {
     value = activate(value);
 #endif
 #ifdef GATED
-    value *= with_affine(OUTPUTS + output, up);
+    value *= with_affine(params.outputs + output, up);
 #endif
 #ifdef CAP
     value *= params.scale;
@@ -105,9 +120,9 @@ fn store(token: u32, output: u32, result: f32, up: f32) {
     }
 #endif
 #ifdef EXPERTS
-    let at = token * Y_COLS + params.y_offset + slot * OUTPUTS + output;
+    let at = token * params.y_cols + params.y_offset + slot * params.outputs + output;
 #else
-    let at = token * Y_COLS + params.y_offset + output;
+    let at = token * params.y_cols + params.y_offset + output;
 #endif
 #ifdef ACCUMULATE
     value = y[at] + params.scale * value;

@@ -24,7 +24,7 @@ fn add_block(sums: ptr<function, Sums>, first: u32, token: u32, block: u32) {
     let high = values[4] + values[5] + values[6] + values[7];
     let totals = vec2(dot(low, vec4(1.0)), dot(high, vec4(1.0)));
 #ifdef TAIL
-    if first >= TAIL_FIRST {
+    if first >= params.tail_first {
         add_tail(sums, first, block, values, totals);
         return;
     }

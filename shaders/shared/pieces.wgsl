@@ -5,12 +5,12 @@
 
 // Most positions from the first piece's begin to the end of what a row sees.
 fn span() -> u32 {
-    return min(step.reach, min(step.reach, WINDOW) + KV_BLOCK);
+    return min(step.reach, min(step.reach, params.window) + KV_BLOCK);
 }
 
 fn piece_length() -> u32 {
-    let even = (span() + PIECES - 1u) / PIECES;
-    return max(1u, (even + SPLIT - 1u) / SPLIT) * SPLIT;
+    let even = (span() + params.pieces - 1u) / params.pieces;
+    return max(1u, (even + params.split - 1u) / params.split) * params.split;
 }
 
 // The pieces that there is room for; a row may see fewer.

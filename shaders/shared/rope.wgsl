@@ -6,7 +6,7 @@
 #import kv_write
 
 fn store_rotated(token: u32, first: u32, results: vec2<f32>) {
-    if token >= min(step.tokens, params.rows) || first >= OUTPUTS {
+    if token >= min(step.tokens, params.rows) || first >= params.outputs {
         return;
     }
     let head = first / HEAD_DIM; // q heads, then k heads, then v heads
@@ -18,7 +18,7 @@ fn store_rotated(token: u32, first: u32, results: vec2<f32>) {
         values = vec2(values.x * angle.x - values.y * angle.y, values.x * angle.y + values.y * angle.x);
     }
     if head < HEADS {
-        let at = token * Y_COLS + first;
+        let at = token * params.y_cols + first;
         y[at] = values.x;
         y[at + 1u] = values.y;
         return;

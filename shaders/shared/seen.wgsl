@@ -8,5 +8,5 @@ fn end_position(row: Row) -> u32 {
 }
 
 fn first_position(row: Row) -> u32 {
-    return max(end_position(row), WINDOW) - WINDOW;
+    return max(end_position(row), params.window) - params.window;
 }

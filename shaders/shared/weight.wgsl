@@ -1,11 +1,10 @@
-// Reads a weight matrix of shape (rows, COLS) in any layout.
+// Reads a weight matrix of shape (rows, params.cols) in any layout.
 //
 // A plane consists of rows of 16-byte granules, ROW_TILE rows interleaved: granule g of all rows of
 // a tile are neighbours, so that neighbouring invocations with neighbouring rows read neighbouring
-// memory. ROW_TILE = 1 is row-major. WEIGHT_ROWS, in whole tiles, is a constant like COLS, since
-// adapters check an index faster against a constant than against a length.
+// memory. ROW_TILE = 1 is row-major. A plane has as many rows as fill whole tiles.
 //
-// Snippets define, for any COLS that is a multiple of four,
+// Snippets define, for any number of columns that is a multiple of four,
 //     fn weight_quad(row: u32, quad: u32) -> vec4<f32>
 // the values 4 quad .. 4 quad + 4 of a row; and, for rows of whole blocks of 32 values,
 //     fn block_values(row: u32, block: u32) -> Block
@@ -19,8 +18,7 @@
 //     SCALES_DIFFER: bool
 // signed bytes, half a block per vector, with weight = scale · byte + minimum; and whether x and y
 // of scales differ from z and w.
-const BLOCKS = COLS / 32u;
-const QUADS = COLS / 4u;
+#import columns
 alias Block = array<vec4<f32>, 8>;
 
 // Start of a row of this many granules; its granules are ROW_TILE apart. ROW_TILE is a power of

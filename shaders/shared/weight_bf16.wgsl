@@ -1,10 +1,10 @@
 #import weight_plain
 // Eight values per granule.
-@group(0) @binding(8) var<storage, read> quants: array<vec4<u32>, WEIGHT_ROWS * ((QUADS + 1u) / 2u)>;
+@group(0) @binding(8) var<storage, read> quants: array<vec4<u32>>;
 
 // A bf16 is the upper half of an f32.
 fn weight_quad(row: u32, quad: u32) -> vec4<f32> {
-    let granule = quants[row_start(row, (QUADS + 1u) / 2u) + quad / 2u * ROW_TILE];
+    let granule = quants[row_start(row, (quads() + 1u) / 2u) + quad / 2u * ROW_TILE];
     let words = select(granule.xy, granule.zw, quad % 2u == 1u);
     return bitcast<vec4<f32>>(vec4(words << vec2(16u), words & vec2(0xffff0000u)).xzyw);
 }

@@ -1,9 +1,9 @@
 // 16 signed bytes per granule, two granules per block.
-@group(0) @binding(8) var<storage, read> quants: array<vec4<u32>, WEIGHT_ROWS * 2u * BLOCKS>;
+@group(0) @binding(8) var<storage, read> quants: array<vec4<u32>>;
 
 // Each byte moves to the top of a word; the arithmetic shift back extends its sign.
 fn quad_quants(row: u32, quad: u32) -> vec4<f32> {
-    let bytes = quants[row_start(row, 2u * BLOCKS) + quad / 4u * ROW_TILE][quad % 4u];
+    let bytes = quants[row_start(row, 2u * blocks()) + quad / 4u * ROW_TILE][quad % 4u];
     return vec4<f32>(vec4<i32>(vec4(bytes) << vec4(24u, 16u, 8u, 0u)) >> vec4(24u));
 }
 
@@ -20,7 +20,7 @@ fn bytes_of(word: u32) -> vec4<f32> {
 }
 
 fn block_values(row: u32, block: u32) -> Block {
-    let at = row_start(row, 2u * BLOCKS) + 2u * block * ROW_TILE;
+    let at = row_start(row, 2u * blocks()) + 2u * block * ROW_TILE;
     let low = quants[at];
     let high = quants[at + ROW_TILE];
     return Block(
@@ -37,6 +37,6 @@ fn block_values(row: u32, block: u32) -> Block {
 
 // The quants as signed bytes, in order: half a block per vector.
 fn block_bytes(row: u32, block: u32) -> array<vec4<u32>, 2> {
-    let at = row_start(row, 2u * BLOCKS) + 2u * block * ROW_TILE;
+    let at = row_start(row, 2u * blocks()) + 2u * block * ROW_TILE;
     return array(quants[at], quants[at + ROW_TILE]);
 }

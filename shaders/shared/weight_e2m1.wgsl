@@ -1,7 +1,7 @@
 #import small_bytes
 // A block of 32 nibbles per granule, as in weight_nibbles: floats of a sign, two exponent bits and
 // one mantissa bit, doubled so that they are the whole numbers 0, 1, 2, 3, 4, 6, 8 and 12.
-@group(0) @binding(8) var<storage, read> quants: array<vec4<u32>, WEIGHT_ROWS * BLOCKS>;
+@group(0) @binding(8) var<storage, read> quants: array<vec4<u32>>;
 
 // 16 more than each number, for four nibbles of a word at once. Without their sign, nibbles are the
 // numbers as far as 4; from there on their lower two bits, and 2 if both are set, are added. Shifts
@@ -22,12 +22,12 @@ const LOW_OFFSET = vec4(-16.0);
 const HIGH_OFFSET = LOW_OFFSET;
 
 fn quad_quants(row: u32, quad: u32) -> vec4<f32> {
-    let word = quants[row_start(row, BLOCKS) + quad / 8u * ROW_TILE][quad % 4u] >> (quad & 4u);
+    let word = quants[row_start(row, blocks()) + quad / 8u * ROW_TILE][quad % 4u] >> (quad & 4u);
     return bytes_of(biased(vec4(word) & vec4(0x0f0f0f0fu)).x) * LOW_FACTOR + LOW_OFFSET;
 }
 
 fn biased_block(row: u32, block: u32) -> array<vec4<u32>, 2> {
-    let words = quants[row_start(row, BLOCKS) + block * ROW_TILE];
+    let words = quants[row_start(row, blocks()) + block * ROW_TILE];
     return array(biased(words & vec4(0x0f0f0f0fu)), biased((words >> vec4(4u)) & vec4(0x0f0f0f0fu)));
 }
 

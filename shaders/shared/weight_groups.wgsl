@@ -11,11 +11,11 @@ const GROUP_WORDS = 13u;
 const GROUP_WORDS = 5u;
 #endif
 #endif
-@group(0) @binding(9) var<storage, read> scales: array<u32, WEIGHT_ROWS * BLOCKS / 8u * GROUP_WORDS>;
+@group(0) @binding(9) var<storage, read> scales: array<u32>;
 
 // Where the words of a block's group begin; they are ROW_TILE apart.
 fn group_start(row: u32, block: u32) -> u32 {
-    return row_start(row, BLOCKS / 8u * GROUP_WORDS) + block / 8u * GROUP_WORDS * ROW_TILE;
+    return row_start(row, blocks() / 8u * GROUP_WORDS) + block / 8u * GROUP_WORDS * ROW_TILE;
 }
 
 fn outer_scales(start: u32) -> vec4<f32> {

@@ -3,7 +3,7 @@
 // A polynomial comes within 0.44 of these numbers, so that rounding it gives them: adapters have no
 // fast memory for a table without a barrier. Indices stay in place, each too large by a power of
 // 16, which the coefficients correct.
-@group(0) @binding(8) var<storage, read> quants: array<vec4<u32>, WEIGHT_ROWS * BLOCKS>;
+@group(0) @binding(8) var<storage, read> quants: array<vec4<u32>>;
 
 const LOW_FACTOR = vec4(1.0);
 const HIGH_FACTOR = vec4(1.0);
@@ -23,11 +23,11 @@ fn numbers(word: u32) -> vec4<f32> {
 }
 
 fn quad_quants(row: u32, quad: u32) -> vec4<f32> {
-    return numbers(quants[row_start(row, BLOCKS) + quad / 8u * ROW_TILE][quad % 4u] >> (quad & 4u));
+    return numbers(quants[row_start(row, blocks()) + quad / 8u * ROW_TILE][quad % 4u] >> (quad & 4u));
 }
 
 fn block_values(row: u32, block: u32) -> Block {
-    let low = quants[row_start(row, BLOCKS) + block * ROW_TILE];
+    let low = quants[row_start(row, blocks()) + block * ROW_TILE];
     let high = low >> vec4(4u);
     return Block(
         numbers(low.x),
@@ -48,7 +48,7 @@ fn packed_numbers(word: u32) -> u32 {
 
 // The numbers as signed bytes, in order: half a block per vector.
 fn block_bytes(row: u32, block: u32) -> array<vec4<u32>, 2> {
-    let low = quants[row_start(row, BLOCKS) + block * ROW_TILE];
+    let low = quants[row_start(row, blocks()) + block * ROW_TILE];
     let high = low >> vec4(4u);
     return array(
         vec4(packed_numbers(low.x), packed_numbers(low.y), packed_numbers(low.z), packed_numbers(low.w)),

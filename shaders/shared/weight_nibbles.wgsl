@@ -1,10 +1,10 @@
 // A block of 32 values per granule.
-@group(0) @binding(8) var<storage, read> quants: array<vec4<u32>, WEIGHT_ROWS * BLOCKS>;
+@group(0) @binding(8) var<storage, read> quants: array<vec4<u32>>;
 
 // Byte j of a block has value j in its low nibble and value j + 16 in its high nibble: quads 0 to 3
 // of a block are the low nibbles of its words, quads 4 to 7 the high nibbles.
 fn quad_quants(row: u32, quad: u32) -> vec4<f32> {
-    let nibbles = quants[row_start(row, BLOCKS) + quad / 8u * ROW_TILE][quad % 4u] >> (quad & 4u);
+    let nibbles = quants[row_start(row, blocks()) + quad / 8u * ROW_TILE][quad % 4u] >> (quad & 4u);
     return vec4<f32>((vec4(nibbles) >> vec4(0u, 8u, 16u, 24u)) & vec4(0xfu));
 }
 
@@ -25,7 +25,7 @@ fn high_nibbles(word: u32) -> vec4<f32> {
 }
 
 fn block_values(row: u32, block: u32) -> Block {
-    let words = quants[row_start(row, BLOCKS) + block * ROW_TILE];
+    let words = quants[row_start(row, blocks()) + block * ROW_TILE];
     return Block(
         low_nibbles(words.x),
         low_nibbles(words.y),
@@ -40,6 +40,6 @@ fn block_values(row: u32, block: u32) -> Block {
 
 // The quants as bytes, in order: half a block per vector.
 fn block_bytes(row: u32, block: u32) -> array<vec4<u32>, 2> {
-    let words = quants[row_start(row, BLOCKS) + block * ROW_TILE];
+    let words = quants[row_start(row, blocks()) + block * ROW_TILE];
     return array(words & vec4(0x0f0f0f0fu), (words >> vec4(4u)) & vec4(0x0f0f0f0fu));
 }

@@ -6,11 +6,11 @@ const SCALE_WORDS = 2u;
 #else
 const SCALE_WORDS = 1u;
 #endif
-@group(0) @binding(9) var<storage, read> scales: array<u32, WEIGHT_ROWS * BLOCKS * SCALE_WORDS>;
+@group(0) @binding(9) var<storage, read> scales: array<u32>;
 
 // Where the words of a block begin; they are ROW_TILE apart.
 fn scale_start(row: u32, block: u32) -> u32 {
-    return row_start(row, BLOCKS * SCALE_WORDS) + block * SCALE_WORDS * ROW_TILE;
+    return row_start(row, blocks() * SCALE_WORDS) + block * SCALE_WORDS * ROW_TILE;
 }
 
 fn block_scales(row: u32, block: u32) -> vec4<f32> {

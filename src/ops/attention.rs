@@ -76,10 +76,13 @@ impl Op for Attention {
             ("HEADS", self.heads as u32),
             ("HEAD_DIM", head_dim as u32),
             ("KV_BLOCK", KV_BLOCK as u32),
-            ("SPLIT", split as u32),
-            ("PIECES", pieces.map_or(1, |pieces| pieces.most as u32)),
-            ("WINDOW", self.window.map_or(u32::MAX, |window| window as u32)),
             ("CAUSAL", self.causal.into()),
+        ];
+        // of these, layers of a model may differ
+        let seen = [
+            self.window.map_or(u32::MAX, |window| window as u32),
+            split as u32,
+            pieces.map_or(1, |pieces| pieces.most as u32),
         ];
         let mut own = vec![("Q_COLS", self.q.cols as u32), ("KV_HEADS", kv_heads as u32), ("WORKGROUP", lanes as u32)];
         let (workgroups, along, dimension, each) = if shader == "attention_tile" {
@@ -103,6 +106,7 @@ impl Op for Attention {
         let partial = pieces.map(|pieces| Binding::Pieces { len: rows * self.heads * (head_dim + 4), pieces });
         let defines =
             [pieces.map(|_| "PARTIAL"), self.cap.map(|_| "CAP"), self.alibi.map(|_| "ALIBI"), format.define()];
+        let factors = [self.scale, self.cap.unwrap_or(0.0), self.alibi.unwrap_or(0.0)];
         let mut kernels = vec![Kernel {
             shader,
             defines: defines.into_iter().flatten().collect(),
@@ -114,12 +118,7 @@ impl Op for Attention {
                 Binding::Values(self.kv.buffer),
                 partial.unwrap_or(self.y.into()),
             ],
-            params: vec![
-                rows as u32,
-                self.scale.to_bits(),
-                self.cap.unwrap_or(0.0).to_bits(),
-                self.alibi.unwrap_or(0.0).to_bits(),
-            ],
+            params: [&[rows as u32], &seen[..], &factors.map(f32::to_bits)].concat(),
             workgroups,
             rows: along,
             pieces: pieces.map(|pieces| PieceGrid { dimension, each, pieces }),
@@ -129,7 +128,7 @@ impl Op for Attention {
             defines: vec![],
             constants: [&constants[..], &[("MERGE_WORKGROUP", MERGE_WORKGROUP as u32)]].concat(),
             bindings: vec![Binding::Rows, Binding::Tables, partial, self.y.into()],
-            params: vec![rows as u32],
+            params: [&[rows as u32], &seen[..]].concat(),
             workgroups: [self.heads as u32, rows as u32, 1],
             rows: RowGrid::along(1),
             pieces: None,

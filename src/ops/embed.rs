@@ -50,12 +50,13 @@ impl Op for Embed {
             Index::Segment => defines.push("SEGMENT"),
         }
         bindings.extend(self.table.bindings());
+        let sizes = [self.y.rows, self.table.cols, self.first_row, self.table.rows];
         vec![Kernel {
             shader: "embed",
             defines,
-            constants: self.table.constants(variants.row_tile(self.table.rows)),
+            constants: vec![("ROW_TILE", variants.row_tile(self.table.rows) as u32)],
             bindings,
-            params: vec![self.y.rows as u32, self.first_row as u32, self.table.rows as u32, self.scale.to_bits()],
+            params: sizes.map(|size| size as u32).into_iter().chain([self.scale.to_bits()]).collect(),
             // one invocation per four values
             workgroups: [ceil_div(self.y.cols / 4, WORKGROUP), self.y.rows as u32, 1],
             rows: RowGrid::along(1),

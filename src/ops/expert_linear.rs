@@ -5,6 +5,7 @@
 //! [`Linear`](super::Linear) for one token. For many, [`Gather`] puts the slots of an expert
 //! together, and a shader for tiles reads the expert's weights once for up to 32 of them.
 
+use super::linear::ProductSizes;
 use super::linear::loads::{GatheredProduct, Product, routed};
 use super::variants::LinearVariant;
 use super::{Affine, Gather, Kernel, Loads, MatrixView, Op, RmsNorm, RowGrid, Variants, ceil_div, dot, ensure};
@@ -120,28 +121,25 @@ impl Op for ExpertLinear {
             defines.push("SLOT_INPUTS");
         }
         bindings.extend(self.weight.bindings());
-        let mut constants = self.weight.constants(variants.row_tile(self.weight.rows));
-        constants.extend(variant.constants(self.rows, 1));
-        let sizes = [
-            ("X_ROWS", self.x.rows * self.x.cols / self.weight.cols),
-            ("Y_COLS", self.y.cols),
-            ("ROUTE_COLS", self.route.cols),
-            ("CHOSEN", self.chosen),
-            ("TILES", tiles),
-            ("EXPERTS", self.experts()),
-            ("FIRST_EXPERT", self.first_expert),
-            ("AFFINE_ROWS", self.weight.rows),
-            ("AFFINE_FIRST", 0),
-        ];
-        constants.extend(sizes.map(|(name, size)| (name, size as u32)));
-        let eps = self.norm.map_or(0.0, |norm| norm.eps);
+        let sizes = ProductSizes {
+            capacity: self.y.rows,
+            cols: self.weight.cols,
+            outputs: self.rows,
+            y_cols: self.y.cols,
+            y_offset: self.y_offset,
+            affine_cols: self.weight.rows,
+            affine_first: 0,
+        };
+        let of_experts = [self.experts(), self.first_expert, self.chosen, self.route.cols, tiles];
+        // neither scale nor cap
+        let mut params = sizes.params(self.norm, 1.0, 0.0);
+        params.extend(of_experts.map(|size| size as u32));
         vec![Kernel {
             shader: variant.shader,
             defines,
-            constants,
+            constants: variant.constants(variants.row_tile(self.weight.rows), 1).into(),
             bindings,
-            // neither scale nor cap
-            params: vec![self.y.rows as u32, self.y_offset as u32, eps.to_bits(), 1f32.to_bits(), 0],
+            params,
             workgroups: [ceil_div(self.rows, variant.rows * variant.lanes), along as u32, deep as u32],
             rows: RowGrid::along(if gathered.is_some() { 2 } else { 1 }),
             pieces: None,

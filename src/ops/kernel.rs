@@ -16,8 +16,8 @@ pub struct Kernel {
     /// Names that are defined for `#ifdef`.
     pub defines: Vec<&'static str>,
     /// Constants compiled into the shader, as `const NAME = valueu;`. Each set of values is a
-    /// pipeline of its own, so they are for values shared by many dispatches: shapes of weights,
-    /// sizes of a variant.
+    /// pipeline of its own, which takes a browser up to a second to compile: so they are for what
+    /// decides on workgroup memory and loops in registers, and sizes of matrices are `params`.
     pub constants: Vec<(&'static str, u32)>,
     /// Storage buffers.
     pub bindings: Vec<Binding>,
@@ -165,12 +165,6 @@ impl Matrix {
             Some(_) => vec![quants, Binding::Scales(self.buffer)],
             None => vec![quants],
         }
-    }
-
-    /// The constants of every shader that reads a matrix with `row_tile` interleaved rows.
-    pub(crate) fn constants(&self, row_tile: usize) -> Vec<(&'static str, u32)> {
-        let rows = self.rows.next_multiple_of(row_tile);
-        vec![("COLS", self.cols as u32), ("WEIGHT_ROWS", rows as u32), ("ROW_TILE", row_tile as u32)]
     }
 
     /// The columns of a matrix are a multiple of this: the layout's unit, or the four that kernels

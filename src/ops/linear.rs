@@ -57,6 +57,31 @@ pub struct Linear {
     pub y: Tensor,
 }
 
+/// Sizes of a product, as the shaders of `linear` take them.
+pub(super) struct ProductSizes {
+    /// Rows of y.
+    pub capacity: usize,
+    /// Columns of the weight.
+    pub cols: usize,
+    /// Columns of y that are written, or that each expert writes.
+    pub outputs: usize,
+    pub y_cols: usize,
+    pub y_offset: usize,
+    pub affine_cols: usize,
+    /// Column of `affine` that belongs to the weight's first row.
+    pub affine_first: usize,
+}
+
+impl ProductSizes {
+    /// The first words of the shaders' `Params`.
+    pub fn params(&self, norm: Option<RmsNorm>, scale: f32, cap: f32) -> Vec<u32> {
+        let &Self { capacity, cols, outputs, y_cols, y_offset, affine_cols, affine_first } = self;
+        let sizes = [capacity, cols, outputs, y_cols, y_offset, affine_cols, affine_first].map(|size| size as u32);
+        let eps = norm.map_or(0.0, |norm| norm.eps);
+        sizes.into_iter().chain([eps, scale, cap].map(f32::to_bits)).collect()
+    }
+}
+
 /// Scales and biases of a weight's rows, in host memory, or none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Affine<'a> {
@@ -132,7 +157,7 @@ impl Linear {
             defines.push("NORM");
             bindings.push(norm.weight.into());
         }
-        let mut constants = self.weight.constants(variants.row_tile(self.weight.rows));
+        let mut constants = variant.constants(variants.row_tile(self.weight.rows), self.epilogue.inputs()).to_vec();
         let outputs_per_invocation = variant.rows / self.epilogue.inputs();
         let (mut scale, mut bound) = (1.0, 0.0);
         match &self.epilogue {
@@ -158,23 +183,23 @@ impl Linear {
             }
         }
         bindings.extend(self.weight.bindings());
-        let mut outputs = self.outputs();
+        let outputs = self.outputs() + tail.map_or(0, Self::outputs);
+        let sizes = ProductSizes {
+            capacity: self.y.rows,
+            cols: self.weight.cols,
+            outputs,
+            y_cols: self.y.cols,
+            y_offset: self.y_offset,
+            affine_cols: self.affine.map_or(0, |affine| affine.cols),
+            affine_first: self.affine_first(),
+        };
+        let mut params = sizes.params(self.norm, scale, bound);
         if let Some(tail) = tail {
             defines.push("TAIL");
             bindings.extend(tail.weight.bindings());
-            let row_tile = variants.row_tile(tail.weight.rows);
-            let rows = tail.weight.rows.next_multiple_of(row_tile);
-            let sizes = [("TAIL_FIRST", outputs), ("TAIL_ROWS", rows), ("TAIL_TILE", row_tile)];
-            constants.extend(sizes.map(|(name, size)| (name, size as u32)));
-            outputs += tail.outputs();
+            constants.push(("TAIL_TILE", variants.row_tile(tail.weight.rows) as u32));
+            params.push(self.outputs() as u32);
         }
-        constants.extend(variant.constants(outputs, self.epilogue.inputs()));
-        let x_rows = if rounding.is_some() { self.y.rows } else { self.x.rows };
-        constants.extend([("X_ROWS", x_rows as u32), ("Y_COLS", self.y.cols as u32)]);
-        constants.extend(rounding.as_ref().map(|rounding| ("X_PAIRS", rounding.words() as u32 / 2)));
-        let affine_rows = self.affine.map_or(0, |affine| affine.cols);
-        constants.extend([("AFFINE_ROWS", affine_rows as u32), ("AFFINE_FIRST", self.affine_first() as u32)]);
-        let eps = self.norm.map_or(0.0, |norm| norm.eps);
         let across = ceil_div(outputs, outputs_per_invocation * variant.lanes);
         let along = ceil_div(self.y.rows, variant.tokens);
         let dimension = if variant.tokens_first() { 0 } else { 1 };
@@ -183,7 +208,7 @@ impl Linear {
             defines,
             constants,
             bindings,
-            params: vec![self.y.rows as u32, self.y_offset as u32, eps.to_bits(), scale.to_bits(), bound.to_bits()],
+            params,
             workgroups: if variant.tokens_first() { [along, across, 1] } else { [across, along, 1] },
             rows: RowGrid { dimension, each: variant.tokens },
             pieces: None,

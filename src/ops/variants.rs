@@ -75,10 +75,11 @@ impl LinearVariant {
         self.lanes * self.k_threads
     }
 
-    /// The constants of its shader, for this many outputs of `inputs` rows each.
-    pub(super) fn constants(&self, outputs: usize, inputs: usize) -> [(&'static str, u32); 6] {
+    /// The constants of its shader, for outputs of `inputs` rows each of a weight with `row_tile`
+    /// interleaved rows.
+    pub(super) fn constants(&self, row_tile: usize, inputs: usize) -> [(&'static str, u32); 6] {
         [
-            ("OUTPUTS", outputs),
+            ("ROW_TILE", row_tile),
             ("ROWS", self.rows),
             ("OUTPUTS_PER_INVOCATION", self.rows / inputs),
             ("LANES", self.lanes),

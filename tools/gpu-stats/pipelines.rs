@@ -18,8 +18,8 @@ const CHUNK: usize = 512;
 
 /// A pipeline.
 pub struct Pipeline {
-    /// Shader, layout, and the name of the variant: pipelines of a kind differ in their sizes and
-    /// in what they do with results.
+    /// Shader, layout, and the name of the variant: pipelines of a kind differ in what they do
+    /// before and after.
     pub kind: String,
     /// What the pipeline is, in full.
     pub name: String,

@@ -21,13 +21,13 @@ pub(super) async fn check(engine: &mut GpuEngine, commands: &[Command]) -> Resul
     let mut todo = commands.iter();
     while let Some(command) = todo.next() {
         let kernels = command.kernels(&engine.variants());
-        if right.contains(&names(&kernels)) {
+        if right.contains(&dispatches(&kernels)) {
             continue;
         }
         let trial = Trial::of(command);
         match run(engine, &trial).await {
             Ok(()) => {
-                right.insert(names(&kernels));
+                right.insert(dispatches(&kernels));
             }
             Err(error) if engine.recover(&error) => {
                 wrong.insert(names(&kernels));
@@ -58,6 +58,11 @@ async fn run(engine: &mut GpuEngine, trial: &Trial) -> Result<()> {
     let result = run_checked(engine, trial, &expected).await;
     engine.clear();
     result.map(|_| ())
+}
+
+/// Pipelines with their parameters: a pipeline may be right for one shape and wrong for another.
+fn dispatches(kernels: &[Kernel]) -> Vec<(String, Vec<u32>)> {
+    kernels.iter().map(|kernel| (name(kernel), kernel.params.clone())).collect()
 }
 
 fn names(kernels: &[Kernel]) -> Vec<String> {

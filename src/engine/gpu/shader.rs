@@ -4,7 +4,7 @@
 //! line: `#import name` inserts `shaders/shared/name.wgsl`, once each; `#ifdef NAME`,
 //! `#ifndef NAME`, `#else`, `#endif`. It also counts: each `@binding(next)` is the next slot,
 //! beginning with 2. So a shader remains a readable file; nothing is assembled from strings. Sizes
-//! are constants, declared before the first line.
+//! of a variant are constants, declared before the first line.
 
 use std::collections::BTreeSet;
 
@@ -55,6 +55,7 @@ const SOURCES: &[(&str, &str)] = embed![
     "shared/best",
     "shared/blocks",
     "shared/bytes",
+    "shared/columns",
     "shared/experts",
     "shared/gathered",
     "shared/kv_read",

@@ -1,8 +1,9 @@
-//! Trials of recorded commands: the same kernels on random operands of the same shape. Operands
-//! that would be slow on the host are made smaller where kernels then differ only in constants.
+//! Trials of recorded commands: the same pipelines on random operands of the same shape. Operands
+//! that would be slow on the host are made smaller where kernels then differ only in parameters.
 
 use super::{BLOCKS, Output, POSITIONS, Random, Trial, table};
 use crate::engine::Engine;
+use crate::format::layout::BLOCK;
 use crate::ops::adjust::{self, Changes};
 use crate::ops::{Command, Embed, Epilogue, Gather, Index, Linear, LinearPair, Recording, RopeAttention, Sample};
 use crate::record::{KvCache, KvFormat, Matrix, Tensor};
@@ -15,8 +16,9 @@ const MOST: usize = 2 << 20;
 /// Rows of a reduced matrix. It still counts as wide, see `ops::variants`.
 const ROWS: usize = 2048;
 
-/// Columns of a reduced matrix that has at most this many rows.
-const COLS: usize = 1024;
+/// Columns of a reduced matrix that has at most this many rows: so many that invocations which
+/// share a row do not share its blocks evenly.
+const COLS: usize = 1280;
 
 /// Tokens of a trial if there is room, and earlier positions in the cache: more than one piece of
 /// it.
@@ -95,7 +97,7 @@ fn small_matrix(matrix: Matrix) -> Matrix {
     if rows * cols > MOST {
         rows = rows.min(ROWS);
     }
-    if rows * cols > MOST && cols.is_multiple_of(COLS / 32) {
+    if rows * cols > MOST && cols.is_multiple_of(BLOCK) {
         cols = cols.min(COLS);
     }
     Matrix { rows, cols, ..matrix }

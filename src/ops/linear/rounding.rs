@@ -52,14 +52,13 @@ impl Rounding<'_> {
         let Linear { x, norm, weight, y, .. } = self.op;
         let mut bindings = vec![(*x).into(), self.result()];
         bindings.extend(norm.map(|norm| Binding::from(norm.weight)));
-        let constants = [("COLS", weight.cols), ("X_ROWS", x.rows), ("ROUNDED_ROWS", y.rows), ("WORKGROUP", WORKGROUP)];
         let tokens = (self.to == Rounded::Int8).then_some(("TOKENS", self.to.tokens()));
         Kernel {
             shader: if self.to == Rounded::Int8 { "round_int8" } else { "round_f16" },
             defines: norm.map(|_| "NORM").into_iter().collect(),
-            constants: constants.into_iter().chain(tokens).map(|(name, size)| (name, size as u32)).collect(),
+            constants: [("WORKGROUP", WORKGROUP)].into_iter().chain(tokens).map(|(n, size)| (n, size as u32)).collect(),
             bindings,
-            params: vec![y.rows as u32, norm.map_or(0.0, |norm| norm.eps).to_bits()],
+            params: vec![y.rows as u32, weight.cols as u32, norm.map_or(0.0, |norm| norm.eps).to_bits()],
             workgroups: [ceil_div(y.rows, self.to.tokens()), 1, 1],
             rows: RowGrid { dimension: 0, each: self.to.tokens() },
             pieces: None,

@@ -3,7 +3,7 @@
 //! It knows integers: ids, parameters, rows, block tables. So it knows which way each invocation
 //! takes and what it loads. Floats, and what is in workgroup memory, it does not know, and a
 //! condition that depends on them it takes for false. Loads behind the end of an array of known
-//! size do not count.
+//! size, or of a binding of known bytes, do not count.
 
 use std::collections::HashMap;
 
@@ -35,9 +35,13 @@ struct Count {
 /// The words of the bindings that are known.
 pub type Words = HashMap<u32, Vec<u32>>;
 
+/// The bytes of the bindings that may be read behind their end.
+pub type Sizes = HashMap<u32, usize>;
+
 pub struct Walk<'a> {
     module: &'a Module,
     words: &'a Words,
+    sizes: &'a Sizes,
     locals: Vec<Value>,
     private: HashMap<Handle<GlobalVariable>, Value>,
     builtins: [[u32; 3]; 3],
@@ -55,11 +59,12 @@ enum Flow {
 }
 
 /// What a workgroup loads, by variable: bytes, each once, and bytes by all invocations.
-pub fn workgroup<'a>(module: &'a Module, id: [u32; 3], words: &Words) -> Vec<(Source<'a>, u64, u64)> {
+pub fn workgroup<'a>(module: &'a Module, id: [u32; 3], words: &Words, sizes: &Sizes) -> Vec<(Source<'a>, u64, u64)> {
     let entry = &module.entry_points[0];
     let mut walk = Walk {
         module,
         words,
+        sizes,
         locals: Vec::new(),
         private: HashMap::new(),
         builtins: [[0; 3]; 3],
@@ -312,7 +317,10 @@ impl Walk<'_> {
         };
         let (step, ty, len) = match &self.module.types[ty].inner {
             TypeInner::Array { base, stride, size } => {
-                let len = if let ArraySize::Constant(len) = size { len.get() } else { u32::MAX };
+                let len = match size {
+                    ArraySize::Constant(len) => len.get(),
+                    _ => self.bytes(pointer.root).map_or(u32::MAX, |bytes| bytes as u32 / stride),
+                };
                 (index.map(|index| index.wrapping_mul(*stride)), Some(*base), len)
             }
             TypeInner::Vector { .. } => (index.map(|index| 4 * index), None, u32::MAX),
@@ -326,6 +334,13 @@ impl Walk<'_> {
         pointer.offset = pointer.offset.zip(step).map(|(offset, step)| offset.wrapping_add(step));
         pointer.ty = ty;
         pointer
+    }
+
+    /// The bytes of a binding, where they are known.
+    fn bytes(&self, root: Root) -> Option<usize> {
+        let Root::Global(global) = root else { return None };
+        let binding = self.module.global_variables[global].binding.as_ref()?;
+        self.sizes.get(&binding.binding).copied()
     }
 
     fn load(&mut self, pointer: &Pointer) -> Value {

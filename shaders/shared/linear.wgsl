@@ -2,11 +2,10 @@
 // x[t][k] + affine[1][n])
 //
 // NORM replaces x by norm(x): the norm's weight multiplies x as it is read, 1 / rms multiplies the
-// complete sum. AFFINE multiplies by a scale per row and adds a bias. ACCUMULATE adds to y, the
-// residual connection. ACTIVATE applies the activation function; with GATED, row n is the gate and
-// row outputs + n the up projection, and their product is stored. CAP applies a soft cap, as to
-// logits. ROPE treats the rows as q, k and v, see shared/rope. EXPERTS takes rows that depend on
-// the token, see shared/experts.
+// complete sum. AFFINE multiplies by a scale per row and adds a bias. ACTIVATE applies the
+// activation function; with GATED, row n is the gate and row outputs + n the up projection, and
+// their product is stored. CAP applies a soft cap, as to logits. ROPE treats the rows as q, k and
+// v, see shared/rope. EXPERTS takes rows that depend on the token, see shared/experts.
 #import step
 #import weight
 
@@ -19,7 +18,8 @@ struct Params {
     affine_cols: u32,
     affine_first: u32, // column of `affine` for the weight's first row
     eps: f32, // of the norm
-    scale: f32, // of the result, with ACCUMULATE and CAP
+    accumulates: u32, // 1: results are added to y
+    scale: f32, // of the result that is added to y, and with CAP
     cap: f32, // soft cap, with CAP; 0 for none
 #ifdef EXPERTS
     experts: u32, // in this part of the weights
@@ -124,8 +124,8 @@ fn store(token: u32, output: u32, result: f32, up: f32) {
 #else
     let at = token * params.y_cols + params.y_offset + output;
 #endif
-#ifdef ACCUMULATE
-    value = y[at] + params.scale * value;
-#endif
+    if params.accumulates == 1u {
+        value = y[at] + params.scale * value;
+    }
     y[at] = value;
 }

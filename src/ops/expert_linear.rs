@@ -131,8 +131,8 @@ impl Op for ExpertLinear {
             affine_first: 0,
         };
         let of_experts = [self.experts(), self.first_expert, self.chosen, self.route.cols, tiles];
-        // neither scale nor cap
-        let mut params = sizes.params(self.norm, 1.0, 0.0);
+        // nothing is added to, neither scale nor cap
+        let mut params = sizes.params(self.norm, false, 1.0, 0.0);
         params.extend(of_experts.map(|size| size as u32));
         vec![Kernel {
             shader: variant.shader,

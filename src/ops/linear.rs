@@ -74,11 +74,12 @@ pub(super) struct ProductSizes {
 
 impl ProductSizes {
     /// The first words of the shaders' `Params`.
-    pub fn params(&self, norm: Option<RmsNorm>, scale: f32, cap: f32) -> Vec<u32> {
+    pub fn params(&self, norm: Option<RmsNorm>, accumulates: bool, scale: f32, cap: f32) -> Vec<u32> {
         let &Self { capacity, cols, outputs, y_cols, y_offset, affine_cols, affine_first } = self;
         let sizes = [capacity, cols, outputs, y_cols, y_offset, affine_cols, affine_first].map(|size| size as u32);
         let eps = norm.map_or(0.0, |norm| norm.eps);
-        sizes.into_iter().chain([eps, scale, cap].map(f32::to_bits)).collect()
+        let words = [eps.to_bits(), accumulates.into(), scale.to_bits(), cap.to_bits()];
+        sizes.into_iter().chain(words).collect()
     }
 }
 
@@ -159,12 +160,11 @@ impl Linear {
         }
         let mut constants = variant.constants(variants.row_tile(self.weight.rows), self.epilogue.inputs()).to_vec();
         let outputs_per_invocation = variant.rows / self.epilogue.inputs();
-        let (mut scale, mut bound) = (1.0, 0.0);
+        let (mut accumulates, mut scale, mut bound) = (false, 1.0, 0.0);
         match &self.epilogue {
             Epilogue::Store => {}
             Epilogue::Accumulate { scale: factor } => {
-                defines.push("ACCUMULATE");
-                scale = *factor;
+                (accumulates, scale) = (true, *factor);
             }
             Epilogue::Activate(activation) => {
                 defines.push("ACTIVATE");
@@ -193,7 +193,7 @@ impl Linear {
             affine_cols: self.affine.map_or(0, |affine| affine.cols),
             affine_first: self.affine_first(),
         };
-        let mut params = sizes.params(self.norm, scale, bound);
+        let mut params = sizes.params(self.norm, accumulates, scale, bound);
         if let Some(tail) = tail {
             defines.push("TAIL");
             bindings.extend(tail.weight.bindings());

@@ -200,15 +200,14 @@ impl GpuEngine {
         Ok(())
     }
 
-    /// Resets the engine, without buffers, to these shaders.
+    /// Resets the engine, without buffers, to these shaders. It keeps compiled pipelines: those that
+    /// a model needs too are not compiled twice.
     pub fn reset(&mut self, variants: Variants) -> Result<()> {
         self.clear();
         self.counters = Counters::default();
         self.gpu.submits.set(0);
         self.tiler = Tiler::default();
-        let mut shaders = self.shaders.borrow_mut();
-        shaders.pipelines = Pipelines::default();
-        shaders.variants = variants;
+        self.set_variants(variants);
         self.gpu.check()
     }
 

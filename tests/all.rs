@@ -25,6 +25,7 @@ mod loading;
 mod loads;
 mod model;
 mod ops;
+mod pipelines;
 mod resume;
 mod rounding;
 mod sample;

@@ -1,0 +1,99 @@
+//! How many pipelines a first load compiles: in a browser each takes from a tenth of a second to a
+//! second, and the load waits for them.
+#![allow(clippy::unwrap_used)]
+
+use crate::support;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pollster::block_on;
+use support::tiny::{HEAD_DIM, LAYERS, Tiny, decoder_on};
+use weft_llm::cost::profiles;
+use weft_llm::cost::synthetic::{self, Mixture, SHAPES};
+use weft_llm::engine::Engine;
+use weft_llm::engine::gpu::{GpuEngine, Timing};
+use weft_llm::engine::trial::small;
+use weft_llm::format::{BlockType, ModelReader};
+use weft_llm::inference::{CostModel, CostOptions};
+use weft_llm::ops::{Command, Kernel, Op};
+use weft_llm::record::KvFormat;
+
+/// What decides on a pipeline.
+fn of(kernel: &Kernel) -> String {
+    format!("{} {:?} {:?}", kernel.shader, kernel.defines, kernel.constants)
+}
+
+/// The commands of a model's programs.
+fn commands(name: &str, profile: &str) -> Vec<Command> {
+    let (header, profile) = (synthetic::named(name).unwrap().header(Mixture::Q4KM), profiles::named(profile).unwrap());
+    let (kv_format, max_buffer_bytes) = (KvFormat::F16, 2 << 30);
+    let options = CostOptions { prompt: 512, position: 512, kv_format, profile, max_buffer_bytes };
+    let mut model = CostModel::new(ModelReader::default(), options).unwrap();
+    assert!(model.feed(&header).unwrap());
+    model.recordings().unwrap().into_iter().flat_map(|recording| recording.commands).collect()
+}
+
+/// Matrices of all shapes share pipelines, and so do the layers of a model.
+#[test]
+fn a_model_has_few_pipelines_and_its_self_test_no_others() {
+    let mut counts = BTreeMap::new();
+    for shape in SHAPES {
+        for profile in ["discrete", "core", "plain"] {
+            let variants = profiles::named(profile).unwrap().variants;
+            let (mut own, mut others) = (BTreeSet::new(), BTreeSet::new());
+            for command in commands(shape.name, profile) {
+                own.extend(command.kernels(&variants).iter().map(of));
+                others.extend(small(&command).kernels(&variants).iter().map(of));
+            }
+            assert_eq!(own, others, "{} {profile}", shape.name);
+            counts.insert((shape.name, profile), own.len());
+        }
+    }
+    println!("{counts:?}");
+    // experts have projections of their own
+    let most = |name: &str| if name == "qwen3-30b-a3b" { 30 } else { 21 };
+    assert!(counts.iter().all(|((name, _), count)| *count <= most(name)), "{counts:?}");
+}
+
+/// Types as in Q4_K_M: half of the layers have values and down projections in Q6_K.
+fn q4_k_m() -> Tiny {
+    let of = |six: &'static [&'static str]| {
+        Tiny::of_width(8, 5, move |name| if six.contains(&name) { BlockType::Q6K } else { BlockType::Q4K })
+    };
+    let (mut tiny, six) = (of(&["token_embd"]), of(&["attn_v", "ffn_down"]));
+    tiny.tensors.extend(
+        six.tensors.into_iter().filter(|(name, _)| name == "blk.1.attn_v.weight" || name == "blk.1.ffn_down.weight"),
+    );
+    tiny
+}
+
+fn qwen3() -> Tiny {
+    let mut tiny = q4_k_m().meta("general.architecture", "qwen3");
+    for (key, _) in &mut tiny.metadata {
+        *key = key.replace("llama.", "qwen3.");
+    }
+    for layer in 0..LAYERS {
+        for norm in ["attn_q_norm", "attn_k_norm"] {
+            tiny = tiny.vector(&format!("blk.{layer}.{norm}.weight"), &[1.0; 8 * HEAD_DIM]);
+        }
+    }
+    tiny
+}
+
+/// As on a real GPU, from the choice of shaders to the end of a load: what the tuner has compiled
+/// stays, and a load adds the model's own pipelines and no others.
+#[test]
+fn a_first_load_compiles_few_pipelines() {
+    let mut tuning = None;
+    for (name, tiny) in [("llama", q4_k_m()), ("qwen3", qwen3())] {
+        let mut engine = block_on(GpuEngine::open(false)).unwrap();
+        block_on(engine.tune_by(tuning.as_deref(), Timing::Rows { bytes: 1 << 20, shrink: 8 })).unwrap();
+        let tuned = engine.counters().pipelines;
+        // the second one is not timed again
+        tuning = engine.tuning();
+        let decoder = decoder_on(engine, &tiny.bytes()).unwrap();
+        let all = decoder.engine().counters().pipelines;
+        println!("{name}: {tuned} of the tuner, {all} in all");
+        assert!(tuned > 0 && all - tuned <= 21, "{name}: {tuned} of the tuner, {all} in all");
+    }
+}

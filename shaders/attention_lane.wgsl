@@ -12,7 +12,7 @@ fn four_quads(at: vec4<u32>) -> mat4x4<f32> {
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let kv_head = id.y;
+    let kv_head = params.first_kv_head + id.y;
 #ifdef PARTIAL
     let token = id.z;
     let piece = id.x;

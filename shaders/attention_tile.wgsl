@@ -52,7 +52,7 @@ fn is_used(tile: Tile, query: u32) -> bool {
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let kv_head = workgroup.x / PARTS;
+    let kv_head = params.first_kv_head + workgroup.x / PARTS;
     let first_head = kv_head * GROUP + workgroup.x % PARTS * TOGETHER;
     let heads = min(TOGETHER, (kv_head + 1u) * GROUP - first_head);
     let end_row = min(min(step.tokens, params.rows), (workgroup.z + 1u) * TOKENS);

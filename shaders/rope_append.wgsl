@@ -1,5 +1,5 @@
 // Rotates q and k of each row by its position. q stays in qkv; k and v go to the KV cache at that
-// position.
+// position. A dispatch does the heads of a part of the KV cache, and the queries that read it.
 //
 // One invocation per two values of a head; a workgroup takes 64 pairs of a row. Of q these are
 // values that are rotated together, of k and v neighbours, since the KV cache may hold two in a
@@ -11,13 +11,15 @@
 
 struct Params {
     rows: u32, // capacity of qkv
-    heads: u32,
+    heads: u32, // of a part
     kv_heads: u32,
     head_dim: u32,
     rotary_dim: u32,
+    part: u32,
+    parts: u32,
 }
 @group(0) @binding(1) var<uniform> params: Params;
-// (rows, (heads + 2 kv_heads) · head_dim)
+// (rows, parts · (heads + 2 kv_heads) · head_dim): all q heads, then k heads, then v heads
 @group(0) @binding(next) var<storage, read_write> qkv: array<f32>;
 // (rows, rotary_dim / 2): cos, sin
 @group(0) @binding(next) var<storage, read> angles: array<vec2<f32>>;
@@ -69,10 +71,17 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         return;
     }
     let index = workgroup.x * 64u + lane;
-    let head = index / (params.head_dim / 2u); // q heads, then k heads, then v heads
+    let head = index / (params.head_dim / 2u); // of the part, in the same order
     let pair = index % (params.head_dim / 2u);
     let all_heads = params.heads + 2u * params.kv_heads;
-    let first = (token * all_heads + head) * params.head_dim;
+    var before = params.part * params.heads; // heads of other parts
+    if head >= params.heads {
+        before = (params.parts - 1u) * params.heads + params.part * params.kv_heads;
+    }
+    if head >= params.heads + params.kv_heads {
+        before += (params.parts - 1u) * params.kv_heads;
+    }
+    let first = (token * params.parts * all_heads + before + head) * params.head_dim;
     var values = vec2(0.0);
     if head < params.heads {
         if pair < params.rotary_dim / 2u {

@@ -161,7 +161,8 @@ pub trait Memory {
         KvFormat::F32
     }
 
-    /// Creates a buffer of `count` zeroed blocks of this shape, for its [`KvCache::buffer`].
+    /// Creates a buffer of `count` zeroed blocks of this shape, for its [`KvCache::buffer`]. Its
+    /// values are in one order whatever [`KvCache::parts`].
     /// Errors: `OutOfMemory`.
     fn create_blocks(&mut self, label: &str, shape: &KvCache, count: usize) -> Result<BufferId>;
 

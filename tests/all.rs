@@ -21,6 +21,7 @@ mod gpu;
 mod hugging_face;
 mod ids;
 mod inspect;
+mod limits;
 mod loading;
 mod loads;
 mod model;

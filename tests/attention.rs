@@ -181,7 +181,7 @@ fn layer(engine: &mut dyn Engine, format: KvFormat) -> (Recording, Tensor, KvCac
     engine.write_values(qkv.buffer, 64 + 8, &[-1e6]).unwrap();
     engine.write_values(qkv.buffer, 96 + 2, &[7e4]).unwrap();
     let y = Tensor { buffer: engine.create_values("case", 64).unwrap(), rows: 1, cols: 64 };
-    let kv = KvCache { buffer: BufferId(0), heads: kv_heads, head_dim, format };
+    let kv = KvCache { buffer: BufferId(0), heads: kv_heads, head_dim, format, parts: 1 };
     let kv = KvCache { buffer: engine.create_blocks("case", &kv, 1).unwrap(), ..kv };
     let mut recording = Recording::default();
     recording.push(RopeAppend { qkv, angles, kv, heads, kind: RopeKind::HalfSplit }).unwrap();
@@ -215,7 +215,7 @@ fn keys_and_values_beyond_f16_are_its_largest() {
 fn what_is_read_of_a_cache_is_written_back_exactly() {
     let mut engine = gpu();
     for format in KvFormat::ALL {
-        let shape = KvCache { buffer: BufferId(0), heads: 1, head_dim: 32, format };
+        let shape = KvCache { buffer: BufferId(0), heads: 1, head_dim: 32, format, parts: 1 };
         let [first, second] = [0, 1].map(|_| engine.create_blocks("case", &shape, 2).unwrap());
         let len = 2 * shape.block_len();
         let values: Vec<f32> = (0..len).map(|i| (i as f32).sin() * 10_f32.powi(i as i32 % 9 - 4)).collect();

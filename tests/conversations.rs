@@ -5,7 +5,7 @@ use crate::support;
 
 use pollster::block_on;
 use support::tiny::{HEAD_DIM, KV_HEADS, LAYERS, Tiny, VOCAB, decoder_in, decoder_on, decoder_with};
-use support::{Rng, gpu};
+use support::{Rng, gpu, small_gpu};
 use weft_llm::engine::Engine;
 use weft_llm::engine::cpu::Simd;
 use weft_llm::engine::host::HostEngine;
@@ -91,6 +91,11 @@ fn a_saved_kv_cache_continues_in_another_model_on_the_cpu() {
 #[test]
 fn a_saved_kv_cache_continues_in_another_model_on_the_gpu() {
     goes_on_elsewhere(decoder(gpu()), decoder(gpu()));
+    // of two heads, each in its own buffer
+    let bytes = Tiny::new(5, |_| BlockType::Q4_0).meta("llama.context_length", 1024u32).bytes();
+    let in_parts = || decoder_with(small_gpu(200 << 10), &bytes, None).unwrap();
+    goes_on_elsewhere(decoder(gpu()), in_parts());
+    goes_on_elsewhere(in_parts(), decoder(gpu()));
 }
 
 /// What bytes hold are f32 values like any others, and become the same bytes again. A cache in

@@ -145,7 +145,7 @@ fn a_layer_is_six_dispatches() {
         let [x, qkv, attn, inner] = [hidden, width, hidden, ffn].map(|cols| tensor(1, cols));
         let angles = tensor(1, head_dim);
         let norm = Some(RmsNorm { weight: tensor(1, hidden), eps: 1e-5 });
-        let kv = KvCache { buffer: BufferId(0), heads: kv_heads, head_dim, format: KvFormat::F16 };
+        let kv = KvCache { buffer: BufferId(0), heads: kv_heads, head_dim, format: KvFormat::F16, parts: 1 };
         let kv = KvCache { buffer: engine.create_blocks("test", &kv, 1).unwrap(), ..kv };
         let mut matrix = |rows, cols| engine.create_matrix("test", Layout::Q4, rows, cols).unwrap();
         let rope = RopeAppend { qkv, angles, kv, heads, kind: RopeKind::Interleaved };

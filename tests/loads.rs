@@ -34,7 +34,7 @@ fn tensor(rows: usize, cols: usize) -> Tensor {
 }
 
 fn kv(heads: usize, head_dim: usize, format: KvFormat) -> KvCache {
-    KvCache { buffer: KV, heads, head_dim, format }
+    KvCache { buffer: KV, heads, head_dim, format, parts: 1 }
 }
 
 /// The best logits that are looked at in a draw, as usual.
@@ -132,7 +132,7 @@ fn counted(kernel: &Kernel, step: &Step, planes: &Sizes) -> Loads {
                 Source::Binding(slot) => match kernel.slots().find(|(other, _)| *other == slot).unwrap().1 {
                     Binding::Rows | Binding::Tables => continue,
                     Binding::Quants(_) | Binding::Scales(_) => Some(&mut loads.weights),
-                    Binding::Values(KV) => Some(&mut loads.keys_values),
+                    Binding::KeysValues { .. } => Some(&mut loads.keys_values),
                     Binding::Values(_) | Binding::Pieces { .. } | Binding::Intermediate { .. } => None,
                 },
             };
@@ -332,8 +332,9 @@ fn rope_append() {
             (32, 24, RopeKind::HalfSplit),
             (256, 256, RopeKind::HalfSplit),
         ] {
-            let (kv, heads) = (kv(1, head_dim, KvFormat::ALL[1 + tokens / 5].of_heads(head_dim)), 4);
-            let (qkv, angles) = (tensor(capacity, 6 * head_dim), tensor(capacity, rotary_dim));
+            let format = KvFormat::ALL[1 + tokens / 5].of_heads(head_dim);
+            let (kv, heads) = (KvCache { parts: 1 + head_dim / 32 % 2, ..kv(2, head_dim, format) }, 4);
+            let (qkv, angles) = (tensor(capacity, 8 * head_dim), tensor(capacity, rotary_dim));
             at(9, tokens, |step| seen.compare("rope", RopeAppend { qkv, angles, kv, heads, kind }, step));
         }
     }
@@ -348,7 +349,8 @@ fn rope_attention() {
     for (i, (head_dim, rotary_dim, heads, kv_heads)) in shapes.into_iter().enumerate() {
         for kind in [RopeKind::Interleaved, RopeKind::HalfSplit] {
             for (normed, position, tokens, capacity) in [(false, 0, 1, 1), (true, 130, 1, 1), (true, 70, 3, 4)] {
-                let kv = kv(kv_heads, head_dim, KvFormat::ALL[i % 2]);
+                let parts = if normed { kv_heads } else { 1 };
+                let kv = KvCache { parts, ..kv(kv_heads, head_dim, KvFormat::ALL[i % 2]) };
                 let qkv = tensor(capacity, (heads + 2 * kv_heads) * head_dim);
                 let rope = RopeAppend { qkv, angles: tensor(capacity, rotary_dim), kv, heads, kind };
                 let (groups, bias, accumulate, window) = (heads + kv_heads, None, false, (i == 0).then_some(5));
@@ -445,7 +447,8 @@ fn attention() {
             for (i, (position, tokens, capacity)) in steps.iter().copied().enumerate() {
                 let format = KvFormat::ALL[(i + heads) % 3].of_heads(head_dim);
                 let (q, y) = (tensor(capacity, heads * head_dim + 4), tensor(capacity, heads * head_dim));
-                let (kv, scale, cap, alibi) = (kv(kv_heads, head_dim, format), 1.0, None, None);
+                let parts = if position == 70 || tokens == 9 { kv_heads } else { 1 };
+                let (kv, scale, cap, alibi) = (KvCache { parts, ..kv(kv_heads, head_dim, format) }, 1.0, None, None);
                 let op = Attention { q, kv, heads, scale, cap, alibi, window, causal, y };
                 at(position, tokens, |step| seen.compare(&format!("{window:?}"), op, step));
             }
@@ -470,7 +473,9 @@ fn attention_in_tiles() {
         let row = |sequence, position| Row { id: Some(0), position, sequence, wanted: true };
         let several = [&rows(0, 40, &[0; 9])[..], &[row(1, 7)], &rows(2, 90, &[0; 7])].concat();
         let (q, y) = (tensor(18, heads * head_dim + 4), tensor(18, heads * head_dim));
-        let (kv, name) = (kv(kv_heads, head_dim, KvFormat::Q8.of_heads(head_dim)), format!("{window:?}"));
+        let parts = if causal { kv_heads } else { 1 };
+        let kv = KvCache { parts, ..kv(kv_heads, head_dim, KvFormat::Q8.of_heads(head_dim)) };
+        let name = format!("{window:?}");
         let op = Attention { q, kv, heads, scale, cap, alibi, window, causal, y };
         match head_dim {
             16 => at(200, 18, |step| seen.compare(&name, op, step)),

@@ -422,7 +422,7 @@ fn linear_with_rope_append() {
                 let width = (heads + 2 * kv_heads) * head_dim;
                 let qkv = s.tensor(capacity, width);
                 s.compare(qkv, 0..heads * head_dim);
-                let kv = s.output_cache(kv_heads, head_dim, format_of_pairs(head_dim, tokens));
+                let kv = s.whole_cache(kv_heads, head_dim, format_of_pairs(head_dim, tokens));
                 let angles = s.tensor(capacity, head_dim / 4 * 2);
                 let rope = RopeAppend { qkv, angles, kv, heads, kind };
                 Linear {
@@ -550,7 +550,7 @@ fn rows_of_several_sequences() {
                 let rope = |s: &mut Setup| {
                     let qkv = s.tensor(capacity, (heads + 2 * kv_heads) * head_dim);
                     s.compare(qkv, 0..heads * head_dim);
-                    let kv = s.output_cache(kv_heads, head_dim, format_of_pairs(head_dim, capacity));
+                    let kv = s.whole_cache(kv_heads, head_dim, format_of_pairs(head_dim, capacity));
                     let angles = s.tensor(capacity, head_dim);
                     RopeAppend { qkv, angles, kv, heads, kind }
                 };

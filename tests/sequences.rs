@@ -5,7 +5,7 @@ use crate::support;
 
 use pollster::block_on;
 use support::tiny::{HEAD_DIM, KV_HEADS, LAYERS, Tiny, VOCAB};
-use support::{Rng, gpu, gpu_with, read, variant_sets};
+use support::{Rng, gpu, gpu_with, read, small_gpu, variant_sets};
 use weft_llm::engine::cpu::Simd;
 use weft_llm::engine::gpu::GpuEngine;
 use weft_llm::engine::host::{HostEngine, Kernels, Reference};
@@ -24,6 +24,11 @@ const CHUNK: usize = 32;
 
 /// Bytes that a block takes in all layers.
 const BLOCK_BYTES: u64 = (LAYERS * 2 * KV_HEADS * KV_BLOCK * HEAD_DIM * size_of::<f32>()) as u64;
+
+/// A GPU that has no room for a layer's keys and values of a context in one buffer.
+fn in_parts() -> GpuEngine {
+    small_gpu(200 << 10)
+}
 
 struct Model<E> {
     engine: E,
@@ -53,7 +58,7 @@ impl<E: Engine> Model<E> {
         let mut loader = TensorLoader::new(None);
         loader.feed(&mut engine, &tiny.bytes()).unwrap();
         let Network::Decoder(decoder) = loader.finish().unwrap().network else { panic!("a decoder") };
-        let kv = KvPool::new(&mut engine, &decoder.config, LAYERS, KvFormat::F32).unwrap();
+        let kv = KvPool::new(&mut engine, &decoder.config, LAYERS, KvFormat::F32, decoder.context).unwrap();
         let mut program = |rows| {
             let scratch = Activations::new(&mut engine, &decoder, rows).unwrap();
             let logits = activations(&mut engine, rows, VOCAB).unwrap();
@@ -221,6 +226,7 @@ fn say_the_same<E: Engine>(engine: E) -> [Vec<u32>; 2] {
 fn sequences_in_turns_and_in_one_step_answer_as_each_alone() {
     let expected = say_the_same(HostEngine::new(Reference));
     assert_eq!(say_the_same(gpu()), expected);
+    assert_eq!(say_the_same(in_parts()), expected);
     // rounds its activations
     say_the_same(HostEngine::new(Simd::default()));
 }
@@ -289,6 +295,7 @@ fn forks_share_blocks_until_one_writes() {
     forks(HostEngine::new(Reference));
     forks(HostEngine::new(Simd::default()));
     forks(gpu());
+    forks(in_parts());
 }
 
 fn come_and_go<E: Engine>(engine: E) {
@@ -323,6 +330,7 @@ fn come_and_go<E: Engine>(engine: E) {
 fn two_hundred_sequences_give_back_their_memory() {
     come_and_go(HostEngine::new(Simd::default()));
     come_and_go(gpu());
+    come_and_go(in_parts());
 }
 
 /// A chat of 300 tokens takes the same memory in a context of any length.
@@ -382,11 +390,11 @@ fn a_sequence_without_memory_leaves_another_running() {
     }
     one_runs_out(HostEngine::new(Reference), host);
     one_runs_out(HostEngine::new(Simd::default()), host);
-    one_runs_out(gpu(), |engine: &mut GpuEngine, bytes| engine.set_memory_limit(bytes));
     // the layers one after the other, so that some have grown when one cannot
-    let mut engine = gpu();
-    engine.set_resize_limit(1);
-    one_runs_out(engine, |engine: &mut GpuEngine, bytes| engine.set_memory_limit(bytes));
+    for (mut engine, resized) in [(gpu(), u64::MAX), (gpu(), 1), (in_parts(), 1)] {
+        engine.set_resize_limit(resized);
+        one_runs_out(engine, |engine: &mut GpuEngine, bytes| engine.set_memory_limit(bytes));
+    }
 }
 
 /// An error inside a run emptied the program, and the next run of it did nothing and succeeded.

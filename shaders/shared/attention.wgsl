@@ -20,6 +20,7 @@ struct Params {
     scale: f32,
     cap: f32,
     alibi: f32, // the largest bias
+    first_kv_head: u32, // of the part of keys and values
 #ifdef NORM
     eps: f32, // of the QK-norm
 #endif
@@ -27,7 +28,7 @@ struct Params {
 const HEAD_QUADS = HEAD_DIM / 4u;
 const GROUP = HEADS / KV_HEADS; // query heads that share keys and values
 const LOWEST = -1e30; // below any score
-const VALUES = KV_HEADS * KV_BLOCK; // vectors from a key to its value
+const VALUES = PART_HEADS * KV_BLOCK; // vectors from a key to its value
 
 @group(0) @binding(1) var<uniform> params: Params;
 // (rows, Q_COLS / 4): the heads come first in a row
@@ -55,7 +56,7 @@ fn seen_by(row: Row, piece: u32) -> vec2<u32> {
 // The key of any position in the same block as `position` is vector keys_of(…) + that position.
 fn keys_of(row: Row, kv_head: u32, position: u32) -> u32 {
     let index = position / KV_BLOCK;
-    return (tables[row.table + 1u + index] * 2u * KV_HEADS + kv_head - index) * KV_BLOCK;
+    return (tables[row.table + 1u + index] * 2u * PART_HEADS + kv_head - params.first_kv_head - index) * KV_BLOCK;
 }
 
 fn bounded(scores: vec4<f32>) -> vec4<f32> {

@@ -49,7 +49,7 @@ fn take_queries(row: Row, kv_head: u32, is_newest: bool, lane: u32) {
     }
     workgroupBarrier();
 
-    let place = row.slot / KV_BLOCK * 2u * KV_HEADS + kv_head;
+    let place = row.slot / KV_BLOCK * 2u * PART_HEADS + kv_head - params.first_kv_head;
     let key = (place * KV_BLOCK + row.slot % KV_BLOCK) * HEAD_QUADS;
     for (var i = lane; i < quads; i += LANES) {
         let vector = i / HEAD_QUADS;

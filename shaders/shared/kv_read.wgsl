@@ -1,5 +1,5 @@
-// The KV cache, read four values at a time: (blocks, 2, KV_HEADS, KV_BLOCK, HEAD_QUADS), keys
-// before values. ROPE also writes it.
+// A part of the KV cache, read four values at a time: (blocks, 2, PART_HEADS, KV_BLOCK,
+// HEAD_QUADS), keys before values. ROPE also writes it.
 #ifdef KV_Q8
 // of eight quads the largest magnitude, then 127ths of it, a byte each
 @group(0) @binding(next) var<storage, read> kv: array<u32>;

@@ -1,5 +1,5 @@
-// The KV cache, written two neighbouring values at a time: (blocks, 2, kv_heads, KV_BLOCK,
-// head_dim / 2), keys before values.
+// A part of the KV cache, written two neighbouring values at a time: (blocks, 2, kv_heads,
+// KV_BLOCK, head_dim / 2), keys before values.
 #ifdef KV_F16
 @group(0) @binding(next) var<storage, read_write> kv: array<u32>;
 

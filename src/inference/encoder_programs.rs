@@ -42,7 +42,7 @@ impl EncoderPrograms<Recording> {
         let (hidden, labels) = (encoder.config.hidden, encoder.encoder_config.labels.len());
         let mut layers = Recording::default();
         // keys and values of one text, for a moment: nothing is gained by holding them in less
-        let kv = KvPool::new(memory, &encoder.config, 1, KvFormat::F32)?;
+        let kv = KvPool::new(memory, &encoder.config, 1, KvFormat::F32, encoder.context)?;
         encoder.record_layers(&mut layers, kv.layer(0), &a)?;
         let (mut classifier, mut token_classifier, mut masked) = (None, None, None);
         if let Some(head) = &encoder.classifier {

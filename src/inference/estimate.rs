@@ -63,7 +63,8 @@ pub struct Estimate {
     /// Bytes that the first text adds whose tokens are scored: the logits of 32 tokens. 0 for an
     /// encoder.
     pub score_bytes: u64,
-    /// Bytes of the largest single buffer. A matrix may be split between several.
+    /// Bytes of the largest single buffer. A matrix may be split between several, and the keys and
+    /// values of a layer between as many as there are heads of them.
     pub largest_buffer_bytes: u64,
     /// How long the GPU takes, roughly. Null for an encoder, and without a GPU.
     #[cfg_attr(target_arch = "wasm32", tsify(type = "GpuTime | null"))]
@@ -195,7 +196,7 @@ impl Estimator {
             chats_bytes,
             prompt_bytes,
             score_bytes,
-            largest_buffer_bytes: memory.largest.max(kv_cache_bytes / cached_layers as u64),
+            largest_buffer_bytes: memory.largest.max(kv_cache_bytes / (cached_layers * layer.heads) as u64),
             gpu_time,
         })
     }

@@ -3,15 +3,13 @@
 //! and depend neither on the context length nor on the engine. A KV cache in another format rounds
 //! them.
 
-use std::ops::Range;
-
 use super::LoadedDecoder;
 use super::generation::GenerationId;
 use super::keys::{shared_prefix, token_keys};
 use super::not_started;
 use super::sequences::Sequence;
 use crate::engine::Engine;
-use crate::record::{BufferId, Memory};
+use crate::record::Memory;
 use crate::{Error, Result};
 
 /// A sequence that is being restored, and whether each layer has been written.
@@ -36,8 +34,8 @@ impl LoadedDecoder {
         let Some(sequence) = sequence.filter(|_| cached == ids.len()) else {
             return Err(invalid(format!("at most {cached} tokens, which are in the KV cache"), ids.len()));
         };
-        let (buffer, ranges) = self.kv_ranges(layer, sequence, ids.len());
-        self.runner.engine.read_ranges(buffer, ranges).await
+        let ranges = self.runner.programs.kv.ranges(layer, &sequence.blocks, ids.len());
+        self.runner.read_kv(layer, &ranges).await
     }
 
     /// Starts to restore keys and values of `ids`. It cannot be checked whether they are those that
@@ -68,7 +66,8 @@ impl LoadedDecoder {
         runner.grow(&mut restoring.sequence, 0..tokens).await?;
         restoring.layers[layer] = true;
         let Some(restoring) = self.restoring.get(&id) else { return Err(not_started("write_kv")) };
-        let (buffer, ranges) = self.kv_ranges(layer, &restoring.sequence, tokens);
+        let kv = &self.runner.programs.kv;
+        let (buffer, ranges) = (kv.layer(layer).buffer, kv.ranges(layer, &restoring.sequence.blocks, tokens));
         let mut rest = values;
         for range in ranges {
             let (now, later) = rest.split_at(range.len());
@@ -97,12 +96,6 @@ impl LoadedDecoder {
             }
         };
         self.trimmed(result).await
-    }
-
-    /// The ranges of a layer's buffer that hold the first `tokens` positions of a sequence.
-    fn kv_ranges(&self, layer: usize, sequence: &Sequence, tokens: usize) -> (BufferId, Vec<Range<usize>>) {
-        let pool = &self.runner.programs.kv;
-        (pool.layer(layer).buffer, pool.ranges(layer, &sequence.blocks, tokens))
     }
 
     fn check_kv(&self, layer: usize, tokens: usize) -> Result<()> {

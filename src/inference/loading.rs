@@ -71,6 +71,7 @@ impl Loading {
     /// suits the engine best. See [`Memory::kv_format`].
     pub fn set_kv_format(&mut self, format: Option<KvFormat>) {
         self.kv_format = format;
+        self.loader.set_kv_format(format);
     }
 
     /// Call at the end of each file but the last. Errors: `TruncatedFile`.

@@ -2,6 +2,7 @@
 //! engine can.
 
 use super::estimate::Counting;
+use super::sequences::KEPT_CONTEXTS;
 use super::together;
 use crate::engine::{Engine, PROMPT_CHUNK, ProgramId};
 use crate::model::Decoder;
@@ -91,7 +92,9 @@ impl Programs<Recording> {
     ) -> Result<Self> {
         let rows = rows_that_fit(memory.max_buffer_bytes(), decoder, rows)?.min(decoder.context);
         let read = rows.min(PROMPT_CHUNK);
-        let kv = KvPool::new(memory, &decoder.config, decoder.layers.len(), format)?;
+        // a sequence that runs, beside all that are kept
+        let positions = decoder.context.saturating_mul(1 + KEPT_CONTEXTS);
+        let kv = KvPool::new(memory, &decoder.config, decoder.layers.len(), format, positions)?;
         let a = Activations::new(memory, decoder, rows)?;
         let logits = activations(memory, 1, decoder.vocab)?;
         let last = activations(memory, 1, decoder.config.hidden)?;

@@ -11,7 +11,7 @@ use crate::engine::{DeviceSampling, Engine, Ids, LocalFuture, ProgramId};
 use crate::model::Decoder;
 use crate::model::decoder::activations;
 use crate::ops::adjust::{self, Changes, RECENT};
-use crate::record::{Memory, Row, Step, Tensor, rows};
+use crate::record::{KV_BLOCK, Memory, Row, Step, Tensor, rows};
 use crate::sampling::Sampler;
 use crate::{Error, Result};
 
@@ -111,6 +111,19 @@ impl Runner {
     /// Runs a program over tokens that have room, and whose angles are written.
     pub fn run_again(&mut self, program: ProgramId, sequence: &Sequence, position: usize, ids: &[u32]) -> Result<()> {
         self.engine.run(program, &Step::new(&rows(0, position, ids), &[sequence.blocks.table()]))
+    }
+
+    /// Keys and values of a layer in these ranges, each of a block at most. Many are read in
+    /// several turns, since a layer may have more than one buffer takes.
+    pub async fn read_kv(&mut self, layer: usize, ranges: &[Range<usize>]) -> Result<Vec<f32>> {
+        let cache = self.programs.kv.layer(layer);
+        let range_bytes = KV_BLOCK * cache.head_dim * size_of::<f32>();
+        let together = (self.engine.max_buffer_bytes() / range_bytes as u64).max(1) as usize;
+        let mut values = Vec::with_capacity(ranges.iter().map(Range::len).sum());
+        for some in ranges.chunks(together) {
+            values.extend(self.engine.read_ranges(cache.buffer, some.to_vec()).await?);
+        }
+        Ok(values)
     }
 
     /// Logits of the last of `ids`, the next tokens of a sequence: (vocab).

@@ -7,7 +7,7 @@ use crate::model::kv_cache::{Blocks, KvPool};
 const KEPT: usize = 8;
 
 /// Their largest total length, in full contexts.
-const KEPT_CONTEXTS: usize = 2;
+pub(super) const KEPT_CONTEXTS: usize = 2;
 
 /// Keys and values of one text.
 #[derive(Debug)]

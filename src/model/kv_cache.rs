@@ -13,6 +13,12 @@ use crate::model::Config;
 use crate::record::{BufferId, KV_BLOCK, KvCache, KvFormat, Memory};
 use crate::{Error, Result};
 
+/// The shape of a layer's keys and values, in one part and without a buffer.
+pub(super) fn cache_of(config: &Config, format: KvFormat) -> KvCache {
+    let Config { kv_heads: heads, head_dim, .. } = *config;
+    KvCache { buffer: BufferId(0), heads, head_dim, format: format.of_heads(head_dim), parts: 1 }
+}
+
 /// The block table of one sequence, in order of position. The blocks are given back when it is
 /// dropped; [`KvPool::trim`] frees their memory.
 #[derive(Debug)]
@@ -70,12 +76,19 @@ struct Block {
 }
 
 impl KvPool {
-    /// A pool for this many layers, without memory at first; see [`KvFormat::of_heads`].
-    pub fn new(memory: &mut dyn Memory, config: &Config, layers: usize, format: KvFormat) -> Result<Self> {
-        let Config { kv_heads: heads, head_dim, .. } = *config;
-        let format = format.of_heads(head_dim);
+    /// A pool for this many layers, without memory at first; see [`KvFormat::of_heads`]. A layer is
+    /// of as many parts as give room for `positions` of all sequences, where any number does.
+    pub fn new(
+        memory: &mut dyn Memory,
+        config: &Config,
+        layers: usize,
+        format: KvFormat,
+        positions: usize,
+    ) -> Result<Self> {
+        let whole = cache_of(config, format);
+        let cache = whole.divided(positions, memory.max_buffer_bytes());
+        let cache = cache.unwrap_or(KvCache { parts: whole.heads, ..whole });
         let layer = |_| {
-            let cache = KvCache { buffer: BufferId(0), heads, head_dim, format };
             let buffer = memory.create_blocks("the KV cache", &cache, 0)?;
             Ok(KvCache { buffer, ..cache })
         };

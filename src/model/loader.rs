@@ -11,12 +11,13 @@ use super::decoder_loader::{decoder, decoder_groups};
 use super::encoder::Encoder;
 use super::encoder_config::EncoderConfig;
 use super::encoder_loader::{encoder, encoder_groups, encoder_vectors};
+use super::kv_cache::cache_of;
 use super::tensors::{Groups, Tensors};
 use super::vectors::{Vectors, decoder_vectors};
 use super::vocabulary::take_tokenizer;
 use super::weights::missing_tensor;
 use crate::format::{Header, ModelReader, Sink, TensorInfo};
-use crate::record::Memory;
+use crate::record::{KV_BLOCK, KvCache, KvFormat, Memory};
 use crate::tokenizer::{ChatTemplates, Tokenizer};
 use crate::{Error, Result};
 
@@ -84,6 +85,12 @@ impl TensorLoader {
         self.assembly.stream_bytes = bytes;
     }
 
+    /// Sets the format that is asked for keys and values, before the first byte: a context that one
+    /// buffer cannot have in it fails with the first header.
+    pub fn set_kv_format(&mut self, format: Option<KvFormat>) {
+        self.assembly.kv_format = format;
+    }
+
     /// Takes the next bytes, any number of them. Errors: those of [`ModelReader::feed`], and
     /// `InvalidModel` naming a tensor that is in no file.
     pub fn feed(&mut self, memory: &mut dyn Memory, bytes: &[u8]) -> Result<()> {
@@ -145,6 +152,8 @@ impl TensorLoader {
 #[derive(Default)]
 struct Assembly {
     context: Option<usize>,
+    /// The format that is asked for keys and values.
+    kv_format: Option<KvFormat>,
     /// Length of the stream in bytes.
     stream_bytes: u64,
     /// Length in bytes that the headers read so far claim.
@@ -180,7 +189,7 @@ impl Sink for Destination<'_> {
         self.assembly.headers += 1;
         if self.assembly.parts.is_none() {
             let parts = Parts::new(&mut header)?;
-            check_context(self.assembly.context, &parts.config, self.memory)?;
+            check_context(self.assembly.context, &parts.config, self.assembly.kv_format, self.memory)?;
             self.assembly.parts = Some(parts);
         }
         self.assembly.place(self.memory, &header.tensors)
@@ -193,7 +202,7 @@ impl Sink for Destination<'_> {
 
 /// Checks that the context length is allowed and a sequence can fill it, before weights are
 /// downloaded.
-fn check_context(context: Option<usize>, config: &Config, memory: &dyn Memory) -> Result<()> {
+fn check_context(context: Option<usize>, config: &Config, format: Option<KvFormat>, memory: &dyn Memory) -> Result<()> {
     let trained = config.trained_context;
     let length = context_length(context, config);
     // the model was not trained on positions past this length
@@ -204,11 +213,14 @@ fn check_context(context: Option<usize>, config: &Config, memory: &dyn Memory) -
             got: length.to_string(),
         });
     }
-    let values = (2 * config.kv_heads * config.head_dim) as u64;
-    let needed = (length as u64).saturating_mul(values * size_of::<f32>() as u64);
-    if needed > memory.max_buffer_bytes() {
-        let limit = memory.buffer_limit();
-        return Err(Error::OutOfMemory { what: format!("a layer's KV cache for {length} tokens"), needed, limit });
+    let in_format = |asked| cache_of(config, memory.kv_format(asked));
+    let cache = in_format(format);
+    if cache.divided(length, memory.max_buffer_bytes()).is_none() {
+        let of_head = |cache: KvCache| length.div_ceil(KV_BLOCK) as u64 * (cache.block_bytes() / cache.heads) as u64;
+        let (needed, least) = (of_head(cache), of_head(in_format(Some(KvFormat::Q8))));
+        let what = format!("a head's KV cache for {length} tokens in {}", cache.format.name());
+        let smaller = if least < needed { format!(", and kvCache 'q8' needs {least}") } else { String::new() };
+        return Err(Error::OutOfMemory { what, needed, limit: memory.buffer_limit() + &smaller });
     }
     Ok(())
 }

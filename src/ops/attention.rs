@@ -62,13 +62,14 @@ impl Op for Attention {
         ensure(biased, "attention", "a bias above 0, only where it is causal", self.alibi)?;
         let grouped = kv_heads > 0 && self.heads.is_multiple_of(kv_heads);
         ensure(grouped, "attention", "kv.heads divides heads", self)?;
+        ensure(kv_heads.is_multiple_of(self.kv.parts), "attention", "equal parts of kv.heads", self.kv)?;
         let whole = head_dim.is_multiple_of(self.kv.format.unit());
         ensure(whole && head_dim <= 256, "attention", "head_dim ≤ 256, in units of its format", self.kv)
     }
 
     fn kernels(&self, variants: &Variants) -> Vec<Kernel> {
-        let KvCache { heads: kv_heads, head_dim, format, .. } = self.kv;
-        let rows = self.y.rows;
+        let KvCache { heads: kv_heads, head_dim, format, parts: kv_parts, .. } = self.kv;
+        let (rows, part_heads) = (self.y.rows, self.kv.part_heads());
         let variant = self.variant(variants);
         let &AttentionVariant { shader, split, lanes, .. } = variant;
         let pieces = self.pieces(variant);
@@ -84,12 +85,17 @@ impl Op for Attention {
             split as u32,
             pieces.map_or(1, |pieces| pieces.most as u32),
         ];
-        let mut own = vec![("Q_COLS", self.q.cols as u32), ("KV_HEADS", kv_heads as u32), ("WORKGROUP", lanes as u32)];
+        let mut own = vec![
+            ("Q_COLS", self.q.cols as u32),
+            ("KV_HEADS", kv_heads as u32),
+            ("PART_HEADS", part_heads as u32),
+            ("WORKGROUP", lanes as u32),
+        ];
         let (workgroups, along, dimension, each) = if shader == "attention_tile" {
             let tile = Tile::new(self, variant);
             own.extend(tile.constants());
             (
-                [(kv_heads * tile.parts) as u32, 1, tile.count(rows) as u32],
+                [(part_heads * tile.parts) as u32, 1, tile.count(rows) as u32],
                 RowGrid { dimension: 2, each: tile.tokens },
                 1,
                 1,
@@ -97,17 +103,17 @@ impl Op for Attention {
         } else if shader == "attention" {
             let (together, parts) = self.together();
             own.extend([("TOGETHER", together as u32), ("PARTS", parts as u32)]);
-            ([(kv_heads * parts) as u32, 1, rows as u32], RowGrid::along(2), 1, 1)
+            ([(part_heads * parts) as u32, 1, rows as u32], RowGrid::along(2), 1, 1)
         } else if split > 0 {
-            ([1, kv_heads as u32, rows as u32], RowGrid::along(2), 0, lanes)
+            ([1, part_heads as u32, rows as u32], RowGrid::along(2), 0, lanes)
         } else {
-            ([ceil_div(rows, lanes), kv_heads as u32, 1], RowGrid { dimension: 0, each: lanes }, 0, lanes)
+            ([ceil_div(rows, lanes), part_heads as u32, 1], RowGrid { dimension: 0, each: lanes }, 0, lanes)
         };
         let partial = pieces.map(|pieces| Binding::Pieces { len: rows * self.heads * (head_dim + 4), pieces });
         let defines =
             [pieces.map(|_| "PARTIAL"), self.cap.map(|_| "CAP"), self.alibi.map(|_| "ALIBI"), format.define()];
-        let factors = [self.scale, self.cap.unwrap_or(0.0), self.alibi.unwrap_or(0.0)];
-        let mut kernels = vec![Kernel {
+        let factors = [self.scale, self.cap.unwrap_or(0.0), self.alibi.unwrap_or(0.0)].map(f32::to_bits);
+        let walk = |part: usize| Kernel {
             shader,
             defines: defines.into_iter().flatten().collect(),
             constants: [&constants[..], &own].concat(),
@@ -115,14 +121,15 @@ impl Op for Attention {
                 Binding::Rows,
                 Binding::Tables,
                 self.q.into(),
-                Binding::Values(self.kv.buffer),
+                self.kv.part(part),
                 partial.unwrap_or(self.y.into()),
             ],
-            params: [&[rows as u32], &seen[..], &factors.map(f32::to_bits)].concat(),
+            params: [&[rows as u32], &seen[..], &factors, &[(part * part_heads) as u32]].concat(),
             workgroups,
             rows: along,
             pieces: pieces.map(|pieces| PieceGrid { dimension, each, pieces }),
-        }];
+        };
+        let mut kernels: Vec<Kernel> = (0..kv_parts).map(walk).collect();
         kernels.extend(partial.map(|partial| Kernel {
             shader: "attention_merge",
             defines: vec![],
@@ -138,7 +145,7 @@ impl Op for Attention {
 
     fn loads(&self, variants: &Variants, step: &Step) -> Vec<Loads> {
         let variant = self.variant(variants);
-        let mut loads = vec![self.walk_loads(variant, step)];
+        let mut loads = vec![self.walk_loads(variant, step); self.kv.parts];
         loads.extend(self.pieces(variant).map(|_| self.merge_loads(variant, step)));
         loads
     }
@@ -282,7 +289,7 @@ mod tests {
         let nowhere = Tensor { buffer, rows: 1, cols: 4 };
         let attention = |heads, alibi| Attention {
             q: nowhere,
-            kv: KvCache { buffer, heads, head_dim: 4, format: KvFormat::F32 },
+            kv: KvCache { buffer, heads, head_dim: 4, format: KvFormat::F32, parts: 1 },
             heads,
             scale: 1.0,
             cap: None,

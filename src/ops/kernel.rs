@@ -2,7 +2,7 @@
 
 use crate::format::layout::Quantised;
 use crate::format::{Layout, dequantize_row};
-use crate::record::{BufferId, KV_BLOCK, Matrix, Tensor};
+use crate::record::{BufferId, KV_BLOCK, KvCache, Matrix, Tensor};
 
 /// One GPU dispatch as plain data.
 ///
@@ -114,6 +114,7 @@ impl Kernel {
             let slot = match binding {
                 Binding::Quants(_) | Binding::Scales(_) => next_plane.next()?,
                 Binding::Values(_)
+                | Binding::KeysValues { .. }
                 | Binding::Pieces { .. }
                 | Binding::Intermediate { .. }
                 | Binding::Rows
@@ -129,6 +130,13 @@ impl Kernel {
 pub enum Binding {
     /// An f32 buffer.
     Values(BufferId),
+    /// A part of a KV cache.
+    KeysValues {
+        /// The KV cache.
+        buffer: BufferId,
+        /// Below [`KvCache::parts`].
+        part: usize,
+    },
     /// The quants plane of a matrix.
     Quants(BufferId),
     /// The scales plane of a matrix.
@@ -154,6 +162,13 @@ pub enum Binding {
 impl From<Tensor> for Binding {
     fn from(tensor: Tensor) -> Self {
         Self::Values(tensor.buffer)
+    }
+}
+
+impl KvCache {
+    /// A part as a binding.
+    pub(crate) fn part(&self, part: usize) -> Binding {
+        Binding::KeysValues { buffer: self.buffer, part }
     }
 }
 

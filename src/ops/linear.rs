@@ -179,7 +179,7 @@ impl Linear {
                 defines.push("ROPE");
                 defines.extend(rope.kv.format.define());
                 constants.extend(rope.constants());
-                bindings.extend([Binding::Rows, rope.angles.into(), Binding::Values(rope.kv.buffer)]);
+                bindings.extend([Binding::Rows, rope.angles.into(), rope.kv.part(0)]);
             }
         }
         bindings.extend(self.weight.bindings());
@@ -240,7 +240,7 @@ impl Op for Linear {
                 let whole = rope.qkv == *y && self.y_offset == 0 && weight.rows == y.cols;
                 ensure(whole, "linear", "all of q, k and v in one matrix", self)?;
                 let fuses = rope.is_epilogue(self.norm.is_some(), self.affine.is_some());
-                ensure(fuses, "linear", "adjacent pairs, a norm and no affine", self)?;
+                ensure(fuses, "linear", "adjacent pairs, one part, a norm and no affine", self)?;
                 rope.check()
             }
         }

@@ -45,6 +45,9 @@ impl Op for RopeAppend {
         ensure(self.qkv.cols == cols, "rope_append", "qkv.cols = (heads + 2 kv.heads) · head_dim", self.qkv.cols)?;
         let unit = if self.kv.format == KvFormat::F32 { 2 } else { self.kv.format.unit() };
         ensure(head_dim.is_multiple_of(unit), "rope_append", "an even head_dim, in units of its format", head_dim)?;
+        let KvCache { heads: kv_heads, parts, .. } = self.kv;
+        let whole = kv_heads.is_multiple_of(parts) && self.heads.is_multiple_of(parts);
+        ensure(whole, "rope_append", "equal parts of heads and kv.heads", self)?;
         let rotary_dim = self.angles.cols;
         let fits = rotary_dim.is_multiple_of(2) && rotary_dim <= head_dim;
         ensure(fits, "rope_append", "even rotary_dim ≤ head_dim", rotary_dim)?;
@@ -52,26 +55,29 @@ impl Op for RopeAppend {
     }
 
     fn kernels(&self, _: &Variants) -> Vec<Kernel> {
-        let KvCache { buffer, heads: kv_heads, head_dim, .. } = self.kv;
+        let KvCache { head_dim, parts, .. } = self.kv;
         let half_split = (self.kind == RopeKind::HalfSplit).then_some("HALF_SPLIT");
-        vec![Kernel {
+        let (rows, heads, kv_heads) = (self.qkv.rows, self.heads / parts, self.kv.part_heads());
+        let of_part = |part: usize| Kernel {
             shader: "rope_append",
             defines: half_split.into_iter().chain(self.kv.format.define()).collect(),
             constants: vec![("KV_BLOCK", KV_BLOCK as u32)],
-            bindings: vec![Binding::Rows, self.qkv.into(), self.angles.into(), Binding::Values(buffer)],
-            params: [self.qkv.rows, self.heads, kv_heads, head_dim, self.angles.cols].map(|v| v as u32).to_vec(),
+            bindings: vec![Binding::Rows, self.qkv.into(), self.angles.into(), self.kv.part(part)],
+            params: [rows, heads, kv_heads, head_dim, self.angles.cols, part, parts].map(|v| v as u32).to_vec(),
             // one invocation per two values
-            workgroups: [ceil_div(self.all_heads() * head_dim / 2, WORKGROUP), self.qkv.rows as u32, 1],
+            workgroups: [ceil_div(self.all_heads() / parts * head_dim / 2, WORKGROUP), rows as u32, 1],
             rows: RowGrid::along(1),
             pieces: None,
-        }]
+        };
+        (0..parts).map(of_part).collect()
     }
 
     fn loads(&self, _: &Variants, step: &Step) -> Vec<Loads> {
-        let pairs = self.all_heads() * self.kv.head_dim / 2;
+        let KvCache { head_dim, parts, .. } = self.kv;
+        let pairs = self.all_heads() / parts * head_dim / 2;
         let workgroups =
             (0..pairs).step_by(WORKGROUP).map(|first| self.pair_loads(first..pairs.min(first + WORKGROUP)));
-        vec![workgroups.sum::<Loads>() * step.count(self.qkv.rows)]
+        vec![workgroups.sum::<Loads>() * step.count(self.qkv.rows); parts]
     }
 }
 
@@ -81,9 +87,10 @@ impl RopeAppend {
         self.heads + 2 * self.kv.heads
     }
 
-    /// Of the workgroup of these pairs.
+    /// Of the workgroup of these pairs, among those of a part.
     fn pair_loads(&self, mut pairs: Range<usize>) -> Loads {
         let (width, half) = (self.kv.head_dim / 2, self.angles.cols / 2);
+        let (heads, kv_heads) = (self.heads / self.kv.parts, self.kv.part_heads());
         let (mut values, mut lane_values, mut memory, mut angles) = (0, 0, 0, vec![false; half]);
         // an appended pair needs those of its group, and for a whole word its neighbour
         let beside = if self.kv.format == KvFormat::Q8 { 2 * 16 + 1 } else { 0 };
@@ -94,13 +101,13 @@ impl RopeAppend {
             let (whole, split) = (first..end.min(half), self.kind == RopeKind::HalfSplit);
             // pairs that are copied; pairs that are rotated, and how often
             let (copied, rotated, times) = match head {
-                head if head < self.heads => (0, whole, 1),
-                head if head >= self.heads + self.kv.heads => (end - first, 0..0, 1),
+                head if head < heads => (0, whole, 1),
+                head if head >= heads + kv_heads => (end - first, 0..0, 1),
                 // both values of a pair are needed for either, and neighbours may be of two pairs
                 _ if split => (end - end.min(half.max(first)), 2 * whole.start..2 * whole.end, 1),
                 _ => (end - end.min(half.max(first)), whole, 2),
             };
-            memory += if head < self.heads { 0 } else { beside * (end - first) };
+            memory += if head < heads { 0 } else { beside * (end - first) };
             values += 2 * (copied + rotated.len().min(half));
             lane_values += 2 * copied + 4 * times * rotated.len();
             rotated.for_each(|pair| angles[pair % half] = true);
@@ -112,9 +119,10 @@ impl RopeAppend {
 
     /// Whether the epilogue of a projection can do it: one invocation must compute both values of a
     /// pair, so pairs must be adjacent; WebGPU guarantees only eight storage buffers, which leaves
-    /// none for `affine`; and bytes need the largest of 32 values.
+    /// none for `affine` or for parts of the KV cache; and bytes need the largest of 32 values.
     pub fn is_epilogue(&self, norm: bool, affine: bool) -> bool {
-        self.kind == RopeKind::Interleaved && self.kv.format != KvFormat::Q8 && norm && !affine
+        let holds = self.kv.format != KvFormat::Q8 && self.kv.parts == 1;
+        self.kind == RopeKind::Interleaved && holds && norm && !affine
     }
 
     /// Constants for the shader of a projection that does this operation in its epilogue.

@@ -10,7 +10,7 @@ use super::attention::Prologue;
 use super::loads::f32s;
 use super::{Attention, Binding, Command, Kernel, Loads, Norm, NormKind, Op, RopeAppend, RopeKind, Variants, ensure};
 use crate::Result;
-use crate::record::{KvFormat, Step};
+use crate::record::{KvCache, KvFormat, Step};
 
 /// QK-norm, then RoPE, then attention, over the same queries, keys and values.
 #[derive(Clone, Debug)]
@@ -39,15 +39,16 @@ impl Op for RopeAttention {
             return self.parts().iter().flat_map(|part| part.kernels(variants)).collect();
         }
         let mut kernels = self.attention.kernels(variants);
-        let Kernel { defines, constants, bindings, params, .. } = &mut kernels[0];
-        defines.push("ROPE");
-        defines.extend((self.rope.kind == RopeKind::HalfSplit).then_some("HALF_SPLIT"));
-        constants.push(("ROTARY_PAIRS", (self.rope.angles.cols / 2) as u32));
-        bindings.push(self.rope.angles.into());
-        if let Some(norm) = &self.norm {
-            defines.push("NORM");
-            bindings.push(Binding::from(norm.weight));
-            params.push(norm.eps.to_bits());
+        for Kernel { defines, constants, bindings, params, .. } in &mut kernels[..self.rope.kv.parts] {
+            defines.push("ROPE");
+            defines.extend((self.rope.kind == RopeKind::HalfSplit).then_some("HALF_SPLIT"));
+            constants.push(("ROTARY_PAIRS", (self.rope.angles.cols / 2) as u32));
+            bindings.push(self.rope.angles.into());
+            if let Some(norm) = &self.norm {
+                defines.push("NORM");
+                bindings.push(Binding::from(norm.weight));
+                params.push(norm.eps.to_bits());
+            }
         }
         kernels
     }
@@ -60,7 +61,8 @@ impl Op for RopeAttention {
         let Prologue { pieces, newest } = self.attention.prologue(variants, step);
         let vectors = self.attention.heads / self.rope.kv.heads;
         let each = self.prologue_loads(vectors, 0) * (pieces - newest) + self.prologue_loads(vectors + 1, 1) * newest;
-        loads[0] = loads[0] + each * self.rope.kv.heads;
+        let KvCache { parts, .. } = self.rope.kv;
+        loads[..parts].iter_mut().for_each(|loads| *loads = *loads + each * self.rope.kv.part_heads());
         loads
     }
 }
@@ -79,7 +81,7 @@ impl RopeAttention {
         norm.into_iter().chain([self.rope.into(), self.attention.clone().into()]).collect()
     }
 
-    /// Whether the dispatch over keys and values does all: for a single row, if each key head is of
+    /// Whether the dispatches over keys and values do all: for a single row, if each key head is of
     /// one workgroup, since only one may append. Bytes need the largest of 32 values.
     fn fuses(&self, variants: &Variants) -> bool {
         let pairs = self.rope.kv.format != KvFormat::Q8;

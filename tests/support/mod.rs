@@ -82,6 +82,13 @@ pub fn gpu() -> GpuEngine {
     gpu_with(variant_sets()[0])
 }
 
+/// The same, which allows so many bytes for a buffer.
+pub fn small_gpu(bytes: u64) -> GpuEngine {
+    let mut engine = gpu();
+    engine.set_buffer_limit(bytes);
+    engine
+}
+
 /// The GPU engine; a machine without any adapter fails the test, since a skipped test looks like a
 /// passed one.
 pub fn gpu_with(variants: Variants) -> GpuEngine {
@@ -230,16 +237,28 @@ impl Setup<'_> {
         tensor
     }
 
-    /// A KV cache of random values, which has the blocks of every table.
+    /// A KV cache of random values, which has the blocks of every table. Some are in parts.
     pub fn cache(&mut self, heads: usize, head_dim: usize, format: KvFormat) -> KvCache {
-        let cache = KvCache { buffer: BufferId(0), heads, head_dim, format };
+        let parts: Vec<usize> = (1..=heads).filter(|&parts| heads.is_multiple_of(parts)).collect();
+        let parts = parts[self.rng.below(parts.len())];
+        self.cache_in(KvCache { buffer: BufferId(0), heads, head_dim, format, parts })
+    }
+
+    fn cache_in(&mut self, cache: KvCache) -> KvCache {
         let buffer = self.engine.create_blocks("case", &cache, self.blocks).unwrap();
         let values = self.rng.units(self.blocks * cache.block_len());
         self.engine.write_values(buffer, 0, &values).unwrap();
         KvCache { buffer, ..cache }
     }
 
-    /// The same, and all of it is compared.
+    /// The same in one part, and all of it is compared.
+    pub fn whole_cache(&mut self, heads: usize, head_dim: usize, format: KvFormat) -> KvCache {
+        let cache = self.cache_in(KvCache { buffer: BufferId(0), heads, head_dim, format, parts: 1 });
+        self.compare_cache(cache);
+        cache
+    }
+
+    /// The same in any number, and all of it is compared.
     pub fn output_cache(&mut self, heads: usize, head_dim: usize, format: KvFormat) -> KvCache {
         let cache = self.cache(heads, head_dim, format);
         self.compare_cache(cache);

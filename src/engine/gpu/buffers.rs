@@ -1,5 +1,7 @@
 //! The buffers of an engine, and uploads into them.
 
+use std::ops::Range;
+
 use super::tiles::{Run, plane_bytes};
 use super::{GpuEngine, caches};
 use crate::engine::table::Table;
@@ -16,10 +18,11 @@ pub(super) const CACHE_USAGE: wgpu::BufferUsages =
 /// it.
 pub(super) const UPLOAD_BYTES: u64 = 16 << 20;
 
-/// Values or a quants plane, and the scales plane of a quantised matrix.
+/// Values, the planes of a matrix, or the parts of a KV cache.
 pub(super) struct GpuBuffer {
-    pub main: wgpu::Buffer,
-    pub scales: Option<wgpu::Buffer>,
+    /// Of values one; of a matrix the quants, and the scales if it has any; of a KV cache its
+    /// [`KvCache::parts`].
+    pub planes: Vec<wgpu::Buffer>,
     /// The shape of a KV cache.
     pub cache: Option<KvCache>,
     pub label: String,
@@ -27,19 +30,37 @@ pub(super) struct GpuBuffer {
 
 impl GpuBuffer {
     pub fn bytes(&self) -> u64 {
-        self.main.size() + self.scales.as_ref().map_or(0, wgpu::Buffer::size)
+        self.planes.iter().map(wgpu::Buffer::size).sum()
     }
 
     /// Frees the memory at once, which a browser would do only at its next garbage collection.
     /// Queued work still runs.
     pub fn destroy(&self) {
-        self.main.destroy();
-        self.scales.iter().for_each(wgpu::Buffer::destroy);
+        self.planes.iter().for_each(wgpu::Buffer::destroy);
     }
 
-    /// Bytes of a block of a KV cache.
-    pub fn block_bytes(&self) -> u64 {
-        self.cache.map_or(0, |cache| cache.block_bytes() as u64)
+    /// Errors: `Internal` where it has no such plane.
+    pub fn plane(&self, number: usize) -> Result<&wgpu::Buffer> {
+        self.planes.get(number).ok_or_else(|| Error::Internal {
+            op: "run",
+            expected: format!("a buffer with plane {number}"),
+            got: format!("{} with {}", self.label, self.planes.len()),
+        })
+    }
+
+    /// A range of values: planes, and ranges within them.
+    pub fn in_planes(&self, range: Range<usize>) -> Vec<(usize, Range<usize>)> {
+        self.cache.map_or_else(|| vec![(0, range.clone())], |cache| cache.in_parts(range.clone()).collect())
+    }
+
+    /// Bytes of a block of a KV cache in each plane.
+    pub fn part_bytes(&self) -> u64 {
+        self.cache.map_or(0, |cache| cache.part_bytes() as u64)
+    }
+
+    /// Bytes of so many blocks of a KV cache.
+    pub fn bytes_of(&self, blocks: usize) -> u64 {
+        self.planes.len() as u64 * self.part_bytes() * blocks as u64
     }
 
     /// How its values are held.
@@ -49,7 +70,7 @@ impl GpuBuffer {
 
     /// Blocks that there is memory for.
     pub fn blocks(&self) -> usize {
-        self.main.size().checked_div(self.block_bytes()).unwrap_or(0) as usize
+        self.planes[0].size().checked_div(self.part_bytes()).unwrap_or(0) as usize
     }
 }
 
@@ -114,7 +135,7 @@ impl GpuEngine {
 
 impl Memory for GpuEngine {
     fn max_buffer_bytes(&self) -> u64 {
-        self.gpu.max_buffer_bytes()
+        self.gpu.max_buffer_bytes.get()
     }
 
     fn buffer_limit(&self) -> String {
@@ -131,8 +152,8 @@ impl Memory for GpuEngine {
 
     fn create_values(&mut self, label: &str, len: usize) -> Result<BufferId> {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
-        let main = self.gpu.create_buffer(label, len as u64 * size_of::<f32>() as u64, usage)?;
-        Ok(self.insert(GpuBuffer { main, scales: None, cache: None, label: label.into() }))
+        let values = self.gpu.create_buffer(label, len as u64 * size_of::<f32>() as u64, usage)?;
+        Ok(self.insert(GpuBuffer { planes: vec![values], cache: None, label: label.into() }))
     }
 
     fn kv_format(&self, asked: Option<KvFormat>) -> KvFormat {
@@ -140,8 +161,9 @@ impl Memory for GpuEngine {
     }
 
     fn create_blocks(&mut self, label: &str, shape: &KvCache, count: usize) -> Result<BufferId> {
-        let main = self.gpu.create_buffer(label, (shape.block_bytes() * count) as u64, CACHE_USAGE)?;
-        Ok(self.insert(GpuBuffer { main, scales: None, cache: Some(*shape), label: label.into() }))
+        let part = |_| self.gpu.create_buffer(label, shape.part_bytes() as u64 * count as u64, CACHE_USAGE);
+        let planes = (0..shape.parts).map(part).collect::<Result<_>>()?;
+        Ok(self.insert(GpuBuffer { planes, cache: Some(*shape), label: label.into() }))
     }
 
     fn hold_blocks(&mut self, buffers: &[BufferId], held: &[bool]) -> LocalFuture<'static, Result<()>> {
@@ -152,50 +174,55 @@ impl Memory for GpuEngine {
         self.gpu.check()?;
         let all = self.buffers.borrow();
         let caches: Vec<&GpuBuffer> = buffers.iter().map(|&buffer| all.get(buffer)).collect::<Result<_>>()?;
-        let most = caches.iter().map(|cache| cache.block_bytes()).max().unwrap_or(0);
+        let most = caches.iter().map(|cache| cache.part_bytes()).max().unwrap_or(0);
         // WebGPU copies no buffer to itself
         let between = self.gpu.create_buffer("copy of a block", most, CACHE_USAGE)?;
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         for cache in caches {
-            let (bytes, main) = (cache.block_bytes(), &cache.main);
-            encoder.copy_buffer_to_buffer(main, from as u64 * bytes, &between, 0, bytes);
-            encoder.copy_buffer_to_buffer(&between, 0, main, to as u64 * bytes, bytes);
+            let bytes = cache.part_bytes();
+            for plane in &cache.planes {
+                encoder.copy_buffer_to_buffer(plane, from as u64 * bytes, &between, 0, bytes);
+                encoder.copy_buffer_to_buffer(&between, 0, plane, to as u64 * bytes, bytes);
+            }
         }
         self.gpu.defer(encoder.finish(), [between]);
         Ok(())
     }
 
-    fn write_values(&mut self, buffer: BufferId, offset: usize, values: &[f32]) -> Result<()> {
-        let (target, cache) = {
+    fn write_values(&mut self, buffer: BufferId, offset: usize, mut values: &[f32]) -> Result<()> {
+        let (planes, cache) = {
             let all = self.buffers.borrow();
-            let GpuBuffer { main, cache, .. } = all.table.get(buffer).ok_or_else(|| freed("write"))?;
-            (main.clone(), *cache)
+            let GpuBuffer { planes, cache, .. } = all.table.get(buffer).ok_or_else(|| freed("write"))?;
+            (planes.clone(), *cache)
         };
-        let Some(KvCache { format, .. }) = cache else {
-            return self.write(&target, offset * size_of::<f32>(), bytemuck::cast_slice(values));
+        let Some(cache) = cache else {
+            return self.write(&planes[0], offset * size_of::<f32>(), bytemuck::cast_slice(values));
         };
         // copies of blocks are deferred, and a write comes before the next submit
         self.gpu.flush();
-        self.write(&target, format.bytes(offset), &format.encode(values))
+        for (part, range) in cache.in_parts(offset..offset + values.len()) {
+            let (now, later) = values.split_at(range.len());
+            self.write(&planes[part], cache.format.bytes(range.start), &cache.format.encode(now))?;
+            values = later;
+        }
+        Ok(())
     }
 
     fn create_matrix(&mut self, label: &str, layout: Layout, rows: usize, cols: usize) -> Result<Matrix> {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
         let (quants_bytes, scales_bytes) = plane_bytes(layout, rows, cols, self.variants().row_tile(rows));
-        let main = self.gpu.create_buffer(label, quants_bytes, usage)?;
-        let scales = match scales_bytes {
-            0 => None,
-            bytes => Some(self.gpu.create_buffer(label, bytes, usage)?),
-        };
-        let buffer = self.insert(GpuBuffer { main, scales, cache: None, label: label.into() });
+        let bytes = [quants_bytes, scales_bytes];
+        // a layout without scales has only quants
+        let bytes = if scales_bytes == 0 { &bytes[..1] } else { &bytes };
+        let planes = bytes.iter().map(|&bytes| self.gpu.create_buffer(label, bytes, usage)).collect::<Result<_>>()?;
+        let buffer = self.insert(GpuBuffer { planes, cache: None, label: label.into() });
         Ok(Matrix { buffer, layout, rows, cols })
     }
 
     fn write_rows(&mut self, matrix: &Matrix, first_row: usize, block: BlockType, rows: &[u8]) -> Result<()> {
-        let (main, scales) = {
+        let targets = {
             let all = self.buffers.borrow();
-            let GpuBuffer { main, scales, .. } = all.table.get(matrix.buffer).ok_or_else(|| freed("write"))?;
-            (main.clone(), scales.clone())
+            all.table.get(matrix.buffer).ok_or_else(|| freed("write"))?.planes.clone()
         };
         let mut planes = std::mem::take(&mut self.scratch);
         planes.clear();
@@ -203,9 +230,9 @@ impl Memory for GpuEngine {
         let row_tile = self.variants().row_tile(matrix.rows);
         for Run { first_tile, planes } in self.tiler.add(matrix, row_tile, first_row, &planes) {
             let (quants, scale) = plane_bytes(matrix.layout, first_tile * row_tile, matrix.cols, row_tile);
-            self.write(&main, quants as usize, &planes.quants)?;
-            if let Some(scales) = &scales {
-                self.write(scales, scale as usize, &planes.scales)?;
+            let parts = [(quants, &planes.quants), (scale, &planes.scales)];
+            for (target, (offset, bytes)) in targets.iter().zip(parts) {
+                self.write(target, offset as usize, bytes)?;
             }
         }
         self.scratch = planes;

@@ -1,5 +1,5 @@
-//! Memory of KV caches, which grow and shrink. A KV cache is one buffer with all its blocks;
-//! resizing it copies it.
+//! Memory of KV caches, which grow and shrink. A KV cache is one buffer with all its blocks, or
+//! one for each of its parts; resizing copies it.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -13,8 +13,8 @@ use crate::{Error, Result};
 /// A KV cache gets an eighth more than is needed, so that it is copied seldom.
 const GROWTH: usize = 8;
 
-/// See [`Memory::hold_blocks`](crate::record::Memory::hold_blocks). A KV cache is one buffer with
-/// all blocks up to the last held one.
+/// See [`Memory::hold_blocks`](crate::record::Memory::hold_blocks). A KV cache has all blocks up to
+/// the last held one.
 pub(super) async fn hold(
     gpu: Rc<Gpu>,
     buffers: Rc<RefCell<Buffers>>,
@@ -51,7 +51,7 @@ impl Resizing<'_> {
         let before: Vec<usize> = caches.iter().map(|cache| self.blocks(*cache)).collect::<Result<_>>()?;
         let together = {
             let buffers = self.buffers.borrow();
-            let bytes = |cache: &BufferId| buffers.get(*cache).map_or(0, GpuBuffer::block_bytes) * blocks as u64;
+            let bytes = |cache: &BufferId| buffers.get(*cache).map_or(0, |cache| cache.bytes_of(blocks));
             (buffers.resized / caches.iter().map(bytes).max().unwrap_or(0).max(1)).max(1) as usize
         };
         for (i, some) in caches.chunks(together).enumerate() {
@@ -88,15 +88,17 @@ impl Resizing<'_> {
         let mut buffers = self.buffers.borrow_mut();
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         let mut old = Vec::new();
-        let mut shrinks = false;
-        for (cache, new) in caches.iter().zip(new) {
+        let (mut shrinks, mut new) = (false, new.into_iter());
+        for cache in caches {
             let cache = buffers.table.get_mut(*cache).ok_or_else(|| freed("grow"))?;
-            let bytes = cache.block_bytes() * cache.blocks().min(blocks) as u64;
-            if bytes > 0 {
-                encoder.copy_buffer_to_buffer(&cache.main, 0, &new, 0, bytes);
-            }
+            let bytes = cache.part_bytes() * cache.blocks().min(blocks) as u64;
             shrinks |= blocks < cache.blocks();
-            old.push(std::mem::replace(&mut cache.main, new));
+            for (plane, new) in cache.planes.iter_mut().zip(&mut new) {
+                if bytes > 0 {
+                    encoder.copy_buffer_to_buffer(plane, 0, &new, 0, bytes);
+                }
+                old.push(std::mem::replace(plane, new));
+            }
         }
         self.gpu.defer(encoder.finish(), old);
         buffers.generation += 1;
@@ -107,8 +109,8 @@ impl Resizing<'_> {
         Ok(())
     }
 
-    /// Creates the buffers of caches with this many blocks. Errors: `OutOfMemory` beyond a limit,
-    /// before any is created.
+    /// Creates the buffers of caches with this many blocks, one cache after the other. Errors:
+    /// `OutOfMemory` beyond a limit, before any is created.
     fn ask(
         &self,
         caches: &[BufferId],
@@ -118,15 +120,15 @@ impl Resizing<'_> {
         let caches: Vec<&GpuBuffer> = caches.iter().map(|cache| buffers.get(*cache)).collect::<Result<_>>()?;
         let mut needed = buffers.bytes();
         for cache in &caches {
-            let bytes = cache.block_bytes() * blocks as u64;
-            needed = needed - cache.main.size() + bytes;
-            if bytes > cache.main.size() && needed > buffers.limit {
+            let (bytes, before) = (cache.bytes_of(blocks), cache.bytes());
+            needed = needed - before + bytes;
+            if bytes > before && needed > buffers.limit {
                 let limit = format!("and the engine may have {} in all", buffers.limit);
                 return Err(Error::OutOfMemory { what: cache.label.clone(), needed, limit });
             }
         }
         let ask =
-            |cache: &&GpuBuffer| self.gpu.try_buffer(&cache.label, cache.block_bytes() * blocks as u64, CACHE_USAGE);
-        caches.iter().map(ask).collect()
+            |cache: &&GpuBuffer| self.gpu.try_buffer(&cache.label, cache.part_bytes() * blocks as u64, CACHE_USAGE);
+        caches.iter().flat_map(|cache| cache.planes.iter().map(|_| ask(cache))).collect()
     }
 }

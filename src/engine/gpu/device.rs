@@ -141,6 +141,8 @@ pub(super) struct Gpu {
     pub watch: Watch,
     /// What it offers beyond the core of WebGPU.
     pub features: BTreeSet<Feature>,
+    /// Largest size of a storage buffer in bytes.
+    pub max_buffer_bytes: Cell<u64>,
     /// Number of submits.
     pub submits: Cell<u64>,
     /// The last submit.
@@ -207,6 +209,7 @@ impl Gpu {
             device,
             queue,
             adapter: info,
+            max_buffer_bytes: limits.max_buffer_size.min(limits.max_storage_buffer_binding_size).into(),
             limits,
             watch,
             features,
@@ -229,14 +232,9 @@ impl Gpu {
         if self.features.contains(&Feature::Subgroups) { self.adapter.subgroup_min_size } else { 0 }
     }
 
-    /// Largest size of a storage buffer in bytes.
-    pub fn max_buffer_bytes(&self) -> u64 {
-        self.limits.max_buffer_size.min(self.limits.max_storage_buffer_binding_size)
-    }
-
     /// See [`Memory::buffer_limit`](crate::record::Memory::buffer_limit).
     pub fn buffer_limit(&self) -> String {
-        format!("and this GPU allows {} for one buffer (device 'cpu' more)", self.max_buffer_bytes())
+        format!("and this GPU allows {} for one buffer (device 'cpu' more)", self.max_buffer_bytes.get())
     }
 
     /// Creates a zeroed buffer. Errors: `OutOfMemory`, either here or from the next
@@ -271,10 +269,8 @@ impl Gpu {
 
     fn allocate(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<(wgpu::Buffer, Allocation)> {
         let size = buffer_size(bytes);
-        let limit = self.max_buffer_bytes();
-        if size > limit {
-            let limit = format!("and this GPU allows {limit} for one buffer (device 'cpu' more)");
-            return Err(Error::OutOfMemory { what: label.into(), needed: bytes, limit });
+        if size > self.max_buffer_bytes.get() {
+            return Err(Error::OutOfMemory { what: label.into(), needed: bytes, limit: self.buffer_limit() });
         }
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };

@@ -248,6 +248,11 @@ impl GpuEngine {
         self.buffers.borrow_mut().limit = bytes;
     }
 
+    /// Bounds the bytes of a buffer below what the GPU allows: for tests, before a model is loaded.
+    pub fn set_buffer_limit(&mut self, bytes: u64) {
+        self.gpu.max_buffer_bytes.set(bytes);
+    }
+
     /// Bounds the bytes of KV caches that are resized together, 64 MiB by default: for that long,
     /// old and new ones exist side by side.
     pub fn set_resize_limit(&mut self, bytes: u64) {
@@ -377,7 +382,7 @@ impl DeviceSampling for GpuEngine {
         self.gpu.check()?;
         let Self { gpu, buffers, sampled_ids, counters, .. } = self;
         let buffers = buffers.borrow();
-        let buffer = |id| buffers.get(id).map(|buffer| &buffer.main);
+        let buffer = |id| buffers.get(id)?.plane(0);
         let (id, feed) = (buffer(ids.id.buffer)?, buffer(ids.feed)?);
         let mut recent = ids.recent.map(buffer).transpose()?;
         let staging = sampled_ids.staging(gpu, (ids.id.cols * size_of::<u32>()) as u64)?;

@@ -15,7 +15,7 @@ pub struct Planned {
     variants: Variants,
     max_buffer_bytes: u64,
     /// Bytes of each, by plane.
-    buffers: Vec<[u64; 2]>,
+    buffers: Vec<Vec<u64>>,
 }
 
 impl Planned {
@@ -29,7 +29,7 @@ impl Planned {
         &self.variants
     }
 
-    /// Bytes of the largest buffer, of which a matrix has two.
+    /// Bytes of the largest plane.
     pub fn largest(&self) -> u64 {
         self.buffers.iter().flatten().copied().max().unwrap_or(0)
     }
@@ -46,9 +46,9 @@ impl Planned {
         kernels.len().div_ceil(per_submit(capacity(kernels), kernels.len()))
     }
 
-    fn create(&mut self, label: &str, planes: [u64; 2]) -> Result<BufferId> {
-        let planes = planes.map(|bytes| if bytes == 0 { 0 } else { buffer_size(bytes) });
-        if let Some(needed) = planes.into_iter().find(|&bytes| bytes > self.max_buffer_bytes) {
+    fn create(&mut self, label: &str, planes: impl IntoIterator<Item = u64>) -> Result<BufferId> {
+        let planes: Vec<u64> = planes.into_iter().map(buffer_size).collect();
+        if let Some(&needed) = planes.iter().find(|&&bytes| bytes > self.max_buffer_bytes) {
             return Err(Error::OutOfMemory { what: label.into(), needed, limit: self.buffer_limit() });
         }
         self.buffers.push(planes);
@@ -70,7 +70,7 @@ impl Memory for Planned {
     }
 
     fn create_values(&mut self, label: &str, len: usize) -> Result<BufferId> {
-        self.create(label, [((len * size_of::<f32>()) as u64).max(1), 0])
+        self.create(label, [len as u64 * size_of::<f32>() as u64])
     }
 
     fn kv_format(&self, asked: Option<KvFormat>) -> KvFormat {
@@ -78,7 +78,7 @@ impl Memory for Planned {
     }
 
     fn create_blocks(&mut self, label: &str, shape: &KvCache, count: usize) -> Result<BufferId> {
-        self.create(label, [((shape.block_bytes() * count) as u64).max(1), 0])
+        self.create(label, (0..shape.parts).map(|_| shape.part_bytes() as u64 * count as u64))
     }
 
     fn hold_blocks(&mut self, _: &[BufferId], _: &[bool]) -> LocalFuture<'static, Result<()>> {
@@ -95,7 +95,8 @@ impl Memory for Planned {
 
     fn create_matrix(&mut self, label: &str, layout: Layout, rows: usize, cols: usize) -> Result<Matrix> {
         let (quants, scales) = plane_bytes(layout, rows, cols, self.variants.row_tile(rows));
-        let buffer = self.create(label, [quants.max(1), scales])?;
+        // a layout without scales has only quants
+        let buffer = self.create(label, [quants].into_iter().chain((scales > 0).then_some(scales)))?;
         Ok(Matrix { buffer, layout, rows, cols })
     }
 
@@ -105,7 +106,7 @@ impl Memory for Planned {
 
     fn free(&mut self, buffer: BufferId) {
         if let Some(planes) = self.buffers.get_mut(buffer.0) {
-            *planes = [0, 0];
+            planes.clear();
         }
     }
 }

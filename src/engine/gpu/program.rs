@@ -126,7 +126,7 @@ impl Program {
         let (words, generation) = (Vec::new(), buffers.generation);
         let dispatches = Vec::with_capacity(kernels.len());
         let caches = kernels.iter().flat_map(|(kernel, _)| &kernel.bindings).filter_map(|binding| match binding {
-            Binding::Values(id) if buffers.table.get(*id).is_some_and(|buffer| buffer.cache.is_some()) => Some(*id),
+            Binding::KeysValues { buffer, .. } => Some(*buffer),
             _ => None,
         });
         let caches = caches.collect();
@@ -162,15 +162,9 @@ impl Program {
                 Binding::Tables => part(&self.step, TABLES_OFFSET, table_bytes as u64),
                 Binding::Rows => part(&self.step, TABLES_OFFSET + table_bytes, 0),
                 Binding::Pieces { .. } | Binding::Intermediate { .. } => self.pieces.as_entire_binding(),
-                Binding::Values(id) | Binding::Quants(id) => buffers.get(id)?.main.as_entire_binding(),
-                Binding::Scales(id) => {
-                    let scales = buffers.get(id)?.scales.as_ref().ok_or_else(|| Error::Internal {
-                        op: kernel.shader,
-                        expected: "a layout with scales".into(),
-                        got: format!("buffer {} without", id.0),
-                    })?;
-                    scales.as_entire_binding()
-                }
+                Binding::Values(id) | Binding::Quants(id) => buffers.get(id)?.plane(0)?.as_entire_binding(),
+                Binding::Scales(id) => buffers.get(id)?.plane(1)?.as_entire_binding(),
+                Binding::KeysValues { buffer, part } => buffers.get(buffer)?.plane(part)?.as_entire_binding(),
             };
             entries.push(wgpu::BindGroupEntry { binding: slot, resource });
         }
@@ -201,7 +195,7 @@ impl Program {
         for i in 0..self.dispatches.len() {
             let Dispatch { kernel, pipeline, .. } = &self.dispatches[i];
             let is_stale = |binding: &Binding| match binding {
-                Binding::Values(id) => replaced && self.caches.contains(id),
+                Binding::KeysValues { .. } => replaced,
                 Binding::Pieces { .. } | Binding::Intermediate { .. } => pieces,
                 _ => false,
             };

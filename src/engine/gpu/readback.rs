@@ -21,14 +21,16 @@ impl GpuEngine {
         self.gpu.check()?;
         let all = self.buffers.borrow();
         let found = all.table.get(buffer).ok_or_else(|| freed("read"))?;
-        let (source, format) = (&found.main, found.format());
+        let format = found.format();
         let size = |values: usize| format.bytes(values) as u64;
         let bytes = size(ranges.iter().map(Range::len).sum());
         let is_whole = |at: usize| at.is_multiple_of(format.together());
-        let fits =
-            |range: &Range<usize>| size(range.end) <= source.size() && is_whole(range.start) && is_whole(range.end);
-        if bytes == 0 || !ranges.iter().all(fits) {
-            let expected = format!("{} values or a multiple, within {} bytes", format.together(), source.size());
+        let places: Vec<_> = ranges.iter().flat_map(|range| found.in_planes(range.clone())).collect();
+        let fits = |(plane, range): &(usize, Range<usize>)| {
+            size(range.end) <= found.planes[*plane].size() && is_whole(range.start) && is_whole(range.end)
+        };
+        if bytes == 0 || !places.iter().all(fits) {
+            let expected = format!("{} values or a multiple, within {} bytes", format.together(), found.bytes());
             return Err(Error::Internal { op: "read", expected, got: format!("{ranges:?}") });
         }
         // taken out, so that a caller who drops the future also drops the mapped buffer
@@ -41,7 +43,8 @@ impl GpuEngine {
         };
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         let mut at = 0;
-        for range in ranges {
+        for (plane, range) in places {
+            let source = &found.planes[plane];
             encoder.copy_buffer_to_buffer(source, size(range.start), &staging, at, size(range.len()));
             at += size(range.len());
         }

@@ -119,7 +119,8 @@ impl Trial {
         let record = move |memory: &mut dyn Engine| {
             let mut random = Random(3);
             let q = random.tensor(memory, tokens, (heads + 2 * kv_heads) * head_dim)?;
-            let kv = random.cache(memory, KvCache { buffer: q.buffer, heads: kv_heads, head_dim, format }, blocks)?;
+            let shape = KvCache { buffer: q.buffer, heads: kv_heads, head_dim, format, parts: 1 };
+            let kv = random.cache(memory, shape, blocks)?;
             let y = random.tensor(memory, tokens, heads * head_dim)?;
             let mut recording = Recording::default();
             let (cap, alibi, window, causal) = (None, None, None, true);

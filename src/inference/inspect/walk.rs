@@ -190,7 +190,7 @@ impl Walk {
             let mut ranges = runner.programs.kv.ranges(layer, &sequence.blocks, positions);
             ranges.truncate(ranges.len() / 2); // the keys
             let attention = attention(runner, layer);
-            let keys = runner.engine.read_ranges(attention.kv.buffer, ranges).await?;
+            let keys = runner.read_kv(layer, &ranges).await?;
             let q = std::mem::take(&mut self.q);
             seen.attention = Some(Floats(weights(&attention, self.first, positions, &q, &keys)?));
         }

@@ -32,7 +32,7 @@ impl Attention {
         Prologue { pieces: rows.iter().map(pieces).sum(), newest: rows.len() }
     }
 
-    /// Of the dispatch over keys and values.
+    /// Of a dispatch over a part of keys and values.
     pub(super) fn walk_loads(&self, variant: &AttentionVariant, step: &Step) -> Loads {
         let rows = &step.rows[..step.count(self.y.rows)];
         let walk = match variant.shader {
@@ -41,7 +41,8 @@ impl Attention {
             _ => self.lane_walks(variant, step, rows),
         };
         let positions: usize = rows.iter().map(|row| self.seen_by(step, row).len()).sum();
-        Loads { multiply_adds: (2 * positions * self.heads * self.kv.head_dim) as u64, ..walk }
+        let heads = self.heads / self.kv.parts;
+        Loads { multiply_adds: (2 * positions * heads * self.kv.head_dim) as u64, ..walk }
     }
 
     fn seen_by(&self, step: &Step, row: &Row) -> Range<usize> {
@@ -75,7 +76,7 @@ impl Attention {
             let part = |piece| self.head_walk(variant, self.piece_of(variant, step, row, piece));
             self.pieces_of(variant, step, row).1.map(part).sum()
         };
-        rows.iter().map(of_row).sum::<Loads>() * self.kv.heads
+        rows.iter().map(of_row).sum::<Loads>() * self.kv.part_heads()
     }
 
     /// The workgroups that walk over the same positions of a key head.
@@ -142,7 +143,7 @@ impl Attention {
             0 => rows.chunks(variant.lanes).map(of_rows).sum(),
             _ => rows.iter().map(of_pieces).sum(),
         };
-        all * self.kv.heads
+        all * self.kv.part_heads()
     }
 
     /// Of the dispatch that merges pieces.

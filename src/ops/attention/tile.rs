@@ -79,7 +79,7 @@ impl Tile {
             let pieces = rows.iter().map(|row| op.pieces_of(variant, step, row).1.end);
             (0..pieces.max().unwrap_or(0)).map(|piece| self.walk(op, variant, step, runs(), piece)).sum()
         };
-        rows.chunks(self.tokens).map(walks).sum::<Loads>() * op.kv.heads
+        rows.chunks(self.tokens).map(walks).sum::<Loads>() * op.kv.part_heads()
     }
 
     /// Of the workgroups of a key head for a piece of runs of rows, each of a sequence.

@@ -1,12 +1,19 @@
-//! Damaged model files: reading never panics, and memory grows only with the bytes that arrive,
-//! whatever numbers they claim.
+//! What reading model files takes. Damaged ones: reading never panics, and memory grows only with
+//! the bytes that arrive, whatever numbers they claim. Files of gigabytes: they pass through.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::fs::{File, remove_file};
+use std::io::Read;
 
 use proptest::prelude::*;
-use weft_llm::format::{Array, BlockType, GgufReader, GgufWriter, Header, Sink, TensorInfo};
+use weft_llm::cost::profiles;
+use weft_llm::cost::synthetic::{self, Mixture};
+use weft_llm::engine::gpu::planned::Planned;
+use weft_llm::format::{Array, BlockType, GgufFile, GgufReader, GgufWriter, Header, Sink, TensorInfo, Value};
+use weft_llm::model::TensorLoader;
+use weft_llm::record::Memory;
 use weft_llm::{Error, Result};
 
 /// Counts the bytes that each thread has allocated, so that parallel tests do not disturb each
@@ -223,4 +230,84 @@ fn memory_grows_with_the_header_and_not_with_the_weights() {
         result.unwrap();
         assert!(peak <= 4 * cols + 4096, "chunks of {chunk} took {peak}");
     }
+}
+
+/// Bytes that a page gives the loader at once.
+const PIECE: usize = 4 << 20;
+
+/// Tokens of Llama 3.
+const VOCAB: usize = 128_256;
+
+/// What streaming takes at most, with the piece at hand.
+const STREAMING: usize = 64 << 20;
+
+/// Loads Llama 3.1 8B in Q4_K_M, cut after so many layers, into the memory of a GPU that forgets
+/// what it is given. The file is a hole behind its header, with a vocabulary as large as the
+/// model's. Returns its length, and the peaks of memory: up to the end of the header, and beyond
+/// what was live then.
+fn streamed(layers: usize) -> (u64, [usize; 2]) {
+    let path = std::env::temp_dir().join(format!("weft-{}-{layers}.gguf", std::process::id()));
+    let mut keep = Keep::default();
+    let header = synthetic::named("llama-8b").unwrap().with_layers(layers).header(Mixture::Q4KM);
+    GgufReader::new().feed(&header, &mut keep).unwrap();
+    let Header { mut metadata, tensors, .. } = keep.0.remove(0);
+    let tokens: Vec<String> = ["<unk>", "<s>", "</s>"]
+        .map(String::from)
+        .into_iter()
+        .chain((0..256).map(|byte| format!("<0x{byte:02X}>")))
+        .chain((259..VOCAB).map(|id| format!("token{id:06}")))
+        .collect();
+    let types: Vec<i32> = [2, 3, 3].into_iter().chain([6; 256]).chain([1].repeat(VOCAB - 259)).collect();
+    metadata.insert("tokenizer.ggml.model", "llama");
+    metadata.insert("tokenizer.ggml.tokens", Value::from(tokens));
+    metadata.insert("tokenizer.ggml.scores", vec![0f32; VOCAB]);
+    metadata.insert("tokenizer.ggml.token_type", types);
+    GgufFile::create(File::create(&path).unwrap(), "a file", &metadata, &tensors).unwrap().finish().unwrap();
+    drop((metadata, tensors, header));
+
+    let mut file = File::open(&path).unwrap();
+    remove_file(&path).unwrap();
+    let bytes = file.metadata().unwrap().len();
+    let before = LIVE.get();
+    PEAK.set(before);
+    let mut memory = Planned::new(profiles::named("core").unwrap().variants, 128 << 20);
+    let (mut loader, mut piece) = (TensorLoader::new(None), vec![0; PIECE]);
+    let mut of_header = None;
+    loop {
+        let read = file.read(&mut piece).unwrap();
+        if read == 0 {
+            break;
+        }
+        loader.feed(&mut memory, &piece[..read]).unwrap();
+        if of_header.is_none() && loader.network().is_some() {
+            of_header = Some((PEAK.get() - before, LIVE.get()));
+            PEAK.set(LIVE.get());
+        }
+    }
+    let (header, live) = of_header.unwrap();
+    let peaks = [header as usize, (PEAK.get() - live) as usize];
+    loader.finish().unwrap();
+    // norms and factors of RoPE are values, and every matrix is whole
+    assert_eq!(memory.written(), memory.memory_bytes());
+    (bytes, peaks)
+}
+
+fn check_streaming(layers: usize, least_bytes: u64) {
+    let (bytes, [header, weights]) = streamed(layers);
+    let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
+    println!("{bytes} bytes: {:.1} MiB with the header, then {:.1} MiB more", mib(header), mib(weights));
+    assert!(bytes >= least_bytes, "{bytes}");
+    assert!(weights <= STREAMING, "{weights} bytes");
+}
+
+#[test]
+fn weights_of_a_large_file_pass_through() {
+    check_streaming(1, 800_000_000);
+}
+
+/// For minutes in a debug build.
+#[test]
+#[ignore = "reads 5 GB"]
+fn weights_of_a_file_of_5_gb_pass_through() {
+    check_streaming(32, 4_900_000_000);
 }

@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use super::tiles::{Run, plane_bytes};
+use super::tiles::plane_bytes;
 use super::{GpuEngine, caches};
 use crate::engine::table::Table;
 use crate::engine::{LocalFuture, freed};
+use crate::format::Layout;
 use crate::format::block::BlockType;
-use crate::format::{Layout, repack};
 use crate::record::{BufferId, KvCache, KvFormat, Matrix, Memory};
 use crate::{Error, Result};
 
@@ -224,19 +224,12 @@ impl Memory for GpuEngine {
             let all = self.buffers.borrow();
             all.table.get(matrix.buffer).ok_or_else(|| freed("write"))?.planes.clone()
         };
-        let mut planes = std::mem::take(&mut self.scratch);
-        planes.clear();
-        repack(block, matrix.cols, rows, &mut planes);
         let row_tile = self.variants().row_tile(matrix.rows);
-        for Run { first_tile, planes } in self.tiler.add(matrix, row_tile, first_row, &planes) {
-            let (quants, scale) = plane_bytes(matrix.layout, first_tile * row_tile, matrix.cols, row_tile);
-            let parts = [(quants, &planes.quants), (scale, &planes.scales)];
-            for (target, (offset, bytes)) in targets.iter().zip(parts) {
-                self.write(target, offset as usize, bytes)?;
-            }
-        }
-        self.scratch = planes;
-        Ok(())
+        let mut uploads = std::mem::take(&mut self.uploads);
+        let write = |plane: usize, at, bytes: &[u8]| self.write(&targets[plane], at as usize, bytes);
+        let added = uploads.add(matrix, row_tile, first_row, (block, rows), write);
+        self.uploads = uploads;
+        added
     }
 
     fn free(&mut self, buffer: BufferId) {

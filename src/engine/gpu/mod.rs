@@ -54,7 +54,7 @@ use program::{Feedback, Program};
 use sampled_ids::SampledIds;
 #[cfg(not(target_arch = "wasm32"))]
 pub use stopwatch::Times;
-use tiles::Tiler;
+use tiles::Uploads;
 pub use tuner::Timing;
 
 use super::table::Table;
@@ -62,7 +62,6 @@ use super::{
     Counters, DeviceSampling, Engine, EngineInfo, Hints, Ids, LARGEST_CHUNK, LocalFuture, PROMPT_CHUNK, ProgramId, now,
     released,
 };
-use crate::format::Planes;
 use crate::ops::variants::Feature;
 use crate::ops::{Command, Op, Recording, Variants};
 use crate::record::{BufferId, Step};
@@ -86,9 +85,7 @@ pub struct GpuEngine {
     programs: Table<ProgramId, Program>,
     counters: Counters,
     sampled_ids: SampledIds,
-    /// Repacked rows on their way to the GPU.
-    scratch: Planes,
-    tiler: Tiler,
+    uploads: Uploads,
     /// Bytes uploaded since the last wait for the queue.
     uploading: u64,
     /// Signals that the pipeline begun last is compiled.
@@ -140,12 +137,11 @@ impl GpuEngine {
         Self {
             gpu,
             shaders,
-            tiler: Tiler::default(),
+            uploads: Uploads::default(),
             buffers: Rc::default(),
             programs: Table::default(),
             counters: Counters::default(),
             sampled_ids: SampledIds::default(),
-            scratch: Planes::default(),
             uploading: 0,
             compiling: None,
             staging: Rc::default(),
@@ -206,7 +202,7 @@ impl GpuEngine {
         self.clear();
         self.counters = Counters::default();
         self.gpu.submits.set(0);
-        self.tiler = Tiler::default();
+        self.uploads = Uploads::default();
         self.set_variants(variants);
         self.gpu.check()
     }

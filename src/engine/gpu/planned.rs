@@ -1,10 +1,10 @@
 //! The memory of a GPU engine that is not there: buffers are laid out and counted, and what is
-//! written is forgotten. So a model can be recorded from its headers alone.
+//! written is counted and forgotten. So a model can be recorded from its headers alone.
 
 use super::device::buffer_size;
 use super::pace::per_submit;
 use super::program::{capacity, program_bytes};
-use super::tiles::plane_bytes;
+use super::tiles::{Uploads, plane_bytes};
 use crate::format::{BlockType, Layout};
 use crate::ops::{Kernel, Variants};
 use crate::record::{BufferId, KvCache, KvFormat, LocalFuture, Matrix, Memory};
@@ -16,17 +16,24 @@ pub struct Planned {
     max_buffer_bytes: u64,
     /// Bytes of each, by plane.
     buffers: Vec<Vec<u64>>,
+    uploads: Uploads,
+    written: u64,
 }
 
 impl Planned {
     /// Memory of an adapter that allows so many bytes for one buffer.
     pub fn new(variants: Variants, max_buffer_bytes: u64) -> Self {
-        Self { variants, max_buffer_bytes, buffers: Vec::new() }
+        Self { variants, max_buffer_bytes, buffers: Vec::new(), uploads: Uploads::default(), written: 0 }
     }
 
     /// The shaders.
     pub fn variants(&self) -> &Variants {
         &self.variants
+    }
+
+    /// Bytes of weights and values that were written, as a GPU would get them.
+    pub fn written(&self) -> u64 {
+        self.written
     }
 
     /// Bytes of the largest plane.
@@ -89,7 +96,8 @@ impl Memory for Planned {
         Ok(())
     }
 
-    fn write_values(&mut self, _: BufferId, _: usize, _: &[f32]) -> Result<()> {
+    fn write_values(&mut self, _: BufferId, _: usize, values: &[f32]) -> Result<()> {
+        self.written += size_of_val(values) as u64;
         Ok(())
     }
 
@@ -100,8 +108,19 @@ impl Memory for Planned {
         Ok(Matrix { buffer, layout, rows, cols })
     }
 
-    fn write_rows(&mut self, _: &Matrix, _: usize, _: BlockType, _: &[u8]) -> Result<()> {
-        Ok(())
+    fn write_rows(&mut self, matrix: &Matrix, first_row: usize, block: BlockType, rows: &[u8]) -> Result<()> {
+        let row_tile = self.variants.row_tile(matrix.rows);
+        let Self { buffers, uploads, written, .. } = self;
+        uploads.add(matrix, row_tile, first_row, (block, rows), |plane, at, bytes| {
+            let end = at + bytes.len() as u64;
+            let size = buffers.get(matrix.buffer.0).and_then(|planes| planes.get(plane)).copied().unwrap_or(0);
+            if end > size {
+                let (expected, got) = (format!("a write within {size} bytes"), format!("one up to {end}"));
+                return Err(Error::Internal { op: "write", expected, got });
+            }
+            *written += bytes.len() as u64;
+            Ok(())
+        })
     }
 
     fn free(&mut self, buffer: BufferId) {

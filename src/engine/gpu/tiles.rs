@@ -6,8 +6,9 @@
 
 use std::collections::HashMap;
 
+use crate::Result;
 use crate::format::layout::GRANULE;
-use crate::format::{Layout, Planes};
+use crate::format::{BlockType, Layout, Planes, repack};
 use crate::record::{BufferId, Matrix};
 
 /// Bytes of the scales plane that stay together: a scale and its minimum, or two pairs of their
@@ -25,9 +26,41 @@ fn quants_row_bytes(layout: Layout, cols: usize) -> usize {
     layout.quants_row_bytes(cols).next_multiple_of(GRANULE)
 }
 
+/// Weights on their way from a file to the GPU.
+#[derive(Default)]
+pub(super) struct Uploads {
+    /// Repacked rows.
+    planes: Planes,
+    tiler: Tiler,
+}
+
+impl Uploads {
+    /// Repacks rows of `matrix`, each row once, and gives what they complete to `write`: a plane, a
+    /// place in it, and bytes.
+    pub fn add(
+        &mut self,
+        matrix: &Matrix,
+        row_tile: usize,
+        first_row: usize,
+        (block, rows): (BlockType, &[u8]),
+        mut write: impl FnMut(usize, u64, &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        self.planes.clear();
+        repack(block, matrix.cols, rows, &mut self.planes);
+        for Run { first_tile, planes } in self.tiler.add(matrix, row_tile, first_row, &self.planes) {
+            let (quants, scales) = plane_bytes(matrix.layout, first_tile * row_tile, matrix.cols, row_tile);
+            write(0, quants, &planes.quants)?;
+            if !planes.scales.is_empty() {
+                write(1, scales, &planes.scales)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Puts rows into tiles.
 #[derive(Default)]
-pub(super) struct Tiler {
+struct Tiler {
     /// Incomplete tiles, by matrix and index.
     waiting: HashMap<(BufferId, usize), Tile>,
 }
@@ -40,7 +73,7 @@ struct Tile {
 }
 
 /// Consecutive tiles, ready to be written.
-pub(super) struct Run {
+struct Run {
     /// Index of the first tile.
     pub first_tile: usize,
     pub planes: Planes,

@@ -34,7 +34,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     }
     let row = rows[token];
     // pieces outside of what the row sees were not computed
-    let length = piece_length();
+    let length = piece_length(row);
     let begin = pieces_begin(row);
     let first = (first_position(row) - begin) / length;
     let end = (end_position(row) - begin + length - 1u) / length;

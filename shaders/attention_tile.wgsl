@@ -1,7 +1,7 @@
 // `attention`, see shared/attention.wgsl: a workgroup computes a tile of QUERIES queries, those of
 // TOKENS rows and TOGETHER of the heads that share keys and values, or a piece of their positions.
 // PARTS workgroups share a key/value head. Rows of several sequences are done one sequence after
-// the other.
+// the other, and so are rows whose pieces have other lengths.
 //
 // FlashAttention over tiles of KEYS positions, each loaded once for all queries. Four queries
 // belong to SIDES invocations; each has the products of these with KEYS_EACH keys, and QUADS_EACH
@@ -31,7 +31,7 @@ var<workgroup> memory: array<vec4<f32>, max((QUERIES + KEYS) * STRIDE, BEHIND + 
 // (firsts and ends, FOURS): the positions that queries see, here to save registers
 var<workgroup> limits: array<vec4<u32>, 2u * FOURS>;
 
-// What a workgroup computes: consecutive rows of a sequence, and heads that share keys and values.
+// What is computed at once: consecutive rows of a sequence, and heads that share keys and values.
 struct Tile {
     first_row: u32,
     last_row: u32,
@@ -50,6 +50,16 @@ fn is_used(tile: Tile, query: u32) -> bool {
     return row_of(tile, query) <= tile.last_row && query % TOGETHER < tile.heads;
 }
 
+// Whether a later row is of the same sequence and, so that a piece of both is as long, has pieces
+// of the same length.
+fn goes_on(row: Row, later: Row) -> bool {
+#ifdef PARTIAL
+    return row.table == later.table && piece_length(row) == piece_length(later);
+#else
+    return row.table == later.table;
+#endif
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let kv_head = params.first_kv_head + workgroup.x / PARTS;
@@ -59,7 +69,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     var first_row = workgroup.z * TOKENS;
     while first_row < end_row {
         var last_row = first_row;
-        while last_row + 1u < end_row && rows[last_row + 1u].table == rows[first_row].table {
+        while last_row + 1u < end_row && goes_on(rows[first_row], rows[last_row + 1u]) {
             last_row++;
         }
         attend(Tile(first_row, last_row, kv_head, first_head, heads, workgroup.y), lane);

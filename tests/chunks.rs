@@ -7,15 +7,17 @@ use crate::support;
 use std::rc::Rc;
 
 use pollster::block_on;
-use support::chats::{alone, engines, in_turns, load, options, step, tiny};
+use support::chats::{alone, engines, in_turns, load, load_in, options, step, tiny, tiny_for};
 use support::slow::{Chunks, Slow, poll};
 use support::tiny::VOCAB;
-use support::{Rng, gpu};
+use support::{Rng, gpu, gpu_with, variant_sets};
 use weft_llm::engine::Engine;
 use weft_llm::engine::cpu::Simd;
 use weft_llm::engine::host::{HostEngine, Reference};
 use weft_llm::engine::shared::SharedEngine;
 use weft_llm::inference::{Event, FinishReason, GenerateOptions, GenerationId, LoadedDecoder};
+use weft_llm::ops::Variants;
+use weft_llm::ops::variants::{ATTEND_MANY, MATVEC};
 
 /// A model that queues chunks of so many tokens.
 fn queueing(engine: impl Engine + 'static, tokens: usize) -> (LoadedDecoder, Rc<Chunks>) {
@@ -68,6 +70,50 @@ fn chunks_of_any_size_give_the_same_answer() {
                 let what = format!("{name}: {} tokens in chunks of {tokens}", prompt.len());
                 assert_eq!(answered(&mut decoder), answer, "{what}");
             }
+        }
+    }
+}
+
+/// What the logits tell of the next tokens, where the chunks of a prompt have these many tokens in
+/// turn and so many are queued at once.
+fn told(decoder: &mut LoadedDecoder, chunks: &Chunks, prompt: &[u32], tokens: &[usize], depth: usize) -> Vec<Event> {
+    block_on(decoder.forget()).unwrap();
+    chunks.depth.set(depth);
+    let options = GenerateOptions { top_logprobs: Some(20), ..options(None, 3) };
+    let generation = decoder.start(prompt.to_vec(), options, 0).unwrap();
+    let mut events = Vec::new();
+    for tokens in tokens.iter().cycle() {
+        chunks.tokens.set(*tokens);
+        match block_on(decoder.next(generation)).unwrap() {
+            Event::Prompt { .. } => {}
+            Event::End { .. } => break,
+            token => events.push(token),
+        }
+    }
+    decoder.stop(generation);
+    events
+}
+
+/// Attention over tiles of queries cuts the positions into pieces, which are longer from some
+/// position on.
+#[test]
+fn chunks_of_any_size_give_the_same_bits_in_tiles() {
+    let prompt = Rng::new(9).ids(700, VOCAB);
+    let heads = |key: &str| format!("llama.attention.{key}");
+    let model = tiny_for(720, 41).meta(&heads("head_count"), 8u32).meta(&heads("head_count_kv"), 4u32).bytes();
+    let in_tiles = ATTEND_MANY.iter().filter(|variant| variant.queries > 0).cycle();
+    for (variants, attend_many) in variant_sets().into_iter().skip(MATVEC.len()).zip(in_tiles) {
+        let chunks = Rc::new(Chunks::of(32));
+        let engine = Box::new(gpu_with(Variants { attend_many, ..variants }));
+        let engine: Box<dyn Engine> = Box::new(Slow { engine, chunks: Some(chunks.clone()) });
+        let mut decoder = load_in(None, 720, &SharedEngine::from(engine), &model);
+        let expected = told(&mut decoder, &chunks, &prompt, &[512], 2);
+        assert_eq!(expected.len(), 3);
+        for (tokens, depth) in [(&[32][..], 2), (&[128], 1), (&[300], 2), (&[97, 411, 32, 64], 2), (&[33, 2, 190], 1)] {
+            chunks.steps.borrow_mut().clear();
+            let what = format!("{tokens:?}, {depth} at once, {}, {}", attend_many.name, variants.matmul.name);
+            assert!(told(&mut decoder, &chunks, &prompt, tokens, depth) == expected, "{what}");
+            assert_eq!(chunks.steps.borrow()[0], tokens[0]);
         }
     }
 }

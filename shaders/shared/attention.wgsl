@@ -46,8 +46,9 @@ fn seen_by(row: Row, piece: u32) -> vec2<u32> {
     let first = first_position(row);
     let end = end_position(row);
 #ifdef PARTIAL
-    let start = pieces_begin(row) + piece * piece_length();
-    return vec2(max(first, start), min(end, start + piece_length()));
+    let length = piece_length(row);
+    let start = pieces_begin(row) + piece * length;
+    return vec2(max(first, start), min(end, start + length));
 #else
     return vec2(first, end);
 #endif

@@ -61,7 +61,8 @@ pub struct PieceGrid {
 }
 
 /// How the positions that a row sees are cut into pieces (shaders/shared/pieces.wgsl): the more
-/// there are the longer the pieces, so that their number is bounded.
+/// there are the longer the pieces, so that their number is bounded. A row's pieces are the same
+/// whatever other rows a step has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pieces {
     /// Positions of the shortest pieces. Longer ones are multiples of it.
@@ -73,20 +74,20 @@ pub struct Pieces {
 }
 
 impl Pieces {
-    /// Number of pieces in a step whose longest sequence has `reach` positions.
+    /// Most pieces of a row in a step whose longest sequence has `reach` positions.
     pub fn count(self, reach: usize) -> usize {
-        self.span(reach).div_ceil(self.length(reach))
+        self.span(reach).div_ceil(self.shortest).min(self.most)
     }
 
-    /// Most positions from the first piece's begin to the end of what a row sees.
-    fn span(self, reach: usize) -> usize {
+    /// Most positions from the first piece's begin to `end`, that of what a row sees.
+    fn span(self, end: usize) -> usize {
         // the first piece begins with a block
-        self.window.map_or(reach, |window| reach.min(window + KV_BLOCK))
+        self.window.map_or(end, |window| end.min(window + KV_BLOCK))
     }
 
-    /// Positions of a piece in such a step.
-    pub fn length(self, reach: usize) -> usize {
-        self.span(reach).div_ceil(self.most).next_multiple_of(self.shortest).max(self.shortest)
+    /// Positions of a piece of a row that sees those before `end`.
+    pub fn length(self, end: usize) -> usize {
+        self.span(end).div_ceil(self.most).next_multiple_of(self.shortest).max(self.shortest)
     }
 }
 
@@ -246,11 +247,15 @@ mod tests {
     #[test]
     fn pieces_grow_so_that_they_stay_few() {
         let pieces = |shortest, window| Pieces { shortest, most: 64, window };
-        assert_eq!([1, 64, 65, 4096, 4097].map(|reach| pieces(64, None).count(reach)), [1, 1, 2, 64, 33]);
-        assert_eq!([1, 16, 17, 1024, 1025].map(|reach| pieces(16, None).count(reach)), [1, 1, 2, 64, 33]);
-        for reach in 1..20_000 {
-            let count = pieces(64, None).count(reach);
-            assert!(count <= 64 && count * pieces(64, None).length(reach) >= reach, "{reach}");
+        assert_eq!([1, 64, 65, 4096, 4097].map(|reach| pieces(64, None).count(reach)), [1, 1, 2, 64, 64]);
+        assert_eq!([1, 16, 17, 1024, 1025].map(|reach| pieces(16, None).count(reach)), [1, 1, 2, 64, 64]);
+        assert_eq!([1, 4096, 4097, 8192, 8193].map(|end| pieces(64, None).length(end)), [64, 64, 128, 128, 192]);
+        let mut most = 0;
+        for reach in 1..20_000_usize {
+            let pieces = pieces(64, None);
+            // of this row or an earlier one
+            most = most.max(reach.div_ceil(pieces.length(reach)));
+            assert_eq!(pieces.count(reach), most, "{reach}");
         }
         // a window reaches into a block before it
         assert_eq!([100, 4096, 100_000].map(|reach| pieces(64, Some(512)).count(reach)), [2, 9, 9]);

@@ -27,6 +27,8 @@ impl From<Box<dyn Engine>> for Slow {
 pub struct Chunks {
     /// Tokens of the next one.
     pub tokens: Cell<usize>,
+    /// Those that are queued at once.
+    pub depth: Cell<usize>,
     /// Waits for queued work that have not ended, and the most of these at a time.
     pub queued: Cell<usize>,
     pub most: Cell<usize>,
@@ -36,7 +38,8 @@ pub struct Chunks {
 
 impl Chunks {
     pub fn of(tokens: usize) -> Self {
-        Self { tokens: Cell::new(tokens), queued: Cell::default(), most: Cell::default(), steps: RefCell::default() }
+        let (tokens, depth, steps) = (Cell::new(tokens), Cell::new(2), RefCell::default());
+        Self { tokens, depth, queued: Cell::default(), most: Cell::default(), steps }
     }
 }
 
@@ -170,7 +173,7 @@ impl Engine for Slow {
     }
 
     fn prompt_depth(&self) -> usize {
-        self.chunks.as_ref().map_or(self.engine.prompt_depth(), |_| 2)
+        self.chunks.as_ref().map_or(self.engine.prompt_depth(), |chunks| chunks.depth.get())
     }
 
     fn counters(&self) -> Counters {

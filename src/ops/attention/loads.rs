@@ -54,11 +54,11 @@ impl Attention {
         (2 * positions * self.kv.vector_bytes()) as u64
     }
 
-    /// Positions of a piece in this step, and the pieces in which a row sees some.
+    /// Positions of a piece of a row, and the pieces in which it sees some.
     pub(super) fn pieces_of(&self, variant: &AttentionVariant, step: &Step, row: &Row) -> (usize, Range<usize>) {
         let Some(pieces) = self.pieces(variant) else { return (usize::MAX, 0..1) };
-        let reach = step.rows.iter().map(|row| row.position + 1).max().unwrap_or(0);
-        let (seen, length) = (self.seen_by(step, row), pieces.length(reach));
+        let seen = self.seen_by(step, row);
+        let length = pieces.length(seen.end);
         let begin = seen.start / KV_BLOCK * KV_BLOCK;
         (length, (seen.start - begin) / length..(seen.end - begin).div_ceil(length))
     }

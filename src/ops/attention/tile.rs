@@ -74,15 +74,17 @@ impl Tile {
     /// Of the dispatch.
     pub(super) fn walks(&self, op: &Attention, variant: &AttentionVariant, step: &Step, rows: &[Row]) -> Loads {
         let walks = |rows: &[Row]| -> Loads {
-            let runs = || rows.chunk_by(|a, b| a.sequence == b.sequence);
-            // behind a window, an earlier row may have more pieces than a later one
-            let pieces = rows.iter().map(|row| op.pieces_of(variant, step, row).1.end);
+            let pieces = |row: &Row| op.pieces_of(variant, step, row);
+            let runs = || rows.chunk_by(|a, b| a.sequence == b.sequence && pieces(a).0 == pieces(b).0);
+            // an earlier row may have more pieces than a later one
+            let pieces = rows.iter().map(|row| pieces(row).1.end);
             (0..pieces.max().unwrap_or(0)).map(|piece| self.walk(op, variant, step, runs(), piece)).sum()
         };
         rows.chunks(self.tokens).map(walks).sum::<Loads>() * op.kv.part_heads()
     }
 
-    /// Of the workgroups of a key head for a piece of runs of rows, each of a sequence.
+    /// Of the workgroups of a key head for a piece of runs of rows, each of a sequence and of
+    /// pieces of a length.
     fn walk<'a>(
         &self,
         op: &Attention,

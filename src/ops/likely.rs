@@ -28,6 +28,9 @@ pub const MOST: usize = 20;
 /// Words before those of the most likely ids.
 const HEADER: usize = 4;
 
+/// The word of Σ exp(logit - largest), the only one that is rounded.
+pub const SUM: usize = 3;
+
 /// Words of the result.
 pub const WORDS: usize = HEADER + 2 * MOST;
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use weft_llm::cost::roofs::{GPUS, Rates};
 use weft_llm::engine::gpu::{GpuEngine, Times};
 use weft_llm::engine::host::{HostEngine, Reference};
-use weft_llm::engine::trial::{Output, Trial, relative_error};
+use weft_llm::engine::trial::{Output, Trial, relative_difference};
 use weft_llm::engine::{Engine, ProgramId};
 use weft_llm::ops::variants::{ATTEND_MANY, ATTEND_ONE, Feature, LinearVariant, MATMUL, MATMUL_ROUNDED, MATVEC};
 use weft_llm::ops::{Command, Recording, Variants};
@@ -83,7 +83,7 @@ impl Bench {
         for tile in self.tiles(&case) {
             self.engine.set_variants(of_tile(tile));
             let (recording, outputs) = case.trial.record(&mut self.engine)?;
-            let ([first], [Output { tensor: y, cols }, ..]) = (&recording.commands[..], &outputs[..]) else {
+            let ([first], [Output { tensor: y, cols, .. }, ..]) = (&recording.commands[..], &outputs[..]) else {
                 return Err("a trial is one command with an output".into());
             };
             // in another layout the others hold other weights, which take as long
@@ -93,7 +93,7 @@ impl Bench {
             let all: Vec<Command> = std::iter::once(first).chain(&others).cloned().collect();
             let initial = self.engine.read_values(y.buffer, y.rows * y.cols).await?;
             for &rows in &case.rows {
-                let mut turn = Turn { case: &case, all: &all, y: *y, cols: *cols, initial: &initial, rows };
+                let mut turn = Turn { case: &case, all: &all, y: *y, cols: cols.end, initial: &initial, rows };
                 let mut plain = None;
                 for candidate in self.candidates(&turn, tile) {
                     if let Err(error) = self.one(&mut turn, &candidate, &expected, &mut plain).await {
@@ -204,9 +204,9 @@ impl Bench {
         let y = self.engine.read_values(turn.y.buffer, turn.rows * turn.y.cols).await?;
         let got: Vec<f32> = y.chunks(turn.y.cols).flat_map(|row| &row[..turn.cols]).copied().collect();
         let checked = turn.rows.min(CHECKED) * turn.cols;
-        let mut error = relative_error(&got[..checked], &expected[..checked]);
+        let mut error = relative_difference(&got[..checked], &expected[..checked]);
         if let Some(plain) = plain.as_ref() {
-            error = error.max(relative_error(&got, plain));
+            error = error.max(relative_difference(&got, plain));
         }
         self.engine.release(first);
         let rounds_weights = candidate.variants.needs().contains(&Feature::F16);
@@ -300,12 +300,12 @@ async fn reference(case: &Case) -> Result<Vec<f32>> {
     let (recording, outputs) = case.trial.record(&mut host)?;
     let capacity = case.rows.last().copied().unwrap_or(1);
     let count = capacity.min(CHECKED);
-    let Output { tensor, cols } = outputs[0];
+    let Output { tensor, cols, .. } = &outputs[0];
     let program = host.prepare(recording)?;
     let step_rows = rows(0, case.position, &vec![0; count]);
     host.run(program, &Step::new(&step_rows, &[case.trial.table()]))?;
     let values = host.read_values(tensor.buffer, count * tensor.cols).await?;
-    Ok(values.chunks(tensor.cols).flat_map(|row| &row[..cols]).copied().collect())
+    Ok(values.chunks(tensor.cols).flat_map(|row| &row[cols.clone()]).copied().collect())
 }
 
 fn line(turn: &Turn, candidate: &Candidate, figures: Value) -> Value {

@@ -14,7 +14,7 @@ use rows::{Shape, Timed};
 
 use super::{GpuEngine, ProgramId};
 use crate::engine::LARGEST_CHUNK;
-use crate::engine::trial::{Trial, relative_error};
+use crate::engine::trial::{Results, Trial, relative_error};
 use crate::format::layout::Layout;
 use crate::ops::variants::{
     ATTEND_MANY, ATTEND_ONE, AttentionVariant, Feature, LinearVariant, MATMUL, MATMUL_ROUNDED, MATVEC, PLAIN, Variants,
@@ -340,7 +340,7 @@ async fn check(engine: &mut GpuEngine, variants: Variants, heats: &Heats) -> Res
 }
 
 /// Runs a trial once and compares its results.
-pub(super) async fn run_checked(engine: &mut GpuEngine, trial: &Trial, expected: &[f32]) -> Result<ProgramId> {
+pub(super) async fn run_checked(engine: &mut GpuEngine, trial: &Trial, expected: &Results) -> Result<ProgramId> {
     let (program, got) = trial.run(engine).await?;
     let error = relative_error(&got, expected);
     let rounds_weights = engine.variants().needs().contains(&Feature::F16);

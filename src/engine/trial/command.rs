@@ -4,8 +4,10 @@
 use super::{BLOCKS, Output, POSITIONS, Random, Trial, table};
 use crate::engine::Engine;
 use crate::format::layout::BLOCK;
-use crate::ops::adjust::{self, Changes};
-use crate::ops::{Command, Embed, Epilogue, Gather, Index, Linear, LinearPair, Recording, RopeAttention, Sample};
+use crate::ops::adjust::{self, Changes, RECENT};
+use crate::ops::{
+    Command, Embed, Epilogue, Gather, Index, Linear, LinearPair, Recording, RopeAttention, Sample, likely,
+};
 use crate::record::{KvCache, KvFormat, Matrix, Tensor};
 use crate::sampling::{Change, Sampler, SamplingOptions};
 use crate::{Error, Result};
@@ -24,6 +26,9 @@ const COLS: usize = 1280;
 /// it.
 const TOKENS: usize = 5;
 const POSITION: usize = 70;
+
+/// Tokens of a trial whose logits change: more than a workgroup has invocations.
+const CHANGED: usize = 300;
 
 /// Returns the reduced command. Two commands with the same reduced command need only one trial. Its
 /// buffers are those of `command` and must not be used.
@@ -200,7 +205,7 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
             if let Epilogue::RopeAppend(rope) = &mut op.epilogue {
                 rope.kv = random.cache(memory, rope.kv, BLOCKS)?;
                 (rope.qkv, rope.angles) = (op.y, random.like(memory, rope.angles)?);
-                let q = Output { tensor: op.y, cols: rope.heads * rope.kv.head_dim };
+                let q = Output { cols: 0..rope.heads * rope.kv.head_dim, ..Output::all(op.y) };
                 outputs = vec![q, Output::all(blocks(rope.kv))];
             }
             op.weight = random.matrix(memory, op.weight.layout, op.weight.rows, op.weight.cols)?;
@@ -255,7 +260,7 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
             let numbers = experts(&op.route, op.experts);
             op.route = Random::put(memory, op.route.rows, op.route.cols, &numbers)?;
             op.y = Random::put(memory, 1, op.y.cols, &vec![0.0; op.y.cols])?;
-            vec![Output::all(op.y)]
+            vec![Output::exact(op.y)]
         }
         Command::Combine(op) => {
             (op.x, op.y) = (random.like(memory, op.x)?, random.like(memory, op.y)?);
@@ -269,7 +274,8 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
         Command::RopeAppend(op) => {
             op.kv = random.cache(memory, op.kv, BLOCKS)?;
             (op.qkv, op.angles) = (random.like(memory, op.qkv)?, random.like(memory, op.angles)?);
-            vec![Output { tensor: op.qkv, cols: op.heads * op.kv.head_dim }, Output::all(blocks(op.kv))]
+            let q = Output { cols: 0..op.heads * op.kv.head_dim, ..Output::all(op.qkv) };
+            vec![q, Output::all(blocks(op.kv))]
         }
         Command::Attention(op) => {
             (op.q, op.y) = (random.like(memory, op.q)?, random.like(memory, op.y)?);
@@ -291,15 +297,16 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
         }
         Command::Adjust(op) => {
             (op.logits, op.y) = (random.like(memory, op.logits)?, random.like(memory, op.y)?);
-            for words in [&mut op.changes, &mut op.mask, &mut op.recent] {
-                *words = Random::put(memory, words.rows, words.cols, &vec![0.0; words.rows * words.cols])?;
-            }
-            let penalties = Sampler::new(SamplingOptions::default(), 0)?.penalties();
-            let tokens = [Change { id: 0, bias: 0.5, count: 2 }];
-            let changes = Changes { tokens: &tokens, ahead: 0, newest: 0, penalties, masked: false };
-            let words = adjust::words(&changes, op.logits.cols);
+            let vocab = op.logits.cols;
+            let words = changes(vocab)?;
+            op.changes = random.like(memory, op.changes)?;
             memory.write_values(op.changes.buffer, 0, bytemuck::cast_slice(&words))?;
-            vec![Output::all(op.y)]
+            // one id more than once, and some that are changed anyway
+            let recent: Vec<f32> = (0..RECENT).map(|i| f32::from_bits((i / 2 * 7 % vocab) as u32)).collect();
+            op.recent = Random::put(memory, 1, RECENT, &recent)?;
+            let mask: Vec<f32> = (0..op.mask.cols).map(|_| f32::from_bits(random.bits())).collect();
+            op.mask = Random::put(memory, 1, op.mask.cols, &mask)?;
+            vec![Output::exact(op.y)]
         }
         Command::Sample(op) => {
             let Sample { logits, chain, maxima, y } = op;
@@ -309,20 +316,38 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
             let values = Sampler::new(SamplingOptions::default(), 0)?.device_values();
             let missing = || Error::Internal { op: "self-test", expected: "a chain".into(), got: "none".into() };
             memory.write_values(chain.buffer, 0, &values.ok_or_else(missing)?)?;
-            vec![Output::all(*y)]
+            vec![Output::exact(*y)]
         }
         Command::Likely(op) => {
             for tensor in [&mut op.logits, &mut op.maxima, &mut op.sums, &mut op.y] {
                 *tensor = random.like(memory, *tensor)?;
             }
-            op.id = Random::put(memory, 1, 1, &[0.0])?;
-            vec![Output::all(op.y)]
+            op.id = Random::put(memory, 1, 1, &[f32::from_bits(op.logits.cols as u32 / 2)])?;
+            let exact = |cols| Output { cols, ..Output::exact(op.y) };
+            let sum = Output { cols: likely::SUM..likely::SUM + 1, ..Output::all(op.y) };
+            vec![exact(0..likely::SUM), sum, exact(likely::SUM + 1..op.y.cols)]
         }
     };
     let mut recording = Recording::default();
     before.into_iter().try_for_each(|gather| recording.push(gather))?;
     recording.push(command)?;
     Ok((recording, outputs))
+}
+
+/// The words of changes of tokens all over a vocabulary, of ids on their way, and a mask.
+fn changes(vocab: usize) -> Result<Vec<u32>> {
+    let options = SamplingOptions {
+        repetition_penalty: 1.3,
+        frequency_penalty: 0.2,
+        presence_penalty: 0.4,
+        ..SamplingOptions::default()
+    };
+    let penalties = Sampler::new(options, 0)?.penalties();
+    let change = |(i, id)| Change { id: id as u32, bias: [0.5, -0.3, 0.0][i % 3], count: i as u32 % 4 };
+    let ids = (0..vocab).step_by(vocab.div_ceil(CHANGED).max(1));
+    let tokens: Vec<Change> = ids.enumerate().map(change).collect();
+    let changes = Changes { tokens: &tokens, ahead: RECENT - 3, newest: 1, penalties, masked: true };
+    Ok(adjust::words(&changes, vocab))
 }
 
 /// Experts for a router's result: the first one more often than all others, which come in turn.

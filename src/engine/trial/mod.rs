@@ -3,6 +3,7 @@
 
 mod command;
 
+use std::ops::Range;
 use std::time::Duration;
 
 use super::host::{HostEngine, Reference};
@@ -18,18 +19,33 @@ pub use command::small;
 /// Creates the operands, the same in each call. Returns the recording and the outputs to compare.
 type Record = dyn Fn(&mut dyn Engine) -> Result<(Recording, Vec<Output>)>;
 
-/// An output to compare: the first columns of every row.
+/// An output to compare: some columns of every row.
 pub struct Output {
     /// Its values, before a run those that an operation may add to.
     pub tensor: Tensor,
     /// The columns that mean something.
-    pub cols: usize,
+    pub cols: Range<usize>,
+    /// Whether every bit of them is known: of ids, for example.
+    pub exact: bool,
 }
 
 impl Output {
     fn all(tensor: Tensor) -> Self {
-        Self { tensor, cols: tensor.cols }
+        Self { tensor, cols: 0..tensor.cols, exact: false }
     }
+
+    fn exact(tensor: Tensor) -> Self {
+        Self { exact: true, ..Self::all(tensor) }
+    }
+}
+
+/// What a trial gave.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Results {
+    /// Values that may differ by rounding.
+    pub near: Vec<f32>,
+    /// The bits of those that may not.
+    pub exact: Vec<u32>,
 }
 
 /// Random bits for a draw.
@@ -157,20 +173,25 @@ impl Trial {
     }
 
     /// The result of the reference.
-    pub async fn expected(&self) -> Result<Vec<f32>> {
+    pub async fn expected(&self) -> Result<Results> {
         let mut host = HostEngine::new(Reference);
         Ok(self.run(&mut host).await?.1)
     }
 
     /// Prepares the trial on `engine` and runs it once.
-    pub async fn run(&self, engine: &mut dyn Engine) -> Result<(ProgramId, Vec<f32>)> {
+    pub async fn run(&self, engine: &mut dyn Engine) -> Result<(ProgramId, Results)> {
         let (recording, outputs) = self.record(engine)?;
         let program = engine.prepare(recording)?;
         self.run_step(engine, program)?;
-        let mut results = Vec::new();
-        for Output { tensor, cols } in outputs {
+        let mut results = Results::default();
+        for Output { tensor, cols, exact } in outputs {
             let values = engine.read_values(tensor.buffer, tensor.rows * tensor.cols).await?;
-            results.extend(values.chunks(tensor.cols).flat_map(|row| &row[..cols]));
+            let values = values.chunks(tensor.cols).flat_map(|row| &row[cols.clone()]);
+            if exact {
+                results.exact.extend(values.map(|value| value.to_bits()));
+            } else {
+                results.near.extend(values);
+            }
         }
         Ok((program, results))
     }
@@ -186,9 +207,14 @@ impl Trial {
     }
 }
 
-/// Largest difference, relative to the root mean square of `expected`; infinite if a value is NaN.
-/// Equal bits are equal whatever they mean, since some outputs are ids.
-pub fn relative_error(got: &[f32], expected: &[f32]) -> f32 {
+/// Largest difference, relative to the root mean square of what is expected; infinite if a value is
+/// NaN, or if what should be exact is not.
+pub fn relative_error(got: &Results, expected: &Results) -> f32 {
+    if got.exact == expected.exact { relative_difference(&got.near, &expected.near) } else { f32::INFINITY }
+}
+
+/// The same for values that may differ by rounding. Equal bits do not differ, also where all are 0.
+pub fn relative_difference(got: &[f32], expected: &[f32]) -> f32 {
     let rms = (expected.iter().map(|v| v * v).sum::<f32>() / expected.len() as f32).sqrt();
     let difference = |(a, b): (&f32, &f32)| if a.to_bits() == b.to_bits() { 0.0 } else { (a - b).abs() / rms };
     let differences = got.iter().zip(expected).map(difference);
@@ -315,8 +341,20 @@ mod tests {
 
     #[test]
     fn nan_is_an_infinite_error() {
-        assert_eq!(relative_error(&[1.0, f32::NAN], &[1.0, 1.0]), f32::INFINITY);
-        assert_eq!(relative_error(&[1.0, 3.0], &[1.0, 1.0]), 2.0);
+        let error = |got: &[f32]| {
+            let [got, expected] = [got, &[1.0, 1.0]].map(|near| Results { near: near.to_vec(), exact: vec![] });
+            relative_error(&got, &expected)
+        };
+        assert_eq!(error(&[1.0, f32::NAN]), f32::INFINITY);
+        assert_eq!(error(&[1.0, 3.0]), 2.0);
+    }
+
+    #[test]
+    fn what_must_be_exact_is_right_or_wrong() {
+        let of = |value: f32| Results { near: vec![1.0], exact: vec![value.to_bits(), f32::NEG_INFINITY.to_bits()] };
+        assert_eq!(relative_error(&of(1.0), &of(1.0)), 0.0);
+        assert_eq!(relative_error(&of(1.0 + f32::EPSILON), &of(1.0)), f32::INFINITY);
+        assert_eq!(relative_error(&of(-0.0), &of(0.0)), f32::INFINITY);
     }
 
     #[test]
@@ -327,7 +365,7 @@ mod tests {
                 Trial::down(1, layout, 8, 256),
                 Trial::attention(2, 9, KvFormat::F16),
             ] {
-                let expected = pollster::block_on(trial.expected()).unwrap();
+                let expected = pollster::block_on(trial.expected()).unwrap().near;
                 let rms = (expected.iter().map(|v| v * v).sum::<f32>() / expected.len() as f32).sqrt();
                 assert!((0.01..10.0).contains(&rms), "{}: {rms}", trial.name);
             }

@@ -9,9 +9,10 @@ use support::tiny::{Tiny, VOCAB, decoder_on, decoder_with, greedy};
 use weft_llm::Error;
 use weft_llm::engine::host::{HostEngine, Reference};
 use weft_llm::format::BlockType;
-use weft_llm::inference::Loading;
+use weft_llm::inference::{Event, GenerateOptions, Loading};
 use weft_llm::model::TensorLoader;
 use weft_llm::record::Memory;
+use weft_llm::sampling::SamplingOptions;
 
 /// Users of the CPU were told to try device 'cpu'.
 #[test]
@@ -85,7 +86,13 @@ fn pipelines_compile_once_and_before_the_weights_come() {
     block_on(loading.feed(&bytes[fed..])).unwrap();
     let mut decoder = block_on(loading.finish()).unwrap();
     block_on(decoder.warm_up()).unwrap();
-    greedy(&mut decoder, &Rng::new(5).ids(45, VOCAB), 3);
+    let prompt = Rng::new(5).ids(45, VOCAB);
+    greedy(&mut decoder, &prompt, 3);
+    // nor do draws with penalties and log-probabilities, whose programs are made later
+    let sampling = SamplingOptions { repetition_penalty: 1.1, ..SamplingOptions::default() };
+    let options = GenerateOptions { max_tokens: Some(2), top_logprobs: Some(3), sampling, ..Default::default() };
+    let generation = decoder.start(prompt, options, 0).unwrap();
+    while !matches!(block_on(decoder.next(generation)).unwrap(), Event::End { .. }) {}
     assert_eq!(decoder.engine().counters().pipelines, early);
 }
 

@@ -7,10 +7,13 @@ use pollster::block_on;
 use support::tiny::{Tiny, decoder_on};
 use support::{gpu_with, variant_sets};
 use weft_llm::engine::host::{HostEngine, Reference};
+use weft_llm::engine::trial::{Trial, relative_error, small};
 use weft_llm::format::{BlockType, Layout};
 use weft_llm::inference::LoadedDecoder;
-use weft_llm::ops::Variants;
+use weft_llm::ops::adjust::RECENT;
 use weft_llm::ops::variants::{AttentionVariant, FEW, Feature, LinearVariant, MATMUL_ROUNDED, PLAIN};
+use weft_llm::ops::{Adjust, Command, Likely, Sample, Variants, likely};
+use weft_llm::record::{BufferId, Tensor};
 
 /// Computes only a quarter of the rows.
 const TOO_FEW_ROWS: LinearVariant = LinearVariant { name: "wrong", rows: 8, ..PLAIN };
@@ -62,6 +65,31 @@ fn a_wrong_variant_is_replaced() {
             for (got, expected) in logits(&mut decoder).iter().zip(&expected) {
                 // keys and values are in f16; a wrong variant is off by about one
                 assert!((got - expected).abs() < 1e-2 * rms, "{got} instead of {expected}\n{notes}");
+            }
+        }
+    }
+}
+
+/// Draws are ids and logits, of which every bit is known.
+#[test]
+fn draws_are_right_in_every_bit() {
+    let of = |rows, cols| Tensor { buffer: BufferId(0), rows, cols };
+    for vocab in [1, 33, 259, 5_000, 151_936] {
+        let [logits, maxima, sums] = [vocab, Sample::blocks(vocab), Sample::blocks(vocab)].map(|cols| of(1, cols));
+        let [room, mask] = [Adjust::room(vocab), Adjust::mask_words(vocab)];
+        let adjust = Adjust { logits, changes: of(1, room), mask: of(1, mask), recent: of(1, RECENT), y: logits };
+        let (chain, id) = (of(1, 4), of(1, 1));
+        let sample = Sample { logits, chain, maxima, y: id };
+        let likely = Likely { logits, maxima, sums, id, y: of(1, likely::WORDS) };
+        for (command, exact) in [(adjust.into(), vocab), (sample.into(), 1), (likely.into(), likely::WORDS - 1)] {
+            let trial = Trial::of(&small(&command));
+            let expected = block_on(trial.expected()).unwrap();
+            assert_eq!(expected.exact.len(), exact, "{}", trial.name);
+            let (_, got) = block_on(trial.run(&mut gpu_with(Variants::PLAIN))).unwrap();
+            assert!(relative_error(&got, &expected) < 1e-5, "{} of {vocab}", trial.name);
+            if vocab > 259 && matches!(command, Command::Adjust(_)) {
+                let forbidden = expected.exact.iter().filter(|bits| **bits == f32::NEG_INFINITY.to_bits()).count();
+                assert!((vocab / 4..vocab * 3 / 4).contains(&forbidden), "{forbidden} of {vocab}");
             }
         }
     }

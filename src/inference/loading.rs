@@ -23,11 +23,15 @@ enum Recorded {
 }
 
 impl Recorded {
-    fn commands(&self) -> Vec<&Command> {
-        match self {
-            Self::Decoder(programs) => programs.commands().collect(),
-            Self::Encoder(programs) => programs.commands().collect(),
-        }
+    /// All commands, also those of draws that only some generations need.
+    fn commands(&self) -> Result<Vec<Command>> {
+        Ok(match self {
+            Self::Decoder(programs) => {
+                let later = programs.later_draws()?.into_iter().flat_map(|draw| draw.commands);
+                programs.commands().cloned().chain(later).collect()
+            }
+            Self::Encoder(programs) => programs.commands().cloned().collect(),
+        })
     }
 }
 
@@ -98,9 +102,9 @@ impl Loading {
                 }
                 Network::Encoder(encoder) => Recorded::Encoder(Box::new(EncoderPrograms::record(engine, encoder)?)),
             };
-            let commands = programs.commands();
-            self.trials = commands.iter().copied().map(small).collect();
-            self.uncompiled = commands.into_iter().chain(&self.trials).cloned().collect();
+            let commands = programs.commands()?;
+            self.trials = commands.iter().map(small).collect();
+            self.uncompiled = commands.into_iter().chain(self.trials.iter().cloned()).collect();
             self.programs = Some(programs);
         }
         // A GPU works in order, so it gets one thing to compile at a time and takes weights in

@@ -125,6 +125,17 @@ impl Programs<Recording> {
         self.recordings().flat_map(|recording| &recording.commands)
     }
 
+    /// The draws that are recorded when a generation first needs them, over buffers that it will
+    /// not have: to compile and to check their shaders.
+    pub fn later_draws(&self) -> Result<Vec<Recording>> {
+        if self.device.is_none() {
+            return Ok(Vec::new());
+        }
+        let mut memory = Counting::default();
+        let (adjusted, likely) = (self.record_adjusted(&mut memory)?.0, self.record_likely(&mut memory)?.0);
+        Ok(vec![adjusted, likely])
+    }
+
     /// Prepares all programs on the engine.
     pub fn prepare(self, engine: &mut dyn Engine) -> Result<Programs> {
         let Self { rows, read, kv, decode, prompt, last_logits, logits, device, activations, later } = self;
@@ -169,6 +180,34 @@ impl<P> Programs<P> {
         Ok((recording, logits))
     }
 
+    /// The recording of [`Programs::adjusted`]; its changes, its mask and its recent ids.
+    fn record_adjusted(&self, memory: &mut dyn Memory) -> Result<(Recording, [Tensor; 3])> {
+        let (logits, vocab) = (self.logits, self.logits.cols);
+        let changes = activations(memory, 1, Adjust::room(vocab))?;
+        let mask = activations(memory, 1, Adjust::mask_words(vocab))?;
+        let (recent, y) = (activations(memory, 1, RECENT)?, activations(memory, 1, vocab)?);
+        let &DevicePrograms { chain, maxima, id, .. } = self.sampling()?;
+        let mut recording = Recording::default();
+        recording.push(Adjust { logits, changes, mask, recent, y })?;
+        recording.push(Sample { logits: y, chain, maxima, y: id })?;
+        Ok((recording, [changes, mask, recent]))
+    }
+
+    /// The recording of [`Programs::likely`].
+    fn record_likely(&self, memory: &mut dyn Memory) -> Result<(Recording, Tensor)> {
+        let &DevicePrograms { maxima, id, .. } = self.sampling()?;
+        let (sums, y) = (activations(memory, 1, maxima.cols)?, activations(memory, 1, likely::WORDS)?);
+        let mut recording = Recording::default();
+        recording.push(Likely { logits: self.logits, maxima, sums, id, y })?;
+        Ok((recording, y))
+    }
+
+    /// The programs of an engine that samples. Errors: `Internal` on another.
+    pub fn sampling(&self) -> Result<&DevicePrograms<P>> {
+        let none = || Error::Internal { op: "sample", expected: "an engine that samples".into(), got: "none".into() };
+        self.device.as_ref().ok_or_else(none)
+    }
+
     /// The recording of [`Programs::stage`].
     pub fn record_stage(&self, decoder: &Decoder, layer: Option<usize>, tokens: usize) -> Result<Recording> {
         let mut recording = Recording::default();
@@ -193,25 +232,12 @@ impl Programs {
         Ok(ready)
     }
 
-    /// The programs of an engine that samples. Errors: `Internal` on another.
-    pub fn sampling(&self) -> Result<DevicePrograms> {
-        let none = || Error::Internal { op: "sample", expected: "an engine that samples".into(), got: "none".into() };
-        self.device.ok_or_else(none)
-    }
-
     /// Logits with what a sampler changes → the next id.
     pub fn adjusted(&mut self, engine: &mut dyn Engine) -> Result<AdjustedDraw> {
         if let Some(ready) = self.later.adjusted {
             return Ok(ready);
         }
-        let (logits, vocab) = (self.logits, self.logits.cols);
-        let changes = activations(engine, 1, Adjust::room(vocab))?;
-        let mask = activations(engine, 1, Adjust::mask_words(vocab))?;
-        let (recent, y) = (activations(engine, 1, RECENT)?, activations(engine, 1, vocab)?);
-        let DevicePrograms { chain, maxima, id, .. } = self.sampling()?;
-        let mut recording = Recording::default();
-        recording.push(Adjust { logits, changes, mask, recent, y })?;
-        recording.push(Sample { logits: y, chain, maxima, y: id })?;
+        let (recording, [changes, mask, recent]) = self.record_adjusted(engine)?;
         let ready = AdjustedDraw { program: engine.prepare(recording)?, changes, mask, recent };
         self.later.adjusted = Some(ready);
         Ok(ready)
@@ -222,10 +248,7 @@ impl Programs {
         if let Some(ready) = self.later.likely {
             return Ok(ready);
         }
-        let DevicePrograms { maxima, id, .. } = self.sampling()?;
-        let (sums, y) = (activations(engine, 1, maxima.cols)?, activations(engine, 1, likely::WORDS)?);
-        let mut recording = Recording::default();
-        recording.push(Likely { logits: self.logits, maxima, sums, id, y })?;
+        let (recording, y) = self.record_likely(engine)?;
         let ready = (engine.prepare(recording)?, y);
         self.later.likely = Some(ready);
         Ok(ready)

@@ -214,7 +214,7 @@ impl Runner {
         (position, ids): (usize, &[u32]),
         draw: Draw<'_>,
     ) -> Result<LocalFuture<'static, Result<Vec<u32>>>> {
-        let DevicePrograms { decode, last, chain, id, .. } = self.programs.sampling()?;
+        let &DevicePrograms { decode, last, chain, id, .. } = self.programs.sampling()?;
         let adjusted = match device.adjusts {
             true => Some(self.programs.adjusted(&mut self.engine)?),
             false => None,

@@ -176,6 +176,18 @@ fn a_layer_takes_six_dispatches_a_token() {
     }
 }
 
+/// A key is appended in the dispatch that attends to it, in each format.
+#[test]
+fn keys_in_bytes_take_no_more_dispatches() {
+    for name in ["llama-8b", "qwen3-0.6b"] {
+        let (profile, kv_format) = (profiles::named("discrete").unwrap(), KvFormat::Q8);
+        let options = CostOptions { prompt: 1, position: 2048, kv_format, profile, max_buffer_bytes: ROOMY };
+        let mut model = CostModel::new(ModelReader::default(), options).unwrap();
+        assert!(model.feed(&synthetic::named(name).unwrap().header(Mixture::Q4KM)).unwrap());
+        assert_eq!(model.finish().unwrap().decode.dispatches_per_layer, 6.0, "{name}");
+    }
+}
+
 /// Embedding, head, and two to sample besides the layers.
 #[test]
 fn qwen3_8b_takes_220_dispatches_a_token() {

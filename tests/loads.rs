@@ -350,7 +350,8 @@ fn rope_attention() {
         for kind in [RopeKind::Interleaved, RopeKind::HalfSplit] {
             for (normed, position, tokens, capacity) in [(false, 0, 1, 1), (true, 130, 1, 1), (true, 70, 3, 4)] {
                 let parts = if normed { kv_heads } else { 1 };
-                let kv = KvCache { parts, ..kv(kv_heads, head_dim, KvFormat::ALL[i % 2]) };
+                let format = KvFormat::ALL[i % 3].of_heads(head_dim);
+                let kv = KvCache { parts, ..kv(kv_heads, head_dim, format) };
                 let qkv = tensor(capacity, (heads + 2 * kv_heads) * head_dim);
                 let rope = RopeAppend { qkv, angles: tensor(capacity, rotary_dim), kv, heads, kind };
                 let (groups, bias, accumulate, window) = (heads + kv_heads, None, false, (i == 0).then_some(5));

@@ -453,8 +453,7 @@ fn rope_attention() {
                 let shape = format!("{kind:?} {heads}/{kv_heads} × {head_dim}, {rotary_dim}, normed {normed}");
                 let name = format!("{shape}, window {window:?}, tokens {tokens}/{capacity} at {position}");
                 suite.case(name, position, &vec![0; tokens], |s: &mut Setup| {
-                    let held = if tokens == 1 { format_of_pairs } else { format };
-                    let kv = s.output_cache(kv_heads, head_dim, held(head_dim, tokens + k));
+                    let kv = s.output_cache(kv_heads, head_dim, format(head_dim, tokens + k));
                     // a key that is rounded the other way shows in y
                     let y = match kv.format {
                         KvFormat::F32 => s.output(capacity, heads * head_dim),

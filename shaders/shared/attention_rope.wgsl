@@ -31,6 +31,23 @@ fn rotated(vector: u32, i: u32) -> f32 {
     return select(values.x * angle.x - values.y * angle.y, values.x * angle.y + values.y * angle.x, is_second);
 }
 
+#ifdef KV_Q8
+// In `scored`: the largest magnitude of each quad that is appended, first those of the key. All of
+// a quad's group.
+fn most_of_group(at: u32) -> f32 {
+    var most = 0.0;
+    for (var i = 0u; i < 8u; i++) {
+        most = max(most, scored[at / 8u * 8u + i]);
+    }
+    return most;
+}
+
+fn magnitude(values: vec4<f32>) -> f32 {
+    let magnitudes = abs(values);
+    return max(max(magnitudes.x, magnitudes.y), max(magnitudes.z, magnitudes.w));
+}
+#endif
+
 // Writes the queries of a key head, times the scale, to `query`.
 fn take_queries(row: Row, kv_head: u32, is_newest: bool, lane: u32) {
     let quads = select(TOGETHER, VECTORS, is_newest) * HEAD_QUADS;
@@ -51,6 +68,12 @@ fn take_queries(row: Row, kv_head: u32, is_newest: bool, lane: u32) {
 
     let place = row.slot / KV_BLOCK * 2u * PART_HEADS + kv_head - params.first_kv_head;
     let key = (place * KV_BLOCK + row.slot % KV_BLOCK) * HEAD_QUADS;
+#ifdef KV_Q8
+    // the quad that this invocation appends, of a key and of a value; LANES ≥ 2 HEAD_QUADS
+    var own = HEAD_QUADS;
+    var own_key = vec4(0.0);
+    var own_value = vec4(0.0);
+#endif
     for (var i = lane; i < quads; i += LANES) {
         let vector = i / HEAD_QUADS;
         let quad = i % HEAD_QUADS;
@@ -66,11 +89,28 @@ fn take_queries(row: Row, kv_head: u32, is_newest: bool, lane: u32) {
 #endif
         if vector < TOGETHER {
             query[i] = values * params.scale;
-        } else {
-            write_quad(key + quad, values);
-            write_quad(key + VALUES * HEAD_QUADS + quad, q[(HEADS + KV_HEADS + kv_head) * HEAD_QUADS + quad]);
+            continue;
         }
+        let value = q[(HEADS + KV_HEADS + kv_head) * HEAD_QUADS + quad];
+#ifdef KV_Q8
+        // an infinite key or value would spoil every later token
+        own = quad;
+        own_key = clamp(values, vec4(-65504.0), vec4(65504.0));
+        own_value = clamp(value, vec4(-65504.0), vec4(65504.0));
+        scored[quad] = magnitude(own_key);
+        scored[HEAD_QUADS + quad] = magnitude(own_value);
+#else
+        write_quad(key + quad, values);
+        write_quad(key + VALUES * HEAD_QUADS + quad, value);
+#endif
     }
+#ifdef KV_Q8
+    workgroupBarrier();
+    if own < HEAD_QUADS {
+        write_quad(key + own, own_key, most_of_group(own));
+        write_quad(key + VALUES * HEAD_QUADS + own, own_value, most_of_group(HEAD_QUADS + own));
+    }
+#endif
     // the walk reads what was appended
     storageBarrier();
     workgroupBarrier();

@@ -2,7 +2,20 @@
 // HEAD_QUADS), keys before values. ROPE also writes it.
 #ifdef KV_Q8
 // of eight quads the largest magnitude, then 127ths of it, a byte each
+#ifdef ROPE
+@group(0) @binding(next) var<storage, read_write> kv: array<u32>;
+
+// `most`: the largest magnitude of the eight
+fn write_quad(at: u32, values: vec4<f32>, most: f32) {
+    let group = at / 8u * 9u;
+    if at % 8u == 0u {
+        kv[group] = bitcast<u32>(most);
+    }
+    kv[group + 1u + at % 8u] = pack4x8snorm(values / max(most, 1e-30));
+}
+#else
 @group(0) @binding(next) var<storage, read> kv: array<u32>;
+#endif
 
 fn kv_quad(at: u32) -> vec4<f32> {
     let group = at / 8u * 9u;

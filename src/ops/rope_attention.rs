@@ -82,10 +82,9 @@ impl RopeAttention {
     }
 
     /// Whether the dispatches over keys and values do all: for a single row, if each key head is of
-    /// one workgroup, since only one may append. Bytes need the largest of 32 values.
+    /// one workgroup, since only one may append.
     fn fuses(&self, variants: &Variants) -> bool {
-        let pairs = self.rope.kv.format != KvFormat::Q8;
-        pairs && self.attention.y.rows == 1 && self.attention.takes_prologue(variants)
+        self.attention.y.rows == 1 && self.attention.takes_prologue(variants)
     }
 
     /// What a workgroup loads that rotates these many vectors; with `values` 1 it also appends
@@ -96,7 +95,10 @@ impl RopeAttention {
         // the key and the value; the norm's weights
         let once = values * 2 * head_dim + norm * vectors * head_dim;
         // of each rotated value: the angle, and both of its pair; and the squares, by all four
-        let memory = vectors * (head_dim + 3 * rotary_dim + norm * quads * quads);
+        let rotated = vectors * (head_dim + 3 * rotary_dim + norm * quads * quads);
+        // of each quad of the key and the value, the largest of its group of eight, in bytes
+        let group = if self.rope.kv.format == KvFormat::Q8 { 8 } else { 0 };
+        let memory = rotated + values * 2 * quads * group;
         let (activations, lane_activations) = (f32s(once + rotary_dim), f32s(once + memory));
         Loads { activations, lane_activations, ..Loads::default() }
     }

@@ -22,6 +22,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let lane = select(index / K_THREADS, index % LANES, tiled);
     let k = select(index % K_THREADS, index / LANES, tiled);
     let first = (workgroup.x * LANES + lane) * OUTPUTS_PER_INVOCATION;
+#ifdef RESIDUAL
+    stage(workgroup.x, index);
+#endif
     var sums: Sums;
     if first < params.outputs {
         for (var block = k; block < blocks(); block += K_THREADS) {

@@ -26,6 +26,9 @@ fn main(
     let lane = index / K_THREADS;
     let k = index % K_THREADS;
     let first = (workgroup.x * LANES + lane) * OUTPUTS_PER_INVOCATION;
+#ifdef RESIDUAL
+    stage(workgroup.x, index);
+#endif
     var sums: Sums;
     if first < params.outputs {
         for (var block = k; block < blocks(); block += K_THREADS) {

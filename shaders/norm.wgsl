@@ -2,7 +2,7 @@
 // for the whole row.
 //
 // A workgroup takes one group of a token. LAYER subtracts the mean first; ACCUMULATE adds to y, the
-// residual connection; IN_PLACE: x is y.
+// residual connection; ADD adds what is elsewhere; IN_PLACE: x is y.
 #import step
 
 struct Params {
@@ -15,17 +15,16 @@ struct Params {
     eps: f32,
 }
 @group(0) @binding(1) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>; // (tokens, y_cols)
-@group(0) @binding(3) var<storage, read> weight: array<f32>; // (groups, width)
-#ifdef IN_PLACE
-#ifdef BIAS
-@group(0) @binding(4) var<storage, read> bias: array<f32>; // (groups, width)
+@group(0) @binding(next) var<storage, read_write> y: array<f32>; // (tokens, y_cols)
+@group(0) @binding(next) var<storage, read> weight: array<f32>; // (groups, width)
+#ifndef IN_PLACE
+@group(0) @binding(next) var<storage, read> x: array<f32>; // (tokens, x_cols)
 #endif
-#else
-@group(0) @binding(4) var<storage, read> x: array<f32>; // (tokens, x_cols)
 #ifdef BIAS
-@group(0) @binding(5) var<storage, read> bias: array<f32>; // (groups, width)
+@group(0) @binding(next) var<storage, read> bias: array<f32>; // (groups, width)
 #endif
+#ifdef ADD
+@group(0) @binding(next) var<storage, read> added: array<f32>; // (tokens, y_cols)
 #endif
 
 var<workgroup> partial: array<f32, LANES>;
@@ -82,6 +81,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 #endif
 #ifdef ACCUMULATE
         value += y[y_row + i];
+#endif
+#ifdef ADD
+        value += added[y_row + i];
 #endif
         y[y_row + i] = value;
     }

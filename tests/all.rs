@@ -25,6 +25,7 @@ mod limits;
 mod loading;
 mod loads;
 mod model;
+mod norm_linear;
 mod ops;
 mod pipelines;
 mod resume;

@@ -13,8 +13,8 @@ use weft_llm::ops::adjust::RECENT;
 use weft_llm::ops::likely;
 use weft_llm::ops::{
     Activate, Activation, Adjust, Attention, Binding, Combine, Command, Embed, Epilogue, ExpertLinear, Gather, Index,
-    Kernel, Likely, Linear, LinearPair, Loads, Norm, NormKind, Op, PickRows, RmsNorm, RopeAppend, RopeAttention,
-    RopeKind, Route, Sample, Variants, Weighting,
+    Kernel, Likely, Linear, LinearPair, Loads, Norm, NormKind, NormLinear, Op, PickRows, RmsNorm, RopeAppend,
+    RopeAttention, RopeKind, Route, Sample, Variants, Weighting,
 };
 use weft_llm::record::{BufferId, KV_BLOCK, KvCache, KvFormat, Matrix, Row, Step, Tensor, rows};
 
@@ -266,6 +266,36 @@ fn linear() {
 
 /// As one dispatch, and as two.
 #[test]
+fn norm_linear() {
+    let mut seen = Seen::default();
+    let gated = Epilogue::Activate(Activation::SWIGLU);
+    for (cols, tokens, capacity) in [(96, 1, 1), (1056, 1, 1), (4096, 1, 1), (96, 3, 4)] {
+        for epilogue in [Epilogue::Store, gated] {
+            let of = |buffer, cols| Tensor { buffer: BufferId(buffer), ..tensor(capacity, cols) };
+            let (x, add, y) = (of(3, cols), Some(of(4, cols)), of(5, cols));
+            let (weight, bias, kind, eps) = (tensor(1, cols), None, NormKind::Rms, 0.0);
+            let norm = Norm { x, first_col: 0, groups: 1, weight, bias, kind, eps, add, y };
+            let next = Some(RmsNorm { weight, eps });
+            let weight = Matrix { cols, ..matrix(Layout::Q4, 192) };
+            let linear = Linear {
+                x: y,
+                norm: next,
+                weight,
+                affine: None,
+                epilogue,
+                y_offset: 0,
+                y: of(6, 192 / epilogue.inputs()),
+            };
+            at(0, tokens, |step| {
+                seen.compare("norm_linear", NormLinear { norm: norm.clone(), linear: linear.clone() }, step)
+            });
+        }
+    }
+    assert!(seen.0["norm"] > 0 && seen.0["linear_split"] > 0 && seen.0["linear_subgroup"] > 0, "{:?}", seen.0);
+}
+
+/// As one dispatch, and as two.
+#[test]
 fn linear_pair() {
     let mut seen = Seen::default();
     for (tokens, capacity) in [(1, 1), (5, 7)] {
@@ -354,10 +384,10 @@ fn rope_attention() {
                 let kv = KvCache { parts, ..kv(kv_heads, head_dim, format) };
                 let qkv = tensor(capacity, (heads + 2 * kv_heads) * head_dim);
                 let rope = RopeAppend { qkv, angles: tensor(capacity, rotary_dim), kv, heads, kind };
-                let (groups, bias, accumulate, window) = (heads + kv_heads, None, false, (i == 0).then_some(5));
+                let (groups, bias, add, window) = (heads + kv_heads, None, None, (i == 0).then_some(5));
                 let (first_col, eps, kind) = (0, 1e-5, NormKind::Rms);
                 let weight = tensor(1, groups * head_dim);
-                let norm = Norm { x: qkv, first_col, groups, weight, bias, kind, eps, accumulate, y: qkv };
+                let norm = Norm { x: qkv, first_col, groups, weight, bias, kind, eps, add, y: qkv };
                 let (scale, cap, alibi, causal, y) = (1.0, None, None, true, tensor(capacity, heads * head_dim));
                 let attention = Attention { q: qkv, kv, heads, scale, cap, alibi, window, causal, y };
                 let op = RopeAttention { norm: normed.then_some(norm), rope, attention };
@@ -530,8 +560,11 @@ fn norm() {
     for (kind, bias) in [(NormKind::Rms, None), (NormKind::Layer, None), (NormKind::Layer, Some(tensor(1, 600)))] {
         let (x, weight, eps) = (tensor(4, 600), tensor(1, 600), 1e-5);
         let elsewhere = Tensor { buffer: OTHER, ..x };
-        for (y, accumulate, groups) in [(x, false, 2), (elsewhere, false, 1), (elsewhere, true, 4)] {
-            let op = Norm { x, first_col: 0, groups, weight, bias, kind, eps, accumulate, y };
+        let other = Tensor { buffer: NUMBERS, ..x };
+        for (y, add, groups) in
+            [(x, None, 2), (elsewhere, None, 1), (elsewhere, Some(elsewhere), 4), (elsewhere, Some(other), 4)]
+        {
+            let op = Norm { x, first_col: 0, groups, weight, bias, kind, eps, add, y };
             at(0, 3, |step| seen.compare("norm", op, step));
         }
     }

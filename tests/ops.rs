@@ -187,15 +187,17 @@ fn norm() {
     let mut suite = Suite::new();
     for kind in [NormKind::Rms, NormKind::Layer] {
         for (groups, width) in [(1, 7), (1, 576), (3, 64), (5, 12), (2, 130)] {
-            for (has_bias, accumulate, in_place) in [
-                (false, false, false),
-                (true, false, false),
-                (true, true, false),
-                (false, true, false),
-                (true, false, true),
+            // what is added: nothing, y, or something else
+            for (has_bias, added, in_place) in [
+                (false, 0, false),
+                (true, 0, false),
+                (true, 1, false),
+                (false, 1, false),
+                (true, 2, false),
+                (true, 0, true),
             ] {
                 for (tokens, capacity) in TOKENS {
-                    let how = format!("bias {has_bias} accumulate {accumulate} in place {in_place}");
+                    let how = format!("bias {has_bias} added {added} in place {in_place}");
                     let name = format!("{kind:?} {groups} × {width} {how} tokens {tokens}/{capacity}");
                     suite.case(name, 0, &vec![0; tokens], |s: &mut Setup| {
                         let cols = groups * width;
@@ -203,7 +205,12 @@ fn norm() {
                         let x = s.output(capacity, first_col + cols + 2);
                         let y = if in_place { x } else { s.output(capacity, cols) };
                         let (weight, bias) = (s.tensor(1, cols), has_bias.then(|| s.tensor(1, cols)));
-                        Norm { x, first_col, groups, weight, bias, kind, eps: 1e-5, accumulate, y }
+                        let add = match added {
+                            0 => None,
+                            1 => Some(y),
+                            _ => Some(s.tensor(capacity, cols)),
+                        };
+                        Norm { x, first_col, groups, weight, bias, kind, eps: 1e-5, add, y }
                     });
                 }
             }
@@ -472,7 +479,7 @@ fn rope_attention() {
                         bias: None,
                         kind: NormKind::Rms,
                         eps: 1e-5,
-                        accumulate: false,
+                        add: None,
                         y: qkv,
                     });
                     RopeAttention { norm, rope, attention }

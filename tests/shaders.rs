@@ -13,8 +13,8 @@ use weft_llm::format::layout::Layout;
 use weft_llm::ops::adjust::RECENT;
 use weft_llm::ops::{
     Activate, Activation, Adjust, Attention, Combine, Command, Embed, Epilogue, ExpertLinear, Function, Gather, Index,
-    Kernel, Likely, Linear, LinearPair, Norm, NormKind, Op, PickRows, RmsNorm, RopeAppend, RopeAttention, RopeKind,
-    Route, Sample, Variants, Weighting,
+    Kernel, Likely, Linear, LinearPair, Norm, NormKind, NormLinear, Op, PickRows, RmsNorm, RopeAppend, RopeAttention,
+    RopeKind, Route, Sample, Variants, Weighting,
 };
 use weft_llm::record::{BufferId, KvCache, KvFormat, Matrix, Tensor};
 
@@ -103,6 +103,20 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
             commands.push(LinearPair { head, tail }.into());
         }
     }
+    // the most columns that workgroup memory holds beside the sums of four rows
+    for layout in Layout::ALL {
+        let of = |buffer, cols| Tensor { buffer: BufferId(buffer), rows: 1, cols };
+        let (cols, eps, bias, kind) = (2816, 1e-6, None, NormKind::Rms);
+        let (x, y, add, weight) = (of(1, cols), of(2, cols), Some(of(3, cols)), of(4, cols));
+        let norm = Norm { x, first_col: 0, groups: 1, weight, bias, kind, eps, add, y };
+        let next = Some(RmsNorm { weight, eps });
+        let weight = Matrix { buffer, layout, rows: 64, cols };
+        let cap = Epilogue::Cap { scale: 1.0, cap: Some(30.0) };
+        for epilogue in [Epilogue::Store, Epilogue::Activate(PLAIN_GELU), Epilogue::Activate(Activation::SWIGLU), cap] {
+            let linear = Linear { x: y, norm: next, weight, affine: None, epilogue, y_offset: 0, y: of(5, 64) };
+            commands.push(NormLinear { norm: norm.clone(), linear }.into());
+        }
+    }
     // rows that are not whole blocks
     let weight = Matrix { buffer, layout: Layout::F32, rows: 32, cols: 4 };
     let (x, y) = (Tensor { buffer, rows: 1, cols: 4 }, tensor(1));
@@ -128,10 +142,10 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
                         (RopeKind::HalfSplit, true),
                     ] {
                         let rope = RopeAppend { qkv: q, angles: Tensor { cols: head_dim, ..q }, kv, heads, kind };
-                        let (groups, bias, accumulate) = (heads + 1, None, false);
+                        let (groups, bias, add) = (heads + 1, None, None);
                         let weight = Tensor { buffer, rows: 1, cols: groups * head_dim };
                         let (first_col, kind, eps) = (0, NormKind::Rms, 1e-5);
-                        let norm = Norm { x: q, first_col, groups, weight, bias, kind, eps, accumulate, y: q };
+                        let norm = Norm { x: q, first_col, groups, weight, bias, kind, eps, add, y: q };
                         let norm = normed.then_some(norm);
                         commands.push(RopeAttention { norm, rope, attention: attention.clone() }.into());
                     }
@@ -146,8 +160,9 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
     for (kind, bias) in [(NormKind::Rms, None), (NormKind::Layer, None), (NormKind::Layer, Some(tensor(1)))] {
         let (x, weight, eps) = (tensor(1), tensor(1), 1e-5);
         let elsewhere = Tensor { buffer: BufferId(1), ..x };
-        for (y, accumulate) in [(x, false), (elsewhere, false), (elsewhere, true)] {
-            commands.push(Norm { x, first_col: 0, groups: 1, weight, bias, kind, eps, accumulate, y }.into());
+        let other = Tensor { buffer: BufferId(2), ..x };
+        for (y, add) in [(x, None), (elsewhere, None), (elsewhere, Some(elsewhere)), (elsewhere, Some(other))] {
+            commands.push(Norm { x, first_col: 0, groups: 1, weight, bias, kind, eps, add, y }.into());
         }
     }
     let (route, y) = (tensor(1), tensor(1));

@@ -33,8 +33,22 @@ fn block_product(a: Block, b: Block) -> Block {
 
 #ifndef ROUNDED
 fn x_block(token: u32, block: u32) -> Block {
+#ifdef RESIDUAL
+    let first = 8u * block;
+    return Block(
+        staged[place(first)],
+        staged[place(first + 1u)],
+        staged[place(first + 2u)],
+        staged[place(first + 3u)],
+        staged[place(first + 4u)],
+        staged[place(first + 5u)],
+        staged[place(first + 6u)],
+        staged[place(first + 7u)],
+    );
+#else
     let at = x_start(token) + 8u * block;
     return Block(x[at], x[at + 1u], x[at + 2u], x[at + 3u], x[at + 4u], x[at + 5u], x[at + 6u], x[at + 7u]);
+#endif
 }
 #endif
 

@@ -2,10 +2,11 @@
 // x[t][k] + affine[1][n])
 //
 // NORM replaces x by norm(x): the norm's weight multiplies x as it is read, 1 / rms multiplies the
-// complete sum. AFFINE multiplies by a scale per row and adds a bias. ACTIVATE applies the
-// activation function; with GATED, row n is the gate and row outputs + n the up projection, and
-// their product is stored. CAP applies a soft cap, as to logits. ROPE treats the rows as q, k and
-// v, see shared/rope. EXPERTS takes rows that depend on the token, see shared/experts.
+// complete sum. RESIDUAL adds the norm of a block to x first, see shared/residual. AFFINE
+// multiplies by a scale per row and adds a bias. ACTIVATE applies the activation function; with
+// GATED, row n is the gate and row outputs + n the up projection, and their product is stored. CAP
+// applies a soft cap, as to logits. ROPE treats the rows as q, k and v, see shared/rope. EXPERTS
+// takes rows that depend on the token, see shared/experts.
 #import step
 #import weight
 
@@ -50,6 +51,9 @@ struct Params {
 #endif
 #ifdef NORM
 @group(0) @binding(next) var<storage, read> norm: array<vec4<f32>>;
+#endif
+#ifdef RESIDUAL
+#import residual
 #endif
 #ifdef ROPE
 #import rope

@@ -61,7 +61,10 @@ pub fn of(commands: &[Command], step: &Step, variants: &Variants) -> Vec<Cost> {
 }
 
 fn of_command(command: &Command, step: &Step, variants: &Variants, reach: usize) -> Cost {
-    let has_matrix = matches!(command, Command::Linear(_) | Command::LinearPair(_) | Command::ExpertLinear(_));
+    let has_matrix = matches!(
+        command,
+        Command::Linear(_) | Command::LinearPair(_) | Command::NormLinear(_) | Command::ExpertLinear(_)
+    );
     let dispatch = |(kernel, loads): (Kernel, Loads)| {
         let is_product = has_matrix && loads.weights > 0;
         Cost {

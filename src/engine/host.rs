@@ -112,6 +112,7 @@ impl<K: Kernels> HostEngine<K> {
             Command::Embed(op) => op.y,
             Command::Linear(op) => op.y,
             Command::LinearPair(op) => op.head.y,
+            Command::NormLinear(op) => op.linear.y,
             Command::Norm(op) => op.y,
             Command::Activate(op) => op.y,
             Command::Route(op) => op.y,
@@ -145,6 +146,9 @@ impl<K: Kernels> HostEngine<K> {
             Command::Norm(op) => {
                 let x = (op.x.buffer != op.y.buffer).then(|| self.rows(&op.x, n));
                 let bias = op.bias.as_ref().map(|bias| self.rows(bias, 1));
+                if let Some(add) = op.add.filter(|add| add.buffer != op.y.buffer) {
+                    y.copy_from_slice(self.rows(&add, n));
+                }
                 kernels.norm(op, x, self.rows(&op.weight, 1), bias, y);
             }
             Command::Linear(op) => {
@@ -172,7 +176,7 @@ impl<K: Kernels> HostEngine<K> {
                 kernels.attention(op, step, self.rows(&op.q, n), blocks, y);
             }
             // see `prepare`
-            Command::LinearPair(_) | Command::RopeAttention(_) => {}
+            Command::LinearPair(_) | Command::NormLinear(_) | Command::RopeAttention(_) => {}
             Command::PickRows(op) => {
                 kernels.pick_rows(op, step, self.rows(&op.x, step.rows.len().min(op.x.rows)), y);
             }

@@ -298,10 +298,11 @@ impl Costing<'_> {
 
     /// The embedding and the layers. Returns the number of their commands.
     fn layers(&self, total: &mut Total, first: usize, count: usize) -> Result<usize> {
-        let stages = std::iter::once(None).chain((0..self.decoder.layers.len()).map(Some));
+        let (a, kv) = (&self.programs.activations, &self.programs.kv);
+        let stages = self.decoder.stages(kv, &a.first(if count > 1 { self.programs.rows } else { 1 }))?;
         let mut commands = Vec::new();
-        for stage in stages {
-            let recording = self.programs.record_stage(self.decoder, stage, count)?;
+        for (i, recording) in stages.into_iter().enumerate() {
+            let stage = i.checked_sub(1);
             let name = |command: &Command| self.decoder.operation(stage, command);
             let dispatches = total.add(&self.variants, &recording.commands, (first, count), name);
             total.layer_dispatches += if stage.is_some() { dispatches } else { 0 };

@@ -21,6 +21,8 @@ pub use activations::{Activations, activations};
 pub use mixture::MixtureWeights;
 pub use norms::{BlockNorms, HeadNorm, NormWeights};
 
+use norms::Stream;
+
 use super::config::Config;
 use super::kv_cache::KvPool;
 use super::rope::{Frequencies, Rope};
@@ -95,8 +97,31 @@ pub struct Decoder {
 impl Decoder {
     /// Records token ids → residual stream after the last layer, in `a.x`.
     pub fn record_layers(&self, r: &mut Recording, kv: &KvPool, a: &Activations) -> Result<()> {
-        self.record_embedding(r, a)?;
-        (0..self.layers.len()).try_for_each(|layer| self.record_layer(r, layer, kv.layer(layer), a))
+        r.commands.extend(self.stages(kv, a)?.into_iter().flat_map(|stage| stage.commands));
+        Ok(())
+    }
+
+    /// The same as the embedding and each layer, which go on where the one before has ended: what a
+    /// layer adds to the residual stream in the end, the next one may add with its first
+    /// projection.
+    pub fn stages(&self, kv: &KvPool, a: &Activations) -> Result<Vec<Recording>> {
+        let mut stream = Stream::from(a.clone());
+        if self.norms_outputs() {
+            // a layer goes through both buffers, the first one through one, to end in a.x
+            std::mem::swap(&mut stream.a.x, &mut stream.a.spare);
+        }
+        let mut embedding = Recording::default();
+        self.record_embedding(&mut embedding, &stream.a)?;
+        let mut stages = vec![embedding];
+        for i in 0..self.layers.len() {
+            let mut layer = Recording::default();
+            self.record_blocks(&mut layer, i, kv.layer(i), &mut stream)?;
+            stages.push(layer);
+        }
+        if let Some(last) = stages.last_mut() {
+            self.settle_in(last, &mut stream, a.x)?;
+        }
+        Ok(stages)
     }
 
     /// Records token ids → residual stream before the first layer.
@@ -106,26 +131,34 @@ impl Decoder {
             positions.embed(r, Index::Position, 1.0, a.x)?;
         }
         if let Some(norm) = self.embed_norm {
-            r.push(self.norm_op(norm, a.x, false, a.x))?;
+            r.push(self.norm_op(norm, a.x, None, a.x))?;
         }
         Ok(())
     }
 
-    /// One decoder layer: x += attention(norm(x)); x += feed_forward(norm(x)). With parallel
-    /// blocks: x += attention(norm(x)) + feed_forward(norm(x)).
+    /// One decoder layer alone: from the residual stream in `a.x` to that in `a.x`.
     pub fn record_layer(&self, r: &mut Recording, i: usize, kv: KvCache, a: &Activations) -> Result<()> {
+        let mut stream = Stream::from(a.clone());
+        self.record_blocks(r, i, kv, &mut stream)?;
+        self.settle_in(r, &mut stream, a.x)
+    }
+
+    /// The blocks of a layer: x += attention(norm(x)); x += feed_forward(norm(x)). If they are
+    /// parallel: x += attention(norm(x)) + feed_forward(norm(x)).
+    fn record_blocks(&self, r: &mut Recording, i: usize, kv: KvCache, s: &mut Stream) -> Result<()> {
         let layer = &self.layers[i];
-        self.record_attention(r, i, kv, a)?;
+        let (attn, ffn) = (s.a.attn, s.a.ffn);
+        self.record_attention(r, i, kv, s)?;
         if !self.config.parallel {
-            self.add(r, &layer.o_proj, a.attn, &layer.attn_norms, a)?;
+            self.add(r, &layer.o_proj, attn, &layer.attn_norms, s)?;
         }
-        self.record_feed_forward(r, layer, a)?;
+        self.record_feed_forward(r, layer, s)?;
         if self.config.parallel {
-            self.add(r, &layer.o_proj, a.attn, &layer.attn_norms, a)?;
+            self.add(r, &layer.o_proj, attn, &layer.attn_norms, s)?;
         }
         match &layer.feed_forward {
-            FeedForward::Dense(mlp) => self.add(r, &mlp.down_proj, a.ffn, &layer.ffn_norms, a),
-            FeedForward::Experts(_) => self.add_experts(r, &layer.ffn_norms, a),
+            FeedForward::Dense(mlp) => self.add(r, &mlp.down_proj, ffn, &layer.ffn_norms, s),
+            FeedForward::Experts(_) => self.add_experts(r, &layer.ffn_norms, s),
         }
     }
 
@@ -145,7 +178,9 @@ impl Decoder {
     }
 
     /// a.ffn = feed_forward(norm(x)), before the down projection
-    fn record_feed_forward(&self, r: &mut Recording, layer: &Layer, a: &Activations) -> Result<()> {
+    fn record_feed_forward(&self, r: &mut Recording, layer: &Layer, s: &mut Stream) -> Result<()> {
+        self.settle(r, s)?;
+        let a = &s.a;
         let (x, norm) = self.normed(r, layer.ffn_norms.input, a)?;
         match &layer.feed_forward {
             FeedForward::Dense(mlp) => self.record_mlp(r, mlp, x, norm, a.gate_up, a.ffn),
@@ -154,18 +189,12 @@ impl Decoder {
     }
 
     /// x += weight · block
-    fn add(
-        &self,
-        r: &mut Recording,
-        weight: &Weight,
-        block: Tensor,
-        norms: &BlockNorms,
-        a: &Activations,
-    ) -> Result<()> {
-        let (accumulate, scale, y) = self.target(norms, a);
+    fn add(&self, r: &mut Recording, weight: &Weight, block: Tensor, norms: &BlockNorms, s: &mut Stream) -> Result<()> {
+        self.settle(r, s)?;
+        let (accumulate, scale, y) = self.target(norms, &s.a);
         let epilogue = if accumulate { Epilogue::Accumulate { scale } } else { Epilogue::Store };
         weight.linear(r, block, None, epilogue, y)?;
-        self.record_norms_behind(r, norms, a)
+        self.record_norms_behind(r, norms, s)
     }
 
     /// Records residual stream → logits of every token, (tokens, vocab).
@@ -184,7 +213,7 @@ impl Decoder {
     pub fn record_hidden(&self, r: &mut Recording, a: &Activations, y: Tensor) -> Result<()> {
         r.push(PickRows { x: a.x, y })?;
         match self.norm {
-            Some(norm) => r.push(self.norm_op(norm, y, false, y)),
+            Some(norm) => r.push(self.norm_op(norm, y, None, y)),
             None => Ok(()),
         }
     }

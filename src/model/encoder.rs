@@ -143,7 +143,7 @@ impl Encoder {
     /// x = norm(x)
     fn record_norm(&self, r: &mut Recording, NormWeights { weight, bias }: NormWeights, x: Tensor) -> Result<()> {
         let (kind, eps) = (self.config.architecture.norm, self.config.norm_eps);
-        r.push(Norm { x, first_col: 0, groups: 1, weight, bias, kind, eps, accumulate: false, y: x })
+        r.push(Norm { x, first_col: 0, groups: 1, weight, bias, kind, eps, add: None, y: x })
     }
 
     /// Records the first row of `x` → `logits`, (1, labels). `pooled`, (1, hidden), holds the

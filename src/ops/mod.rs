@@ -19,6 +19,7 @@ pub mod linear;
 pub mod linear_pair;
 pub mod loads;
 pub mod norm;
+pub mod norm_linear;
 pub mod pick_rows;
 pub mod rms_norm;
 pub mod rope_append;
@@ -41,6 +42,7 @@ pub use linear::{Affine, Epilogue, Linear};
 pub use linear_pair::LinearPair;
 pub use loads::Loads;
 pub use norm::{Norm, NormKind};
+pub use norm_linear::NormLinear;
 pub use pick_rows::PickRows;
 pub use rms_norm::RmsNorm;
 pub use rope_append::{RopeAppend, RopeKind};
@@ -98,6 +100,7 @@ commands!(
     Norm,
     Linear,
     LinearPair,
+    NormLinear,
     Activate,
     RopeAppend,
     Attention,
@@ -118,6 +121,7 @@ impl Command {
     pub fn parts(&self) -> Vec<Self> {
         match self {
             Self::LinearPair(op) => op.parts(),
+            Self::NormLinear(op) => op.parts(),
             Self::RopeAttention(op) => op.parts(),
             other => vec![other.clone()],
         }
@@ -132,10 +136,20 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Checks an operation's shapes and appends it.
+    /// Checks an operation's shapes and appends it; a projection joins the norm before it, see
+    /// [`NormLinear`].
     pub fn push(&mut self, op: impl Into<Command>) -> Result<()> {
         let command = op.into();
         command.check()?;
+        let command = match (self.commands.pop(), command) {
+            (Some(Command::Norm(norm)), Command::Linear(linear)) if NormLinear::takes(&norm, &linear) => {
+                NormLinear { norm, linear }.into()
+            }
+            (before, command) => {
+                self.commands.extend(before);
+                command
+            }
+        };
         self.commands.push(command);
         Ok(())
     }

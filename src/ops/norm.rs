@@ -16,8 +16,8 @@ pub enum NormKind {
     Layer,
 }
 
-/// y[t][g] = normalised(x[t][first_col..][g]) · weight[g] + bias[g], for each of `groups` groups of
-/// columns
+/// y[t][g] = add[t][g] + normalised(x[t][first_col..][g]) · weight[g] + bias[g], for each of
+/// `groups` groups of columns
 #[derive(Clone, Debug)]
 pub struct Norm {
     /// (tokens, at least first_col + weight.cols)
@@ -35,8 +35,8 @@ pub struct Norm {
     pub kind: NormKind,
     /// Keeps the result finite if all values of a group are equal.
     pub eps: f32,
-    /// Whether to add to y: the residual connection.
-    pub accumulate: bool,
+    /// What the result is added to, of the shape of y: the residual connection. It may be y.
+    pub add: Option<Tensor>,
     /// (tokens, columns of all groups), or x itself, whose columns are then replaced.
     pub y: Tensor,
 }
@@ -70,8 +70,10 @@ impl Op for Norm {
         ensure(self.first_col + cols <= self.x.cols, "norm", "columns within x.cols", self)?;
         ensure(self.x.rows >= self.y.rows, "norm", "x.rows ≥ y.rows", self)?;
         ensure(self.bias.is_none_or(|bias| bias.cols == cols), "norm", "bias.cols = weight.cols", self)?;
-        let fits = if self.in_place() { self.x == self.y && !self.accumulate } else { self.y.cols == cols };
-        ensure(fits, "norm", "y.cols = weight.cols, or y = x", self)
+        let fits = if self.in_place() { self.x == self.y && self.add.is_none() } else { self.y.cols == cols };
+        ensure(fits, "norm", "y.cols = weight.cols, or y = x", self)?;
+        let same = self.add.is_none_or(|add| add.cols == self.y.cols && add.rows >= self.y.rows);
+        ensure(same, "norm", "what is added has the shape of y", self)
     }
 
     fn kernels(&self, _: &Variants) -> Vec<Kernel> {
@@ -79,9 +81,6 @@ impl Op for Norm {
         let mut bindings = vec![self.y.into(), self.weight.into()];
         if self.kind == NormKind::Layer {
             defines.push("LAYER");
-        }
-        if self.accumulate {
-            defines.push("ACCUMULATE");
         }
         if self.in_place() {
             defines.push("IN_PLACE");
@@ -91,6 +90,14 @@ impl Op for Norm {
         if let Some(bias) = self.bias {
             defines.push("BIAS");
             bindings.push(bias.into());
+        }
+        match self.add {
+            Some(add) if add.buffer == self.y.buffer => defines.push("ACCUMULATE"),
+            Some(add) => {
+                defines.push("ADD");
+                bindings.push(add.into());
+            }
+            None => {}
         }
         let sizes = [self.y.rows, self.width(), self.x.cols, self.first_col, self.y.cols, self.y_first_col()];
         vec![Kernel {
@@ -107,7 +114,7 @@ impl Op for Norm {
 
     fn loads(&self, _: &Variants, step: &Step) -> Vec<Loads> {
         let (cols, bias) = (self.weight.cols, self.bias.map_or(0, |bias| bias.cols));
-        let added = if self.accumulate { cols } else { 0 };
+        let added = self.add.map_or(0, |_| cols);
         // the sum of squares, the mean before it, and the result
         let (passes, sums) = if self.kind == NormKind::Layer { (3, 2) } else { (2, 1) };
         let row = Loads {
@@ -123,7 +130,7 @@ impl Op for Norm {
 
 impl Norm {
     /// `x`: (tokens, x.cols), `None` if it is y; `weight`, `bias`: (columns of all groups); `y`:
-    /// (tokens, y.cols).
+    /// (tokens, y.cols), with what is added.
     pub fn reference(&self, x: Option<&[f32]>, weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
         let (width, first) = (self.width(), self.y_first_col());
         for (t, y) in y.chunks_exact_mut(self.y.cols).enumerate() {
@@ -142,7 +149,7 @@ impl Norm {
                 let scale = 1.0 / (mean_square + self.eps).sqrt();
                 for (i, ((y, v), weight)) in y.iter_mut().zip(row).zip(&weight[columns.clone()]).enumerate() {
                     let result = v * scale * weight + bias.map_or(0.0, |bias| bias[columns.start + i]);
-                    *y = if self.accumulate { *y + result } else { result };
+                    *y = if self.add.is_some() { *y + result } else { result };
                 }
             }
         }
@@ -159,7 +166,7 @@ mod tests {
         let tensor = |buffer, cols| Tensor { buffer: BufferId(buffer), rows: 1, cols };
         let (kind, weight) = (NormKind::Layer, tensor(1, 6));
         let (x, y) = (tensor(0, 8), tensor(2, 6));
-        let norm = Norm { x, first_col: 1, groups: 2, weight, bias: None, kind, eps: 0.0, accumulate: false, y };
+        let norm = Norm { x, first_col: 1, groups: 2, weight, bias: None, kind, eps: 0.0, add: None, y };
         norm.check().unwrap();
         let mut y = [0.0; 6];
         norm.reference(Some(&[9.0, 3.0, -4.0, 0.0, 5.0, 1.0, 2.0, 9.0]), &[1.0; 6], None, &mut y);

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use super::gather::TILE;
-use super::{Attention, Command, LinearPair, RopeAttention};
+use super::{Attention, Command, LinearPair, NormLinear, RopeAttention};
 use crate::format::layout::BLOCK;
 use crate::record::Matrix;
 
@@ -350,14 +350,20 @@ impl Variants {
         let row_tiles = Some((self.row_tile(WIDE), self.row_tile(0)));
         let same = Self { row_tiles, ..*self };
         match command {
-            Command::Linear(op) | Command::LinearPair(LinearPair { head: op, .. }) if op.y.rows == 1 => {
+            Command::Linear(op)
+            | Command::LinearPair(LinearPair { head: op, .. })
+            | Command::NormLinear(NormLinear { linear: op, .. })
+                if op.y.rows == 1 =>
+            {
                 same.other_matvecs(op.weight.rows)
             }
             Command::ExpertLinear(op) if op.variant(self).1.is_some() => {
                 MATMUL.iter().map(|matmul| Self { matmul, matmul_rounded: None, ..same }).collect()
             }
             Command::ExpertLinear(op) => same.other_matvecs(op.weight.rows),
-            Command::Linear(op) | Command::LinearPair(LinearPair { head: op, .. }) => {
+            Command::Linear(op)
+            | Command::LinearPair(LinearPair { head: op, .. })
+            | Command::NormLinear(NormLinear { linear: op, .. }) => {
                 let current = self.linear(&op.weight, op.y.rows);
                 let is_current = |variant: &'static LinearVariant| [variant, variant.for_few()].contains(&current);
                 let matmul_rounded = self.matmul_rounded.filter(|rounded| !is_current(rounded));

@@ -9,7 +9,7 @@ use weft_llm::inference::{CostModel, CostOptions};
 use weft_llm::ops::Recording;
 use weft_llm::record::KvFormat;
 
-const MODELS: [&str; 5] = ["qwen3-0.6b", "qwen2.5-1.5b", "llama-3b", "llama-8b", "qwen3-30b-a3b"];
+const MODELS: [&str; 6] = ["qwen3-0.6b", "qwen2.5-1.5b", "llama-3b", "llama-8b", "gemma3-4b", "qwen3-30b-a3b"];
 
 /// Tokens of the context: more than a chunk of a prompt.
 const CONTEXT: usize = 4096;

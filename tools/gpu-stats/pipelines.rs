@@ -10,7 +10,7 @@ use weft_llm::ops::variants::{
     ATTEND_MANY, ATTEND_ONE, AttentionVariant, FEW, Feature, LinearVariant, MATMUL, MATMUL_FEW, MATMUL_INT8_FEW,
     MATMUL_ROUNDED, MATVEC,
 };
-use weft_llm::ops::{Command, Kernel, Linear, LinearPair, Op, Recording, RopeAttention, Variants};
+use weft_llm::ops::{Command, Kernel, Linear, LinearPair, NormLinear, Op, Recording, RopeAttention, Variants};
 use weft_llm::record::Tensor;
 
 /// Tokens of a long chunk of a prompt.
@@ -70,6 +70,7 @@ fn of_sizes(command: &Command) -> Vec<Command> {
             };
             vec![with(FEW), with(CHUNK)]
         }
+        Command::NormLinear(op) if op.linear.y.rows > 1 => op.parts().iter().flat_map(of_sizes).collect(),
         command => vec![command.clone()],
     }
 }
@@ -118,7 +119,9 @@ fn variant_sets() -> Vec<Variants> {
 /// The shader, the layout of the weight, and the name of the variant.
 fn kind(command: &Command, variants: &Variants, kernel: &Kernel) -> String {
     let (layout, variant) = match command {
-        Command::Linear(op) | Command::LinearPair(LinearPair { head: op, .. }) => {
+        Command::Linear(op)
+        | Command::LinearPair(LinearPair { head: op, .. })
+        | Command::NormLinear(NormLinear { linear: op, .. }) => {
             let variant = variants.linear(&op.weight, op.y.rows);
             (Some(op.weight.layout), Some((variant.shader, variant.name)))
         }
@@ -137,6 +140,7 @@ fn kind(command: &Command, variants: &Variants, kernel: &Kernel) -> String {
     let own = variant.is_none_or(|(shader, _)| shader == kernel.shader);
     let with = match command {
         Command::LinearPair(_) if own => Some("and Q6K16"),
+        Command::NormLinear(_) if own => Some("behind a norm"),
         Command::RopeAttention(_) if own => Some("and rope"),
         _ => None,
     };

@@ -65,6 +65,7 @@ const SOURCES: &[(&str, &str)] = embed![
     "shared/matvec",
     "shared/parts",
     "shared/pieces",
+    "shared/residual",
     "shared/rope",
     "shared/rows",
     "shared/seen",

@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use crate::format::layout::BLOCK;
 use crate::ops::adjust::{self, Changes, RECENT};
 use crate::ops::{
-    Command, Embed, Epilogue, Gather, Index, Linear, LinearPair, Recording, RopeAttention, Sample, likely,
+    Command, Embed, Epilogue, Gather, Index, Linear, LinearPair, NormLinear, Recording, RopeAttention, Sample, likely,
 };
 use crate::record::{KvCache, KvFormat, Matrix, Tensor};
 use crate::sampling::{Change, Sampler, SamplingOptions};
@@ -68,6 +68,14 @@ pub fn small(command: &Command) -> Command {
                 affine.cols = head.y.cols;
             }
             (tail.x, tail.y, tail.norm, tail.affine) = (head.x, head.y, head.norm, head.affine);
+        }
+        Command::NormLinear(NormLinear { linear: op, .. }) => {
+            // columns stay: they decide whether one dispatch does both
+            let outputs = op.outputs();
+            if op.weight.rows * op.weight.cols > MOST {
+                op.weight.rows = op.weight.rows.min(ROWS);
+            }
+            op.y.cols -= outputs - op.outputs();
         }
         Command::ExpertLinear(op) => {
             let most = (MOST / (op.rows * op.weight.cols)).max(2);
@@ -159,6 +167,10 @@ fn about(command: &Command) -> (String, usize, usize, usize) {
             let name = format!("projection, {:?} and {:?} {rows} × {cols}", first.layout, second.layout);
             (name, head.y.rows, any, rows * cols)
         }
+        Command::NormLinear(NormLinear { linear: op, .. }) => {
+            let Matrix { layout, rows, cols, .. } = op.weight;
+            (format!("residual and projection, {layout:?} {rows} × {cols}"), op.y.rows, any, rows * cols)
+        }
         Command::Norm(op) => ("normalisation".into(), op.y.rows, any, 0),
         Command::Activate(op) => ("activation".into(), op.y.rows, any, 0),
         Command::Route(op) => ("routing".into(), op.y.rows, any, 0),
@@ -225,10 +237,32 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
             }
             vec![Output::all(head.y)]
         }
+        Command::NormLinear(NormLinear { norm, linear }) => {
+            (norm.x, norm.y) = (random.like(memory, norm.x)?, random.like(memory, norm.y)?);
+            norm.weight = random.norm(memory, norm.weight.cols)?;
+            if let Some(add) = &mut norm.add {
+                // a sum does not fit eight bits, to which the parts may round
+                *add = match add.rows {
+                    1 => random.like(memory, *add)?,
+                    rows => Random::put(memory, rows, add.cols, &vec![0.0; rows * add.cols])?,
+                };
+            }
+            (linear.x, linear.y) = (norm.y, random.like(memory, linear.y)?);
+            if let Some(norm) = &mut linear.norm {
+                norm.weight = random.norm(memory, norm.weight.cols)?;
+            }
+            let Matrix { layout, rows, cols, .. } = linear.weight;
+            linear.weight = random.matrix(memory, layout, rows, cols)?;
+            vec![Output::all(linear.y), Output::all(norm.y)]
+        }
         Command::Norm(op) => {
             let in_place = op.x.buffer == op.y.buffer;
             op.x = random.like(memory, op.x)?;
+            let adds_to_y = op.add.is_some_and(|add| add.buffer == op.y.buffer);
             op.y = if in_place { op.x } else { random.like(memory, op.y)? };
+            if let Some(add) = &mut op.add {
+                *add = if adds_to_y { op.y } else { random.like(memory, *add)? };
+            }
             op.weight = random.like(memory, op.weight)?;
             if let Some(bias) = &mut op.bias {
                 *bias = random.like(memory, *bias)?;

@@ -10,6 +10,9 @@ use crate::record::{Memory, Row, Tensor};
 pub struct Activations {
     /// (tokens, hidden): the residual stream.
     pub x: Tensor,
+    /// (tokens, hidden): where it goes when a block's normalised output is added, see
+    /// [`Stream`](super::Stream).
+    pub(super) spare: Tensor,
     /// (tokens, hidden): the output of a norm, or of a block before it is added to `x`.
     pub(super) branch: Tensor,
     /// (tokens, rotated values of a head) for each of [`Decoder::ropes`]: cos and sin.
@@ -77,6 +80,7 @@ impl Activations {
         };
         Ok(Self {
             x: tensor(config.hidden)?,
+            spare: tensor(if model.norms_outputs() { config.hidden } else { 4 })?,
             branch: tensor(if model.needs_branch() { config.hidden } else { 4 })?,
             angles: model.ropes.iter().map(|(rope, _)| tensor(rope.dim)).collect::<Result<_>>()?,
             qkv: tensor(config.qkv_width())?,
@@ -107,6 +111,7 @@ impl Activations {
         let cut = |tensor: Tensor| Tensor { rows: tokens, ..tensor };
         Self {
             x: cut(self.x),
+            spare: cut(self.spare),
             branch: cut(self.branch),
             angles: self.angles.iter().copied().map(cut).collect(),
             qkv: cut(self.qkv),

@@ -2,6 +2,7 @@
 //! each token, and the output is the sum of theirs, weighted by the router.
 
 use super::activations::MixtureActivations;
+use super::norms::Stream;
 use super::{Activations, BlockNorms, Decoder, Mlp};
 use crate::Result;
 use crate::model::config::Experts;
@@ -68,12 +69,14 @@ impl Decoder {
     }
 
     /// x += the sum of the experts' outputs, weighted by the router
-    pub(super) fn add_experts(&self, r: &mut Recording, norms: &BlockNorms, a: &Activations) -> Result<()> {
-        let (Some(experts), Some(MixtureActivations { route, outputs, .. })) = (&self.config.experts, a.mixture) else {
+    pub(super) fn add_experts(&self, r: &mut Recording, norms: &BlockNorms, s: &mut Stream) -> Result<()> {
+        let (Some(experts), Some(MixtureActivations { route, outputs, .. })) = (&self.config.experts, s.a.mixture)
+        else {
             return Ok(());
         };
-        let (accumulate, scale, y) = self.target(norms, a);
+        self.settle(r, s)?;
+        let (accumulate, scale, y) = self.target(norms, &s.a);
         r.push(Combine { x: outputs, route, chosen: experts.chosen, scale: scale * experts.scale, accumulate, y })?;
-        self.record_norms_behind(r, norms, a)
+        self.record_norms_behind(r, norms, s)
     }
 }

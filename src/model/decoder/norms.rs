@@ -1,10 +1,24 @@
 //! The norms of a layer: before a block, after it, or after its residual sum; and QK-norm.
 
 use super::{Activations, Decoder};
-use crate::Result;
-use crate::model::architecture::{Architecture, Norms};
+use crate::model::architecture::Norms;
 use crate::ops::{Norm, NormKind, Recording, RmsNorm};
 use crate::record::Tensor;
+use crate::{Error, Result};
+
+/// The residual stream while blocks are recorded.
+pub(super) struct Stream {
+    /// The stream is in `a.x`, and `a.spare` is free.
+    pub a: Activations,
+    /// The norm of the output of a block, in `a.branch`, which is not added yet.
+    pub behind: Option<NormWeights>,
+}
+
+impl From<Activations> for Stream {
+    fn from(a: Activations) -> Self {
+        Self { a, behind: None }
+    }
+}
 
 /// The norms of a block. No architecture has all of them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,14 +64,14 @@ impl Decoder {
         if self.config.architecture.norm == NormKind::Rms {
             return Ok((a.x, Some(RmsNorm { weight: norm.weight, eps: self.config.norm_eps })));
         }
-        r.push(self.norm_op(norm, a.x, false, a.branch))?;
+        r.push(self.norm_op(norm, a.x, None, a.branch))?;
         Ok((a.branch, None))
     }
 
     /// QK-norm of `qkv`, in place; applied before RoPE.
     pub(super) fn head_norm(&self, HeadNorm { first_col, groups, weight }: HeadNorm, qkv: Tensor) -> Norm {
         let (kind, eps) = (self.config.architecture.norm, self.config.norm_eps);
-        Norm { x: qkv, first_col, groups, weight, bias: None, kind, eps, accumulate: false, y: qkv }
+        Norm { x: qkv, first_col, groups, weight, bias: None, kind, eps, add: None, y: qkv }
     }
 
     /// Whether a block's output is added, its factor, and the tensor it goes to: the residual
@@ -69,26 +83,55 @@ impl Decoder {
         }
     }
 
-    /// Records the norms after a block whose output is in [`Decoder::target`].
-    pub(super) fn record_norms_behind(&self, r: &mut Recording, norms: &BlockNorms, a: &Activations) -> Result<()> {
-        if let Some(norm) = norms.output {
-            r.push(self.norm_op(norm, a.branch, true, a.x))?;
-        }
+    /// Records the norms after a block whose output is in [`Decoder::target`], or leaves that of the
+    /// output to whoever reads the stream next.
+    pub(super) fn record_norms_behind(&self, r: &mut Recording, norms: &BlockNorms, s: &mut Stream) -> Result<()> {
+        s.behind = norms.output;
         match norms.sum {
-            Some(norm) => r.push(self.norm_op(norm, a.x, false, a.x)),
+            Some(norm) => {
+                self.settle(r, s)?;
+                r.push(self.norm_op(norm, s.a.x, None, s.a.x))
+            }
             None => Ok(()),
         }
     }
 
-    pub(super) fn norm_op(&self, norm: NormWeights, x: Tensor, accumulate: bool, y: Tensor) -> Norm {
+    /// Adds the block's output that is still to be normalised. The sum goes to the other buffer:
+    /// if a projection follows, both are one dispatch, whose workgroups all read the old one.
+    pub(super) fn settle(&self, r: &mut Recording, s: &mut Stream) -> Result<()> {
+        let Some(norm) = s.behind.take() else { return Ok(()) };
+        r.push(self.norm_op(norm, s.a.branch, Some(s.a.x), s.a.spare))?;
+        std::mem::swap(&mut s.a.x, &mut s.a.spare);
+        Ok(())
+    }
+
+    /// The same, into `x`, where the stream ends.
+    pub(super) fn settle_in(&self, r: &mut Recording, s: &mut Stream, x: Tensor) -> Result<()> {
+        let (norm, a) = (s.behind.take(), &s.a);
+        match norm {
+            Some(norm) => r.push(self.norm_op(norm, a.branch, Some(a.x), x)),
+            None if a.x == x => Ok(()),
+            None => {
+                let (expected, got) = (format!("the residual stream in {x:?}"), format!("{:?}", a.x));
+                Err(Error::Internal { op: "record", expected, got })
+            }
+        }
+    }
+
+    /// y = add + norm(x)
+    pub(super) fn norm_op(&self, norm: NormWeights, x: Tensor, add: Option<Tensor>, y: Tensor) -> Norm {
         let (kind, eps) = (self.config.architecture.norm, self.config.norm_eps);
         let NormWeights { weight, bias } = norm;
-        Norm { x, first_col: 0, groups: 1, weight, bias, kind, eps, accumulate, y }
+        Norm { x, first_col: 0, groups: 1, weight, bias, kind, eps, add, y }
+    }
+
+    /// Whether outputs of blocks are normalised before they are added.
+    pub(super) fn norms_outputs(&self) -> bool {
+        matches!(self.config.architecture.norms, Norms::Around(_))
     }
 
     /// Whether a norm or a block writes to `a.branch`.
     pub(super) fn needs_branch(&self) -> bool {
-        let Architecture { norm, norms, .. } = self.config.architecture;
-        *norm == NormKind::Layer || matches!(norms, Norms::Around(_))
+        self.config.architecture.norm == NormKind::Layer || self.norms_outputs()
     }
 }

@@ -16,6 +16,7 @@ impl Decoder {
         match command {
             Command::Embed(_) => "embed_tokens",
             Command::Linear(op) => self.projection(layer, op.weight.buffer),
+            Command::NormLinear(op) => self.projection(layer, op.linear.weight.buffer),
             Command::LinearPair(op) => self.projection(layer, op.head.weight.buffer),
             Command::ExpertLinear(op) => self.projection(layer, op.weight.buffer),
             Command::Norm(_) => "norm",

@@ -1,7 +1,8 @@
 //! The projections before attention and before the activation, and what follows them: an epilogue
 //! where that can be, else an operation of its own.
 
-use super::{Activations, Decoder, Mlp};
+use super::norms::Stream;
+use super::{Decoder, Mlp};
 use crate::Result;
 use crate::ops::{Activate, Epilogue, Norm, Recording, RmsNorm, RopeAppend, RopeAttention};
 use crate::record::{KvCache, Tensor};
@@ -9,7 +10,9 @@ use crate::record::{KvCache, Tensor};
 impl Decoder {
     /// a.attn = the attention of layer `i` over norm(x), whose keys and values are appended to
     /// `kv`; before the output projection.
-    pub(super) fn record_attention(&self, r: &mut Recording, i: usize, kv: KvCache, a: &Activations) -> Result<()> {
+    pub(super) fn record_attention(&self, r: &mut Recording, i: usize, kv: KvCache, s: &mut Stream) -> Result<()> {
+        self.settle(r, s)?;
+        let a = &s.a;
         let (layer, attention) = (&self.layers[i], self.attention(i, kv, a));
         let (qkv, angles, heads, kind) = (a.qkv, a.angles[layer.rope], self.config.heads, self.config.rope_kind());
         let rope = RopeAppend { qkv, angles, kv, heads, kind };

@@ -12,8 +12,8 @@ use crate::record::Matrix;
 
 /// A matrix times the rows of some tokens, as a variant splits it into workgroups: each takes the
 /// same number of rows of the matrix, and of tokens.
-pub struct Product {
-    pub variant: &'static LinearVariant,
+pub struct Product<'a> {
+    pub variant: &'a LinearVariant,
     /// The layout of the matrix, and its columns.
     pub weight: Matrix,
     /// Rows of the matrix that a token takes.
@@ -25,7 +25,7 @@ pub struct Product {
     pub affine: bool,
 }
 
-impl Product {
+impl Product<'_> {
     fn outputs(&self) -> usize {
         self.rows / self.inputs
     }
@@ -137,7 +137,7 @@ impl Linear {
 }
 
 /// What an expert's product loads besides: each invocation the number of the expert.
-pub fn routed(product: &Product) -> Loads {
+pub fn routed(product: &Product<'_>) -> Loads {
     let LinearVariant { shader, lanes, k_threads, .. } = *product.variant;
     let [across, along] = product.grid();
     let invocations = match shader {

@@ -100,7 +100,10 @@ fn planes(command: &Command, kernel: &Kernel, variants: &Variants) -> Sizes {
     let own = matrices.iter().filter(|matrix| is_tail || kernel.defines.contains(&matrix.layout.name()));
     let of_matrix = |matrix: &Matrix| {
         let rows = matrix.rows.next_multiple_of(variants.row_tile(matrix.rows));
-        [matrix.layout.quants_row_bytes(matrix.cols), matrix.layout.scales_row_bytes(matrix.cols)].map(|row| rows * row)
+        let Matrix { layout, cols, .. } = *matrix;
+        // whole granules and words
+        let (quants, scales) = (layout.quants_row_bytes(cols), layout.scales_row_bytes(cols));
+        [quants.next_multiple_of(16), scales.next_multiple_of(4)].map(|row| rows * row)
     };
     (8..).zip(own.flat_map(of_matrix).filter(|&bytes| bytes > 0)).collect()
 }

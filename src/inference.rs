@@ -33,6 +33,7 @@ mod prompt;
 mod runner;
 mod scoring;
 mod sequences;
+mod shapes;
 mod together;
 mod types;
 

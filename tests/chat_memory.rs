@@ -10,6 +10,7 @@ use support::chats::{
 use support::slow::{Slow, poll};
 use support::tiny::{HEAD_DIM, KV_HEADS, LAYERS, VOCAB, decoder_on};
 use support::{Rng, gpu};
+use weft_llm::engine::Engine;
 use weft_llm::engine::cpu::Simd;
 use weft_llm::engine::host::HostEngine;
 use weft_llm::engine::shared::SharedEngine;
@@ -104,7 +105,7 @@ fn an_estimate_counts_what_chats_together_and_scores_add() {
 #[test]
 fn a_call_that_is_dropped_gives_its_blocks_back() {
     let engine =
-        SharedEngine::from(Box::new(Slow { engine: Box::new(HostEngine::new(Simd::default())), chunks: None }));
+        SharedEngine::from(Box::new(Slow::from(Box::new(HostEngine::new(Simd::default())) as Box<dyn Engine>)));
     let bytes = tiny_for(CONTEXT, 32).meta("llama.pooling_type", 3u32).bytes();
     let mut decoder = load(&engine, &bytes);
     let ids = Rng::new(8).ids(150, VOCAB);

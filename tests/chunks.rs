@@ -22,7 +22,7 @@ use weft_llm::ops::variants::{ATTEND_MANY, MATVEC};
 /// A model that queues chunks of so many tokens.
 fn queueing(engine: impl Engine + 'static, tokens: usize) -> (LoadedDecoder, Rc<Chunks>) {
     let chunks = Rc::new(Chunks::of(tokens));
-    let engine = Slow { engine: Box::new(engine), chunks: Some(chunks.clone()) };
+    let engine = Slow { chunks: Some(chunks.clone()), ..Slow::from(Box::new(engine) as Box<dyn Engine>) };
     (load(&SharedEngine::from(Box::new(engine)), &tiny(41)), chunks)
 }
 
@@ -105,7 +105,8 @@ fn chunks_of_any_size_give_the_same_bits_in_tiles() {
     for (variants, attend_many) in variant_sets().into_iter().skip(MATVEC.len()).zip(in_tiles) {
         let chunks = Rc::new(Chunks::of(32));
         let engine = Box::new(gpu_with(Variants { attend_many, ..variants }));
-        let engine: Box<dyn Engine> = Box::new(Slow { engine, chunks: Some(chunks.clone()) });
+        let engine: Box<dyn Engine> =
+            Box::new(Slow { chunks: Some(chunks.clone()), ..Slow::from(engine as Box<dyn Engine>) });
         let mut decoder = load_in(None, 720, &SharedEngine::from(engine), &model);
         let expected = told(&mut decoder, &chunks, &prompt, &[512], 2);
         assert_eq!(expected.len(), 3);

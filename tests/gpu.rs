@@ -7,6 +7,7 @@ use pollster::block_on;
 use support::{Rng, gpu, gpu_with, read, variant_sets};
 use weft_llm::Error;
 use weft_llm::engine::gpu::{GpuEngine, Timing};
+use weft_llm::engine::shapes::{Product, Shapes};
 use weft_llm::engine::{Counters, Engine, Hints, ProgramId};
 use weft_llm::format::block::BlockType;
 use weft_llm::format::layout::Layout;
@@ -84,16 +85,40 @@ fn open(tuning: Option<&str>) -> GpuEngine {
 /// As on a real GPU: the rows of replays are those of a model, over little memory here.
 #[test]
 fn shaders_are_chosen_by_rows_of_replays() {
-    let mut engine = block_on(GpuEngine::open(false)).unwrap();
-    block_on(engine.tune_by(None, Timing::Rows { bytes: 1 << 20, shrink: 8 })).unwrap();
+    let mut engine = block_on(GpuEngine::open()).unwrap();
+    let timing = Timing::Rows { bytes: 1 << 20, shrink: 8 };
+    block_on(engine.tune_by(&Shapes::default(), None, timing)).unwrap();
     let info = engine.info();
     println!("{info:?}");
     assert_leaves_nothing(&engine);
     assert_eq!(info.notes.len(), 3, "{:?}", info.notes);
     assert!(!info.notes[0].contains("plain"), "{:?}", info.notes);
-    // another engine finds the same shaders right
-    let tuning = engine.tuning().unwrap();
-    assert_eq!(open(Some(&tuning)).tuning().unwrap(), tuning);
+    // another engine finds the same shaders right, and those of another model are added; the time
+    // may have been too short here, and would be given once more
+    let tuning = engine.tuning().unwrap().replace("\"cut\":1", "\"cut\":0");
+    let mut again = block_on(GpuEngine::open()).unwrap();
+    block_on(again.tune_by(&Shapes::default(), Some(&tuning), timing)).unwrap();
+    assert_eq!(again.tuning().unwrap(), tuning);
+    let product = Product { layout: Layout::Q6K16, rows: 1000, cols: 390 };
+    let encoder = Shapes { wide: None, narrow: Some(product), heads: 12, kv_heads: 12, head_dim: 32 };
+    block_on(again.tune_by(&encoder, Some(&tuning), timing)).unwrap();
+    let both = again.tuning().unwrap();
+    assert!(both.contains(&encoder.key()) && both.ends_with(&tuning[1..]), "{both}");
+    assert!(!again.info().notes[0].contains("plain"), "{:?}", again.info().notes);
+}
+
+/// As for a second model of an engine that loads while the first one's shaders are tried.
+#[test]
+fn a_model_that_is_there_when_shaders_are_chosen_keeps_the_plain_ones() {
+    let mut engine = block_on(GpuEngine::untuned(Hints::default())).unwrap();
+    let tuned = engine.tune(&Shapes::default());
+    block_on(engine.tune(&Shapes::default())).unwrap();
+    let (recording, y) = recording(&mut engine, 1, 1);
+    block_on(tuned).unwrap();
+    assert!(engine.info().notes[0].contains("plain"), "{:?}", engine.info().notes);
+    let program = engine.prepare(recording).unwrap();
+    run(&mut engine, program, &[3]).unwrap();
+    assert_eq!(read(&mut engine, y.buffer, COLS).len(), COLS);
 }
 
 #[test]

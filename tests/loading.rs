@@ -3,12 +3,18 @@
 
 use crate::support;
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use pollster::block_on;
 use support::Rng;
-use support::tiny::{Tiny, VOCAB, decoder_on, decoder_with, greedy};
+use support::slow::Slow;
+use support::tiny::{FFN, HEAD_DIM, HEADS, HIDDEN, KV_HEADS, Tiny, VOCAB, decoder_on, decoder_with, greedy};
 use weft_llm::Error;
 use weft_llm::engine::host::{HostEngine, Reference};
-use weft_llm::format::BlockType;
+use weft_llm::engine::shapes::{Product, Shapes};
+use weft_llm::engine::{Engine, Opened};
+use weft_llm::format::{BlockType, Layout, ModelReader};
 use weft_llm::inference::{Event, GenerateOptions, Loading};
 use weft_llm::model::TensorLoader;
 use weft_llm::record::Memory;
@@ -113,4 +119,64 @@ fn a_header_larger_than_its_stream_takes_no_memory() {
     let error = loader.feed(&mut engine, &bytes).unwrap_err();
     assert_eq!(error.code(), "TRUNCATED_FILE", "{error}");
     assert_eq!(engine.memory_bytes(), 0);
+}
+
+/// The reference as an engine that is tuned with this outcome; also the shapes that it is tuned to
+/// and what it held in memory by then.
+type Tuned = Rc<RefCell<Vec<(Shapes, u64)>>>;
+fn tuned_with(outcome: Result<(), Error>, is_optional: bool) -> (Opened, Tuned) {
+    let tuned = Tuned::default();
+    let seen = tuned.clone();
+    let tunes = Box::new(move |shapes: &Shapes, bytes| {
+        seen.borrow_mut().push((shapes.clone(), bytes));
+        outcome.clone()
+    });
+    let reference: Box<dyn Engine> = Box::new(HostEngine::new(Reference));
+    let engine = Box::new(Slow { tunes: Some(tunes), ..Slow::from(reference) });
+    (Opened { engine, reason: "A GPU was found.".into(), is_optional }, tuned)
+}
+
+/// Feeds pieces of so many bytes: one that holds the header holds weights too, or the whole file.
+fn load_opened(opened: Opened, bytes: &[u8], piece: usize) -> Result<(&'static str, String, Vec<u32>), Error> {
+    let mut loading = Loading::opened(opened, ModelReader::default(), None);
+    for piece in bytes.chunks(piece) {
+        let is_placed = loading.is_placed();
+        block_on(loading.feed(piece))?;
+        assert!(loading.is_placed() || !is_placed);
+    }
+    assert!(loading.is_placed());
+    let (kind, reason) = (loading.engine().info().kind, loading.reason().to_string());
+    let mut decoder = block_on(loading.finish())?;
+    Ok((kind, reason, greedy(&mut decoder, &Rng::new(5).ids(9, VOCAB), 5)))
+}
+
+#[test]
+fn an_engine_is_tuned_once_to_the_model_before_it_holds_any_of_it() {
+    let bytes = Tiny::new(3, |part| if part == "ffn_down" { BlockType::Q8_0 } else { BlockType::Q4_0 }).bytes();
+    let expected = greedy(&mut decoder_on(HostEngine::new(Reference), &bytes).unwrap(), &Rng::new(5).ids(9, VOCAB), 5);
+    for piece in [bytes.len(), 5000, 64] {
+        let (opened, tuned) = tuned_with(Ok(()), true);
+        let (kind, reason, ids) = load_opened(opened, &bytes, piece).unwrap();
+        assert_eq!((kind, reason.as_str(), &ids), ("reference", "A GPU was found.", &expected), "{piece}");
+        // no matrix is wide here, and the largest is that of gate and up projections
+        let narrow = Some(Product { layout: Layout::Q4, rows: 2 * FFN, cols: HIDDEN });
+        let shapes = Shapes { wide: None, narrow, heads: HEADS, kv_heads: KV_HEADS, head_dim: HEAD_DIM };
+        assert_eq!(*tuned.borrow(), [(shapes, 0)], "{piece}");
+    }
+}
+
+#[test]
+fn the_cpu_takes_over_from_an_optional_gpu_that_fails_its_test() {
+    let bytes = Tiny::new(3, |_| BlockType::Q8_0).bytes();
+    let wrong = || Error::GpuUnavailable("no shader is right".into());
+    for piece in [bytes.len(), 5000, 64] {
+        let (kind, reason, ids) = load_opened(tuned_with(Err(wrong()), true).0, &bytes, piece).unwrap();
+        assert_eq!((kind, ids.len()), ("cpu", 5), "{piece}");
+        assert!(reason.starts_with("The GPU failed its test: ") && reason.contains("no shader is right"), "{reason}");
+    }
+    let asked_for = load_opened(tuned_with(Err(wrong()), false).0, &bytes, 64).unwrap_err();
+    assert_eq!(asked_for.code(), "GPU_UNAVAILABLE");
+    // it may work again after it has been reset
+    let lost = load_opened(tuned_with(Err(Error::DeviceLost("gone".into())), true).0, &bytes, 64).unwrap_err();
+    assert_eq!(lost.code(), "DEVICE_LOST");
 }

@@ -103,6 +103,7 @@ test('load feeds the engine every byte, and says what was loaded', async (t) => 
     contextLength: 64,
     tuning: null,
     subgroups: false,
+    gpu: null,
     quantize: null,
     kvCache: null,
     folder: null,
@@ -219,6 +220,37 @@ test('tuning is remembered for its GPU, and not read for the CPU', async (t) => 
   assert.equal(await tuningGiven('auto'), null);
   assert.equal(await tuningGiven('auto'), 'the best kernels');
   assert.equal(await tuningGiven('cpu'), null);
+});
+
+test('pieces are read while a GPU is tuned, and the engine that was chosen then counts', async (t) => {
+  const runtime = fakeGpu();
+  runtime.gpu = async () => ({ family: ['nvidia', 'lovelace'], tuning: { recall: async () => null } });
+  const { create } = runtime.Loader;
+  const [read, started] = [[], []];
+  runtime.startThreads = () => started.push('threads');
+  runtime.Loader.create = async (options) => {
+    const loader = await create(options);
+    let kind;
+    return {
+      ...loader,
+      engine_kind: () => kind,
+      tuning: () => undefined,
+      async feed(bytes) {
+        // as one that finds out by the first header that its GPU is wrong
+        while (!kind && read.length < 3) await settle();
+        kind = 'cpu';
+        await loader.feed(bytes);
+      },
+    };
+  };
+  const origin = await listen(t, ({ url }, response) => {
+    read.push(url);
+    response.end(url);
+  });
+  const { info } = await loadWith(t, runtime, [`${origin}/a`, `${origin}/b`, `${origin}/c`], 'auto');
+  assert.equal(Buffer.concat(runtime.fed.filter((fed) => fed.length)).toString(), '/a/b/c');
+  assert.deepEqual([runtime.options.gpu, started], [['nvidia', 'lovelace'], ['threads']]);
+  assert.equal(info.engine.description, 'WebGPU');
 });
 
 test('the download begins while the runtime starts', async (t) => {

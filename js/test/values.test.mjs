@@ -26,6 +26,7 @@ const LOADER = {
   contextLength: null,
   tuning: null,
   subgroups: false,
+  gpu: null,
   folder: null,
   quantize: null,
   kvCache: null,

@@ -279,8 +279,8 @@ impl RunArgs {
     }
 
     async fn load_on(&self, source: &impl Source, device: Device) -> Result<LoadedModel> {
-        let engine = engine::open(device, Hints::default()).await?.engine;
-        let mut loading = Loading::with(engine, source.reader()?, self.context);
+        let opened = engine::open(device, Hints::default()).await?;
+        let mut loading = Loading::opened(opened, source.reader()?, self.context);
         loading.set_kv_format(self.kv_format()?);
         loading.set_stream_bytes(source.bytes());
         source.feed(&mut loading)?;

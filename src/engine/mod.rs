@@ -12,11 +12,14 @@ pub mod cpu;
 pub mod gpu;
 pub mod host;
 mod race;
+pub mod shapes;
 pub mod shared;
 mod table;
 pub mod trial;
 
 use std::ops::Range;
+
+use shapes::Shapes;
 
 use crate::ops::{Command, Recording};
 pub use crate::record::LocalFuture;
@@ -77,6 +80,13 @@ pub trait Engine: Memory {
     /// Measurements of this machine to keep for the next [`open`].
     fn tuning(&self) -> Option<String> {
         None
+    }
+
+    /// Chooses what suits a model of these shapes best, before the first buffer is created; the
+    /// first model of an engine decides. Errors: `GpuUnavailable` if the engine gives wrong
+    /// results, and `DeviceLost`.
+    fn tune(&mut self, _shapes: &Shapes) -> LocalFuture<'static, Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
     }
 
     /// Starts to compile the kernel of `command` before [`Engine::prepare`], without waiting.
@@ -204,6 +214,9 @@ pub struct Hints<'a> {
     pub tuning: Option<&'a str>,
     /// Whether devices have subgroups although wgpu does not report them, as in browsers.
     pub subgroups: bool,
+    /// `GPUAdapterInfo.vendor` and `architecture`, which wgpu does not report in browsers; empty
+    /// where they are not known.
+    pub family: [&'a str; 2],
 }
 
 /// A buffer was used that the engine does not hold.
@@ -224,40 +237,46 @@ pub(crate) fn now() -> web_time::Instant {
 
 /// An engine and the reason for choosing it.
 pub struct Opened {
-    /// The engine.
+    /// The engine. A GPU is tuned before the first weight is loaded, see [`Engine::tune`].
     pub engine: Box<dyn Engine>,
     /// The reason, as a sentence.
     pub reason: String,
+    /// Whether the CPU engine may take its place, see [`Opened::instead`].
+    pub is_optional: bool,
 }
 
-/// Opens the engine for `device`. Errors: `GpuUnavailable` if a GPU was asked for and none works,
-/// `DeviceLost` if it was lost while opening.
+impl Opened {
+    fn new(engine: impl Engine + 'static, reason: String) -> Self {
+        Self { engine: Box::new(engine), reason, is_optional: false }
+    }
+
+    fn cpu(reason: String) -> Self {
+        Self::new(host::HostEngine::new(cpu::Simd::default()), reason)
+    }
+
+    /// What takes the place of an optional engine that failed its test. Errors: `DeviceLost`: that
+    /// GPU may work again after it has been reset.
+    pub fn instead(error: Error) -> Result<Self> {
+        match error {
+            Error::DeviceLost(_) => Err(error),
+            error => Ok(Self::cpu(format!("The GPU failed its test: {error}"))),
+        }
+    }
+}
+
+/// Opens the engine for `device`. Errors: `GpuUnavailable` if a GPU was asked for and none works.
 pub async fn open(device: Device, hints: Hints<'_>) -> Result<Opened> {
-    let cpu = |reason: String| Ok(Opened { engine: Box::new(host::HostEngine::new(cpu::Simd::default())), reason });
     let asked = |name: &str| format!("device '{name}' was asked for.");
     match device {
-        Device::Reference => {
-            Ok(Opened { engine: Box::new(host::HostEngine::new(host::Reference)), reason: asked("reference") })
-        }
-        Device::Cpu => cpu(asked("cpu")),
-        Device::Gpu => {
-            let engine = gpu::GpuEngine::new(hints).await?;
-            Ok(Opened { engine: Box::new(engine), reason: asked("gpu") })
-        }
-        Device::Auto => {
-            let mut engine = match gpu::GpuEngine::open(hints.subgroups).await {
-                Ok(engine) if engine.is_software() => {
-                    return cpu("The only GPU adapter is emulated in software; the CPU engine is faster.".into());
-                }
-                Ok(engine) => engine,
-                Err(error) => return cpu(format!("The GPU cannot be used: {error}")),
-            };
-            match engine.tune(hints.tuning).await {
-                Ok(()) => Ok(Opened { engine: Box::new(engine), reason: "A GPU was found.".into() }),
-                // the GPU may work again after it has been reset
-                Err(error @ Error::DeviceLost(_)) => Err(error),
-                Err(error) => cpu(format!("The GPU failed its test: {error}")),
+        Device::Reference => Ok(Opened::new(host::HostEngine::new(host::Reference), asked("reference"))),
+        Device::Cpu => Ok(Opened::cpu(asked("cpu"))),
+        Device::Gpu => Ok(Opened::new(gpu::GpuEngine::untuned(hints).await?, asked("gpu"))),
+        Device::Auto => Ok(match gpu::GpuEngine::untuned(hints).await {
+            Ok(engine) if engine.is_software() => {
+                Opened::cpu("The only GPU adapter is emulated in software; the CPU engine is faster.".into())
             }
-        }
+            Ok(engine) => Opened { is_optional: true, ..Opened::new(engine, "A GPU was found.".into()) },
+            Err(error) => Opened::cpu(format!("The GPU cannot be used: {error}")),
+        }),
     }
 }

@@ -3,6 +3,8 @@
 //! A submit and the wait for its end take a browser 20 to 60 µs, and many kernels of a real GPU
 //! take 3 to 9. So candidates are timed by rows of replays, each row in one submit: the difference
 //! between a long row and a short one is the time of the replays alone, whatever a submit costs.
+//!
+//! A race ends when its time is over: whatever was not timed by then has lost to the favourite.
 
 use std::time::Duration;
 
@@ -31,6 +33,30 @@ pub(super) trait Course {
     /// Time from the submit of so many replays of a candidate to their end. Errors: those of the
     /// engine.
     async fn time(&mut self, candidate: usize, replays: u32) -> Result<Duration>;
+
+    /// Whether the time of the race is over.
+    fn is_over(&self) -> bool;
+}
+
+/// Shares out the time of a tuner among its races: what one leaves is for those behind it. Times
+/// are those of one clock.
+pub(super) struct Budget {
+    ends: Duration,
+    races: u32,
+}
+
+impl Budget {
+    /// For so many races until `ends`.
+    pub fn new(ends: Duration, races: u32) -> Self {
+        Self { ends, races }
+    }
+
+    /// When the race must end that begins now.
+    pub fn next(&mut self, now: Duration) -> Duration {
+        let share = self.ends.saturating_sub(now) / self.races.max(1);
+        self.races = self.races.saturating_sub(1);
+        now + share
+    }
 }
 
 /// The outcome of a race.
@@ -47,13 +73,16 @@ pub(super) async fn race(course: &mut impl Course, count: usize) -> Result<Finis
     let mut row = 1;
     let favourite = loop {
         let times = Times::of(course, 0, row).await?;
-        if times.difference() >= SPAN || row >= MOST_REPLAYS {
+        if times.difference() >= SPAN || row >= MOST_REPLAYS || course.is_over() {
             break times;
         }
         row *= 4;
     };
-    let mut field: Vec<(usize, Option<Times>)> = vec![(0, None)];
+    let mut field: Vec<(usize, Option<Times>)> = vec![(0, Some(favourite))];
     for candidate in 1..count {
+        if course.is_over() {
+            break;
+        }
         // hopeless after a single replay
         if course.time(candidate, 1).await? > favourite.short.mul_f64(SLOW) + SPAN {
             continue;
@@ -65,6 +94,9 @@ pub(super) async fn race(course: &mut impl Course, count: usize) -> Result<Finis
     }
     for _ in 0..ROUNDS {
         for (candidate, best) in &mut field {
+            if course.is_over() {
+                break;
+            }
             let times = Times::of(course, *candidate, row).await?;
             *best = Some(best.map_or(times, |best| best.least(times)));
         }
@@ -117,11 +149,13 @@ mod tests {
         kernels: &'static [f64],
         random: u32,
         spent: f64,
+        /// µs after which the race is over.
+        budget: f64,
     }
 
     impl Fake {
         fn new(submit: f64, kernels: &'static [f64], seed: u32) -> Self {
-            Self { submit, kernels, random: seed, spent: 0.0 }
+            Self { submit, kernels, random: seed, spent: 0.0, budget: f64::INFINITY }
         }
 
         fn unit(&mut self) -> f64 {
@@ -138,6 +172,10 @@ mod tests {
             self.spent += took;
             let ticks = (took / 100.0 + self.unit()).floor();
             Ok(Duration::from_micros((ticks * 100.0) as u64))
+        }
+
+        fn is_over(&self) -> bool {
+            self.spent >= self.budget
         }
     }
 
@@ -177,5 +215,38 @@ mod tests {
     fn a_kernel_that_takes_no_time_ends_the_search_for_a_length() {
         let mut gpu = Fake::new(50.0, &[0.0, 1.0], 3);
         assert_eq!(block_on(race(&mut gpu, 2)).unwrap().winner, 0);
+    }
+
+    /// The last kernel is far faster, and nobody has time to find that out.
+    #[test]
+    fn the_favourite_wins_when_the_time_is_over() {
+        for seed in 1..200 {
+            let mut gpu = Fake { budget: 4e3, ..Fake::new(60.0, &[50.0, 60.0, 55.0, 3.0], seed) };
+            let finish = block_on(race(&mut gpu, 4)).unwrap();
+            assert_eq!(finish.winner, 0, "{seed}");
+            assert!(finish.seconds < 1e-4, "{seed}: {finish:?}");
+            // what had begun in time ends
+            assert!(gpu.spent < 10e3, "{seed}: {} µs", gpu.spent);
+        }
+    }
+
+    #[test]
+    fn a_race_that_ends_early_prefers_what_was_clearly_faster_by_then() {
+        for seed in 1..200 {
+            let mut gpu = Fake { budget: 60e3, ..Fake::new(60.0, &[50.0, 20.0, 55.0], seed) };
+            assert_eq!(block_on(race(&mut gpu, 3)).unwrap().winner, 1, "{seed}");
+            assert!(gpu.spent < 70e3, "{seed}: {} µs", gpu.spent);
+        }
+    }
+
+    #[test]
+    fn what_a_race_leaves_is_for_those_behind_it() {
+        let ms = Duration::from_millis;
+        let mut budget = Budget::new(ms(300), 3);
+        assert_eq!(budget.next(ms(0)), ms(100));
+        assert_eq!(budget.next(ms(40)), ms(170));
+        // a slow pipeline may take longer than its race had
+        assert_eq!(budget.next(ms(310)), ms(310));
+        assert_eq!(budget.next(ms(320)), ms(320));
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::rc::Rc;
 
+use super::shapes::Shapes;
 use super::{Counters, DeviceSampling, Engine, EngineInfo, Ids, LocalFuture, ProgramId};
 use crate::Result;
 use crate::format::block::BlockType;
@@ -44,6 +45,11 @@ impl SharedEngine {
         Share { engine: self.clone(), buffers: HashSet::new(), programs: HashSet::new() }
     }
 
+    /// Puts another engine in place of one that no model uses yet.
+    pub fn replace(&self, engine: Box<dyn Engine>) {
+        self.0.replace(engine);
+    }
+
     fn get(&self) -> RefMut<'_, Box<dyn Engine>> {
         self.0.borrow_mut()
     }
@@ -54,6 +60,13 @@ pub struct Share {
     engine: SharedEngine,
     buffers: HashSet<BufferId>,
     programs: HashSet<ProgramId>,
+}
+
+impl Share {
+    /// The engine that it is a share of.
+    pub fn whole(&self) -> &SharedEngine {
+        &self.engine
+    }
 }
 
 impl Drop for Share {
@@ -134,6 +147,10 @@ impl Engine for Share {
 
     fn tuning(&self) -> Option<String> {
         self.engine.0.borrow().tuning()
+    }
+
+    fn tune(&mut self, shapes: &Shapes) -> LocalFuture<'static, Result<()>> {
+        self.engine.get().tune(shapes)
     }
 
     fn compile(&mut self, command: &Command) -> Result<bool> {

@@ -1,15 +1,18 @@
-//! Loads a model into an engine, which meanwhile compiles the model's programs.
+//! Loads a model into an engine, which is tuned to the model when its first header was read, and
+//! compiles its programs while the weights arrive.
 
 use std::collections::VecDeque;
 
 use super::encoder::LoadedEncoder;
 use super::encoder_programs::EncoderPrograms;
 use super::programs::Programs;
+use super::shapes::shapes;
 use super::types::About;
 use super::{LoadedDecoder, LoadedModel};
-use crate::engine::Engine;
+use crate::engine::shapes::Shapes;
 use crate::engine::shared::{Share, SharedEngine};
 use crate::engine::trial::small;
+use crate::engine::{Engine, Opened};
 use crate::format::ModelReader;
 use crate::model::{ModelParts, Network, TensorLoader};
 use crate::ops::{Command, Recording};
@@ -38,6 +41,12 @@ impl Recorded {
 /// Feeds on a model's files and becomes a [`LoadedModel`] one.
 pub struct Loading {
     engine: Share,
+    /// Why the engine was chosen, if that is known.
+    reason: String,
+    /// See [`Opened::is_optional`].
+    is_optional: bool,
+    /// Whether the first header was read, so that the engine stays.
+    is_placed: bool,
     loader: TensorLoader,
     kv_format: Option<KvFormat>,
     /// Once the headers of all files were read.
@@ -57,13 +66,39 @@ impl Loading {
 
     /// The same of what `reader` reads.
     pub fn with(engine: impl Into<SharedEngine>, reader: ModelReader, context: Option<usize>) -> Self {
-        let (engine, loader) = (engine.into().share(), TensorLoader::with(reader, context));
-        Self { engine, loader, kv_format: None, programs: None, uncompiled: VecDeque::new(), trials: Vec::new() }
+        Self {
+            engine: engine.into().share(),
+            reason: String::new(),
+            is_optional: false,
+            is_placed: false,
+            loader: TensorLoader::with(reader, context),
+            kv_format: None,
+            programs: None,
+            uncompiled: VecDeque::new(),
+            trials: Vec::new(),
+        }
+    }
+
+    /// The same, and the CPU engine takes the place of an optional one that fails its test.
+    pub fn opened(opened: Opened, reader: ModelReader, context: Option<usize>) -> Self {
+        let Opened { engine, reason, is_optional } = opened;
+        Self { reason, is_optional, ..Self::with(engine, reader, context) }
     }
 
     /// The engine.
     pub fn engine(&self) -> &dyn Engine {
         &self.engine
+    }
+
+    /// Why the engine was chosen, as a sentence; empty if that is not known.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// Whether the first header was read. Until then another engine may take the place of an
+    /// optional one.
+    pub fn is_placed(&self) -> bool {
+        self.is_placed
     }
 
     /// Sets the number of bytes to come, if known, so that a header that claims more fails at once.
@@ -91,7 +126,12 @@ impl Loading {
     /// Takes the next bytes, ideally about 1 MB. Waits while the engine cannot take more. Errors:
     /// those of [`TensorLoader::feed`] and of the engine.
     pub async fn feed(&mut self, bytes: &[u8]) -> Result<()> {
-        self.loader.feed(&mut self.engine, bytes)?;
+        self.loader.take(&mut self.engine, bytes)?;
+        if let Some((config, tensors)) = self.loader.first_header() {
+            self.tune(&shapes(config, tensors)).await?;
+            self.is_placed = true;
+        }
+        self.loader.place(&mut self.engine)?;
         if let (None, Some(network)) = (&self.programs, self.loader.network()) {
             let engine = &mut self.engine;
             let programs = match network {
@@ -116,6 +156,19 @@ impl Loading {
             self.uncompiled.pop_front();
         }
         self.engine.throttle().await
+    }
+
+    /// Chooses what suits the model best. Nothing of it is in the engine yet.
+    async fn tune(&mut self, shapes: &Shapes) -> Result<()> {
+        match self.engine.tune(shapes).await {
+            Err(error) if self.is_optional => {
+                let Opened { engine, reason, .. } = Opened::instead(error)?;
+                self.engine.whole().replace(engine);
+                self.reason = reason;
+                Ok(())
+            }
+            tuned => tuned,
+        }
     }
 
     /// The decoder, after the last byte. Errors: `UnsupportedTask` for an encoder, and those of

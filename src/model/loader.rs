@@ -1,7 +1,9 @@
 //! Writes the tensors of a byte stream to engine memory as they arrive, without holding the file.
 //!
-//! Once the headers of all files have been read, every buffer and the [`Network`] exist: it can be
-//! recorded and compiled while the weights are still arriving.
+//! Memory is taken when the first header has been read, and not before [`TensorLoader::place`]: an
+//! engine may choose by the model how its weights are laid out. Once the headers of all files have
+//! been read, every buffer and the [`Network`] exist: it can be recorded and compiled while the
+//! weights are still arriving.
 
 use std::collections::{HashMap, HashSet};
 
@@ -94,7 +96,27 @@ impl TensorLoader {
     /// Takes the next bytes, any number of them. Errors: those of [`ModelReader::feed`], and
     /// `InvalidModel` naming a tensor that is in no file.
     pub fn feed(&mut self, memory: &mut dyn Memory, bytes: &[u8]) -> Result<()> {
-        self.reader.feed(bytes, &mut Destination { assembly: &mut self.assembly, memory })?;
+        self.take(memory, bytes)?;
+        self.place(memory)
+    }
+
+    /// The first half of [`TensorLoader::feed`]: what comes with the first header is held.
+    pub fn take(&mut self, memory: &mut dyn Memory, bytes: &[u8]) -> Result<()> {
+        self.reader.feed(bytes, &mut Destination { assembly: &mut self.assembly, memory })
+    }
+
+    /// Between [`TensorLoader::take`] and [`TensorLoader::place`] of the bytes that completed the
+    /// first header: what it says of the model.
+    pub fn first_header(&self) -> Option<(&Config, &[TensorInfo])> {
+        let (parts, [Held::Header(tensors), ..]) = (self.assembly.parts.as_ref()?, &*self.assembly.held) else {
+            return None;
+        };
+        Some((&parts.config, tensors))
+    }
+
+    /// The second half of [`TensorLoader::feed`]: takes memory, and writes what was held.
+    pub fn place(&mut self, memory: &mut dyn Memory) -> Result<()> {
+        self.assembly.release(memory)?;
         // the length of the whole stream is known with the last header
         if self.reader.total_bytes().is_some() { self.assembly.settle(memory) } else { Ok(()) }
     }
@@ -159,6 +181,8 @@ struct Assembly {
     /// Length in bytes that the headers read so far claim.
     claimed_bytes: u64,
     parts: Option<Parts>,
+    /// What came with the first header, in order, until it is placed. Then empty.
+    held: Vec<Held>,
     network: Option<Network>,
     headers: usize,
     parameters: u64,
@@ -166,6 +190,13 @@ struct Assembly {
     census: HashMap<&'static str, u64>,
     /// Fingerprint of the tensors that have begun to arrive.
     fingerprint: u64,
+}
+
+/// What comes from a file.
+enum Held {
+    Header(Vec<TensorInfo>),
+    /// Rows of a tensor from this one on.
+    Rows(TensorInfo, usize, Vec<u8>),
 }
 
 struct Parts {
@@ -187,15 +218,22 @@ impl Sink for Destination<'_> {
     fn header(&mut self, mut header: Header) -> Result<()> {
         self.assembly.claim(&header)?;
         self.assembly.headers += 1;
-        if self.assembly.parts.is_none() {
-            let parts = Parts::new(&mut header)?;
-            check_context(self.assembly.context, &parts.config, self.assembly.kv_format, self.memory)?;
-            self.assembly.parts = Some(parts);
+        let first = self.assembly.parts.is_none();
+        if first {
+            self.assembly.parts = Some(Parts::new(&mut header)?);
+        }
+        if first || !self.assembly.held.is_empty() {
+            self.assembly.held.push(Held::Header(header.tensors));
+            return Ok(());
         }
         self.assembly.place(self.memory, &header.tensors)
     }
 
     fn rows(&mut self, info: &TensorInfo, first_row: usize, rows: &[u8]) -> Result<()> {
+        if !self.assembly.held.is_empty() {
+            self.assembly.held.push(Held::Rows(info.clone(), first_row, rows.to_vec()));
+            return Ok(());
+        }
         self.assembly.write(self.memory, info, first_row, rows)
     }
 }
@@ -256,6 +294,21 @@ impl Assembly {
         if self.claimed_bytes.saturating_sub(header.alignment) > self.stream_bytes {
             let (needed, got) = (self.claimed_bytes, self.stream_bytes);
             return Err(Error::TruncatedFile { field: "the weights".into(), needed, got });
+        }
+        Ok(())
+    }
+
+    /// Places and writes what was held.
+    fn release(&mut self, memory: &mut dyn Memory) -> Result<()> {
+        let (held, Some(parts)) = (std::mem::take(&mut self.held), &self.parts) else { return Ok(()) };
+        if !held.is_empty() {
+            check_context(self.context, &parts.config, self.kv_format, memory)?;
+        }
+        for held in held {
+            match held {
+                Held::Header(tensors) => self.place(memory, &tensors)?,
+                Held::Rows(info, first_row, rows) => self.write(memory, &info, first_row, &rows)?,
+            }
         }
         Ok(())
     }

@@ -250,7 +250,7 @@ pub const ATTEND_MANY: &[AttentionVariant] = &[
 ];
 
 /// A matrix with this many rows keeps a large GPU busy even if invocations do not share rows.
-const WIDE: usize = 2048;
+pub const WIDE: usize = 2048;
 
 /// A choice of one variant of each kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

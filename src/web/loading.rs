@@ -21,6 +21,9 @@ pub struct LoaderOptions {
     device: Device,
     /// Result of [`Loader::tuning`] on an earlier visit with the same GPU.
     tuning: Option<String>,
+    /// `vendor` and `architecture` of the GPU; null if they are not known.
+    #[tsify(type = "readonly [string, string] | null")]
+    gpu: Option<[String; 2]>,
     /// Whether the GPU has subgroups and the worker requests them.
     #[serde(default)]
     subgroups: bool,
@@ -74,10 +77,7 @@ impl SourceOptions {
 
 /// A model that is being loaded.
 #[wasm_bindgen]
-pub struct Loader {
-    loading: Loading,
-    reason: String,
-}
+pub struct Loader(Loading);
 
 #[wasm_bindgen]
 impl Loader {
@@ -88,49 +88,54 @@ impl Loader {
         let reader = options.source.reader(&files).map_err(to_js)?;
         let kv_format = options.source.kv_format().map_err(to_js)?;
         drop(files);
-        let hints = Hints { tuning: options.tuning.as_deref(), subgroups: options.subgroups };
+        let family = options.gpu.as_ref().map_or([""; 2], |names| names.each_ref().map(String::as_str));
+        let hints = Hints { tuning: options.tuning.as_deref(), subgroups: options.subgroups, family };
         let opened = engine::open(options.device, hints).await.map_err(to_js)?;
-        let mut loading = Loading::with(opened.engine, reader, options.source.context_length);
+        let mut loading = Loading::opened(opened, reader, options.source.context_length);
         loading.set_kv_format(kv_format);
-        Ok(Self { loading, reason: opened.reason })
+        Ok(Self(loading))
     }
 
-    /// `gpu` or `cpu`.
-    pub fn engine_kind(&self) -> String {
-        self.loading.engine().info().kind.into()
+    /// `gpu` or `cpu`; undefined while the CPU may take the place of a GPU that fails its test,
+    /// which it takes when the first header was fed.
+    pub fn engine_kind(&self) -> Option<String> {
+        let kind = self.0.engine().info().kind;
+        (kind == "cpu" || self.0.is_placed()).then(|| kind.into())
     }
 
     /// What was found to be fastest on this GPU, to be remembered as the `tuning` of the next
-    /// visit; undefined if there is nothing new.
+    /// visit; undefined without a GPU, and until its `engine_kind` is known.
     pub fn tuning(&self) -> Option<String> {
-        self.loading.engine().tuning()
+        self.0.engine().tuning()
     }
 
     /// Bytes of all files together, if they are known. To be called before the first `feed`.
     pub fn set_stream_bytes(&mut self, bytes: f64) {
-        self.loading.set_stream_bytes(bytes as u64);
+        self.0.set_stream_bytes(bytes as u64);
     }
 
-    /// Takes the next bytes of a file. Waits while the engine cannot take more.
+    /// Takes the next bytes of a file. Waits while the engine cannot take more, and while a GPU
+    /// finds out what is fastest for the model.
     pub async fn feed(&mut self, bytes: &[u8]) -> Result<(), JsValue> {
-        self.loading.feed(bytes).await.map_err(to_js)
+        self.0.feed(bytes).await.map_err(to_js)
     }
 
     /// To be called before the bytes of the next file.
     pub fn end_file(&self) -> Result<(), JsValue> {
-        self.loading.end_file().map_err(to_js)
+        self.0.end_file().map_err(to_js)
     }
 
     /// Bytes of the whole file according to its header; undefined until the header was read.
     pub fn total_bytes(&self) -> Option<f64> {
-        self.loading.total_bytes().map(|bytes| bytes as f64)
+        self.0.total_bytes().map(|bytes| bytes as f64)
     }
 
     /// To be called after the last byte.
     pub async fn finish(self) -> Result<Llm, JsValue> {
-        let mut model = self.loading.finish_any().await.map_err(to_js)?;
+        let reason = self.0.reason().to_string();
+        let mut model = self.0.finish_any().await.map_err(to_js)?;
         model.warm_up().await.map_err(to_js)?;
-        Ok(Llm::new(model, self.reason))
+        Ok(Llm::new(model, reason))
     }
 }
 

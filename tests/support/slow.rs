@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use weft_llm::Result;
+use weft_llm::engine::shapes::Shapes;
 use weft_llm::engine::{Counters, Engine, EngineInfo, LocalFuture, ProgramId};
 use weft_llm::format::{BlockType, Layout};
 use weft_llm::ops::Recording;
@@ -15,11 +16,15 @@ pub struct Slow {
     pub engine: Box<dyn Engine>,
     /// How it reads prompts; `None`: as the engine does.
     pub chunks: Option<Rc<Chunks>>,
+    /// What is found when it is tuned, while it has so many bytes in memory.
+    pub tunes: Option<Tunes>,
 }
+
+type Tunes = Box<dyn FnMut(&Shapes, u64) -> Result<()>>;
 
 impl From<Box<dyn Engine>> for Slow {
     fn from(engine: Box<dyn Engine>) -> Self {
-        Self { engine, chunks: None }
+        Self { engine, chunks: None, tunes: None }
     }
 }
 
@@ -134,6 +139,12 @@ impl Memory for Slow {
 impl Engine for Slow {
     fn info(&self) -> EngineInfo {
         self.engine.info()
+    }
+
+    fn tune(&mut self, shapes: &Shapes) -> LocalFuture<'static, Result<()>> {
+        let bytes = self.memory_bytes();
+        let tuned = self.tunes.as_mut().map_or(Ok(()), |tunes| tunes(shapes, bytes));
+        late(Box::pin(std::future::ready(tuned)))
     }
 
     fn prepare(&mut self, recording: Recording) -> Result<ProgramId> {

@@ -42,7 +42,7 @@ const ROUNDS: usize = 3;
 const SLOW: Duration = Duration::from_millis(200);
 
 pub async fn run(args: &Args) -> std::result::Result<(), Box<dyn StdError>> {
-    let mut bench = Bench::new(GpuEngine::open(false).await?, args);
+    let mut bench = Bench::new(GpuEngine::open().await?, args);
     for case in cases::cases(args.small)? {
         bench.run(case).await?;
     }

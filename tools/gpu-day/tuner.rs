@@ -6,6 +6,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use weft_llm::engine::Engine;
 use weft_llm::engine::gpu::{GpuEngine, Timing};
+use weft_llm::engine::shapes::Shapes;
 use weft_llm::engine::trial::Trial;
 use weft_llm::format::layout::Layout;
 use weft_llm::record::KvFormat;
@@ -15,12 +16,13 @@ use crate::kernels::Bench;
 use crate::{Args, emit};
 
 pub async fn run(args: &Args) -> Result<(), Box<dyn Error>> {
-    let mut engine = GpuEngine::open(false).await?;
+    let mut engine = GpuEngine::open().await?;
     let timing = Timing::of(&engine);
     for time in ["first", "second"] {
         let start = Instant::now();
-        engine.tune_by(None, timing).await?;
+        engine.tune_by(&Shapes::default(), None, timing).await?;
         let chosen: Value = engine.tuning().map_or(Ok(Value::Null), |json| serde_json::from_str(&json))?;
+        let chosen = &chosen[0];
         emit(&json!({
             "what": "tuner",
             "time": time,

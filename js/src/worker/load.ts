@@ -10,6 +10,7 @@ import { ModelReader } from '../download/model.js';
 import { fetchBy } from '../download/port.js';
 import { explained } from '../download/refusals.js';
 import type { DownloadInfo, EngineInfo, Progress } from '../types/index.js';
+import { ReadAhead } from './ahead.js';
 import type { Loaded } from './model.js';
 import type { Start } from './runtime.js';
 
@@ -23,8 +24,9 @@ const OF_THE_FILES: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Streams the files into an engine; only the current piece is held outside of it. A failure leaves
- * things as they are, because the page then ends the worker.
+ * Streams the files into an engine; only the current piece is held outside of it, but for what is
+ * read ahead while a GPU finds out what is fastest for the model. A failure leaves things as they
+ * are, because the page then ends the worker.
  */
 export async function load(
   start: Start,
@@ -63,8 +65,8 @@ export async function load(
   tell('start');
   // The download starts together with the runtime; little is buffered until the runtime reads.
   const pieces = model.pieces();
-  const begun = pieces.next();
-  begun.catch(() => undefined); // it is awaited below
+  const ahead = new ReadAhead(pieces);
+  void ahead.begin().catch(() => undefined); // it is taken below
   const starting = start(device, threads, modules);
   try {
     const runtime = await starting;
@@ -72,15 +74,20 @@ export async function load(
     const tuning = (await gpu?.tuning.recall()) ?? null;
     const subgroups = gpu?.subgroups ?? false;
     const { folder } = await model.open();
-    const options = { device, contextLength, tuning, subgroups, quantize, kvCache, folder: folder?.name ?? null };
+    const asked = { device, contextLength, quantize, kvCache, folder: folder?.name ?? null };
+    const options = { ...asked, tuning, subgroups, gpu: gpu?.family ?? null };
     const loader = await runtime.Loader.create(options, [...(folder?.texts ?? [])].flat());
-    const found = loader.tuning();
-    if (found !== undefined) void gpu?.tuning.remember(found);
-    const onCpu = loader.engine_kind() === 'cpu';
-    if (onCpu) runtime.startThreads();
+    let engineKind: string | undefined;
+    const meetEngine = () => {
+      engineKind = loader.engine_kind();
+      if (engineKind === 'cpu') runtime.startThreads();
+      const found = engineKind && loader.tuning();
+      if (found !== undefined) void gpu?.tuning.remember(found);
+    };
+    meetEngine();
 
     let isFirst = true;
-    for (let next = await begun; !next.done; next = await pieces.next()) {
+    for (let next = await ahead.next(); !next.done; next = await ahead.next()) {
       const { file, total } = next.value;
       if (file !== reading) loader.end_file();
       reading = file;
@@ -88,7 +95,9 @@ export async function load(
       // after the download.
       if (isFirst && total !== null) loader.set_stream_bytes(total);
       isFirst = false;
-      await loader.feed(next.value.bytes);
+      const fed = loader.feed(next.value.bytes);
+      await (engineKind ? fed : ahead.during(fed));
+      if (!engineKind) meetEngine();
       headerBytes = loader.total_bytes() ?? null;
     }
     tell('download');
@@ -99,6 +108,7 @@ export async function load(
     await storing;
     const download: DownloadInfo = { ...meter.sums, storage: model.storage, notes };
     const { memoryBytes, engine, ...about } = llm.info();
+    const onCpu = engineKind === 'cpu';
     const reason = llm.engine_reason();
     const engineInfo: EngineInfo = {
       ...engine,

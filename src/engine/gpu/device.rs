@@ -12,7 +12,8 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use super::shader;
+use super::{shader, tuner};
+use crate::engine::Hints;
 use crate::ops::variants::Feature;
 use crate::{Error, Result};
 
@@ -143,6 +144,8 @@ pub(super) struct Gpu {
     pub features: BTreeSet<Feature>,
     /// Largest size of a storage buffer in bytes.
     pub max_buffer_bytes: Cell<u64>,
+    /// Its vendor and architecture as `GPUAdapterInfo` names them; empty where they are not known.
+    pub family: [String; 2],
     /// Number of submits.
     pub submits: Cell<u64>,
     /// The last submit.
@@ -159,9 +162,8 @@ impl Drop for Gpu {
 }
 
 impl Gpu {
-    /// `subgroups`: whether they are available although wgpu does not know. Errors:
-    /// `GpuUnavailable`, with a remedy.
-    pub async fn new(subgroups: bool) -> Result<Self> {
+    /// Opens the best adapter. Errors: `GpuUnavailable`, with a remedy.
+    pub async fn new(hints: Hints<'_>) -> Result<Self> {
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
         let adapter = instance
             .request_adapter(&wgpu::RequestAdapterOptions {
@@ -197,7 +199,7 @@ impl Gpu {
         })?;
         let has = device.features();
         let expected = [
-            (Feature::Subgroups, "try_subgroups", subgroups || has.contains(wgpu::Features::SUBGROUP)),
+            (Feature::Subgroups, "try_subgroups", hints.subgroups || has.contains(wgpu::Features::SUBGROUP)),
             (Feature::F16, "try_f16", has.contains(wgpu::Features::SHADER_F16)),
             (Feature::PackedDot, "try_packed_dot", true),
         ];
@@ -205,9 +207,12 @@ impl Gpu {
         let faults = Faults::default();
         listen(&device, &faults);
         let watch = Watch { device: device.clone(), allocations: Allocations::default(), faults };
+        let [vendor, architecture] = hints.family;
+        let vendor = if vendor.is_empty() { tuner::vendor(info.vendor) } else { vendor };
         Ok(Self {
             device,
             queue,
+            family: [vendor.into(), architecture.into()],
             adapter: info,
             max_buffer_bytes: limits.max_buffer_size.min(limits.max_storage_buffer_binding_size).into(),
             limits,
@@ -227,9 +232,9 @@ impl Gpu {
             || names.iter().any(|name| known.iter().any(|known| name.contains(known)))
     }
 
-    /// Fewest lanes of a subgroup; 0 without subgroups.
+    /// Fewest lanes of a subgroup, 1 if the adapter does not tell; 0 without subgroups.
     pub fn subgroup_lanes(&self) -> u32 {
-        if self.features.contains(&Feature::Subgroups) { self.adapter.subgroup_min_size } else { 0 }
+        if self.features.contains(&Feature::Subgroups) { self.adapter.subgroup_min_size.max(1) } else { 0 }
     }
 
     /// See [`Memory::buffer_limit`](crate::record::Memory::buffer_limit).

@@ -57,6 +57,7 @@ pub use stopwatch::Times;
 use tiles::Uploads;
 pub use tuner::Timing;
 
+use super::shapes::Shapes;
 use super::table::Table;
 use super::{
     Counters, DeviceSampling, Engine, EngineInfo, Hints, Ids, LARGEST_CHUNK, LocalFuture, PROMPT_CHUNK, ProgramId, now,
@@ -73,6 +74,16 @@ struct Shaders {
     /// Notes on the choice for users and developers.
     notes: Vec<String>,
     pipelines: Pipelines,
+    /// See [`Engine::tuning`].
+    remembered: Option<String>,
+}
+
+impl Shaders {
+    /// They work everywhere but are not fast.
+    fn plain() -> Rc<RefCell<Self>> {
+        let (notes, pipelines) = (Vec::new(), Pipelines::default());
+        Rc::new(RefCell::new(Self { variants: Variants::PLAIN, notes, pipelines, remembered: None }))
+    }
 }
 
 /// Runs recordings on a GPU.
@@ -80,6 +91,8 @@ pub struct GpuEngine {
     gpu: Rc<Gpu>,
     /// Shared with the engine of a self-test.
     shaders: Rc<RefCell<Shaders>>,
+    /// What was remembered of the GPU, until shaders are chosen; `None`: they have been chosen.
+    untuned: Option<Option<String>>,
     /// Shared with the futures that resize KV caches.
     buffers: Rc<RefCell<Buffers>>,
     programs: Table<ProgramId, Program>,
@@ -107,28 +120,36 @@ impl Drop for GpuEngine {
 }
 
 impl GpuEngine {
-    /// Opens the best adapter and chooses its shaders. Errors: `GpuUnavailable`, with a remedy.
+    /// Opens the best adapter, with its shaders chosen for a model of no matter which shapes, for
+    /// tests. Errors: `GpuUnavailable`, with a remedy.
     pub async fn new(hints: Hints<'_>) -> Result<Self> {
-        let mut engine = Self::open(hints.subgroups).await?;
-        engine.tune(hints.tuning).await?;
+        let mut engine = Self::untuned(hints).await?;
+        engine.tune(&Shapes::default()).await?;
+        Ok(engine)
+    }
+
+    /// Opens the best adapter; [`Engine::tune`] chooses its shaders. Errors: `GpuUnavailable`, with
+    /// a remedy.
+    pub async fn untuned(hints: Hints<'_>) -> Result<Self> {
+        let mut engine = Self::on(Rc::new(Gpu::new(hints).await?), Shaders::plain());
+        engine.untuned = Some(hints.tuning.map(str::to_string));
         Ok(engine)
     }
 
     /// Opens the best adapter with the given shaders, for tests and measurements.
     pub async fn with_variants(variants: Variants) -> Result<Self> {
-        let mut engine = Self::open(false).await?;
+        let mut engine = Self::open().await?;
         if let Some(missing) = variants.needs().into_iter().find(|need| !engine.gpu.features.contains(need)) {
             return Err(Error::GpuUnavailable(format!("the adapter has no {}", missing.name())));
         }
         engine.reset(variants)?;
+        engine.shaders.borrow_mut().remembered = tuner::remember(&variants, 0, "", None);
         Ok(engine)
     }
 
-    /// Opens the best adapter with shaders that work everywhere but are not fast. `subgroups`: see
-    /// [`Hints`].
-    pub async fn open(subgroups: bool) -> Result<Self> {
-        let shaders = Shaders { variants: Variants::PLAIN, notes: Vec::new(), pipelines: Pipelines::default() };
-        Ok(Self::on(Rc::new(Gpu::new(subgroups).await?), Rc::new(RefCell::new(shaders))))
+    /// Opens the best adapter with shaders that work everywhere but are not fast.
+    pub async fn open() -> Result<Self> {
+        Ok(Self::on(Rc::new(Gpu::new(Hints::default()).await?), Shaders::plain()))
     }
 
     /// An engine without buffers.
@@ -137,6 +158,7 @@ impl GpuEngine {
         Self {
             gpu,
             shaders,
+            untuned: None,
             uploads: Uploads::default(),
             buffers: Rc::default(),
             programs: Table::default(),
@@ -175,15 +197,11 @@ impl GpuEngine {
         self.programs.clear();
     }
 
-    /// Chooses the shaders that suit the adapter, before any buffer is created. See
-    /// [`GpuEngine::new`].
-    pub async fn tune(&mut self, tuning: Option<&str>) -> Result<()> {
-        self.tune_by(tuning, Timing::of(self)).await
-    }
-
-    /// Like [`GpuEngine::tune`], with the candidates timed in this way: for tests.
-    pub async fn tune_by(&mut self, tuning: Option<&str>, timing: Timing) -> Result<()> {
-        tuner::tune(self, tuning, timing).await
+    /// Like [`Engine::tune`], with the candidates timed in this way: for tests. `remembered`: see
+    /// [`Engine::tuning`].
+    pub async fn tune_by(&mut self, shapes: &Shapes, remembered: Option<&str>, timing: Timing) -> Result<()> {
+        self.untuned = None;
+        tuner::tune(self, shapes, remembered, timing).await
     }
 
     /// Queues so many replays of a program in one submit, to be timed. Errors: as of
@@ -278,7 +296,22 @@ impl Engine for GpuEngine {
     }
 
     fn tuning(&self) -> Option<String> {
-        tuner::remember(&self.variants())
+        self.shaders.borrow().remembered.clone()
+    }
+
+    fn tune(&mut self, shapes: &Shapes) -> LocalFuture<'static, Result<()>> {
+        let Some(remembered) = self.untuned.take() else { return Box::pin(std::future::ready(Ok(()))) };
+        // a model that is loaded meanwhile keeps the plain ones
+        let mut engine = Self::on(self.gpu.clone(), Shaders::plain());
+        let (shaders, buffers, shapes) = (self.shaders.clone(), self.buffers.clone(), shapes.clone());
+        Box::pin(async move {
+            let timing = Timing::of(&engine);
+            tuner::tune(&mut engine, &shapes, remembered.as_deref(), timing).await?;
+            if buffers.borrow().bytes() == 0 {
+                shaders.swap(&engine.shaders);
+            }
+            Ok(())
+        })
     }
 
     fn compile(&mut self, command: &Command) -> Result<bool> {

@@ -17,7 +17,7 @@ type Make = fn() -> Box<dyn Engine>;
 const ENGINES: [(&str, Make); 3] = [
     ("reference", || Box::new(HostEngine::new(Reference))),
     ("cpu", || Box::new(HostEngine::new(Simd::default()))),
-    ("gpu", || Box::new(block_on(GpuEngine::open(false)).unwrap())),
+    ("gpu", || Box::new(block_on(GpuEngine::open()).unwrap())),
 ];
 
 /// Architectures whose attention differs: grouped, ALiBi, soft-capped, with windows, with QK-norm.

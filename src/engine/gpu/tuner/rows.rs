@@ -5,164 +5,194 @@
 
 use std::time::Duration;
 
-use super::{Candidate, Race, run_checked};
+use web_time::Instant;
+
+use super::{Candidate, Heat, Race, run_checked};
 use crate::Result;
 use crate::engine::gpu::{GpuEngine, ProgramId};
-use crate::engine::race::{self, Course};
-use crate::engine::trial::Trial;
+use crate::engine::race::{self, Course, Finish};
+use crate::engine::shapes::Product;
 use crate::engine::{Engine, now};
-use crate::format::layout::Layout;
 use crate::ops::variants::Variants;
-use crate::ops::{Activation, Epilogue, Linear, Recording, RmsNorm};
-use crate::record::{Matrix, Memory, Step, Tensor, rows};
-
-/// The layout of the weights of timed products.
-const LAYOUT: Layout = Layout::Q4;
+use crate::ops::{Activation, Attention, Epilogue, Linear, Recording, RmsNorm};
+use crate::record::{KV_BLOCK, KvCache, KvFormat, Matrix, Memory, Step, Tensor, rows};
 
 /// Where one product takes longer, a trial in rows would take seconds.
 const SLOWEST: Duration = Duration::from_millis(20);
 
-/// A matrix product as large as in a model.
+/// Matrices of a row at most.
+const MOST_COPIES: usize = 64;
+
+/// Columns are a multiple of it, and rows, whatever the layout.
+const WHOLE: usize = 256;
+
+/// Work as large as in a model.
 #[derive(Clone, Copy)]
-pub(super) struct Shape {
-    /// Rows of the activations.
-    pub tokens: usize,
-    /// Rows of the weight: half of them gate and half of them up projections, unless it is narrow.
-    pub rows: usize,
-    /// Columns of the weight.
-    pub cols: usize,
-    /// Whether it is a down projection, added to the residual stream.
-    pub narrow: bool,
+pub(super) enum Shape {
+    /// Gate and up projections of so many tokens, with their norm and SwiGLU.
+    GateUp(Product, usize),
+    /// A down projection of one token, added to the residual stream.
+    Down(Product),
+    /// Attention of tokens behind so many others.
+    Attention {
+        /// Query heads, key heads, values of a head.
+        shape: (usize, usize, usize),
+        tokens: usize,
+        position: usize,
+    },
 }
 
 impl Shape {
-    /// With this fraction of the rows and columns.
+    /// With this fraction of the rows and columns, or of the tokens and positions.
     pub fn shrunk(self, shrink: usize) -> Self {
-        Self { rows: self.rows / shrink, cols: self.cols / shrink, ..self }
+        let part = |size: usize| (size / shrink).max(1).next_multiple_of(WHOLE);
+        let of = |Product { layout, rows, cols }| Product { layout, rows: part(rows), cols: part(cols) };
+        match self {
+            Self::GateUp(product, tokens) => Self::GateUp(of(product), tokens),
+            Self::Down(product) => Self::Down(of(product)),
+            Self::Attention { shape, tokens, position } => {
+                Self::Attention { shape, tokens: tokens.div_ceil(shrink), position: position / shrink }
+            }
+        }
     }
 
-    /// Products with one matrix after the other, over at least so many bytes of weights. These are
-    /// zeros: only the time counts.
+    fn tokens(&self) -> usize {
+        match *self {
+            Self::GateUp(_, tokens) | Self::Attention { tokens, .. } => tokens,
+            Self::Down(_) => 1,
+        }
+    }
+
+    /// Over zeros: only the time counts. Products for one token are made with one matrix after the
+    /// other, over at least so many bytes of weights; many tokens are bound by arithmetic.
     fn record(&self, engine: &mut GpuEngine, bytes: usize) -> Result<Recording> {
-        let Self { tokens, rows, cols, narrow } = *self;
         let mut tensor = |rows, cols| -> Result<Tensor> {
             Ok(Tensor { buffer: engine.create_values("trial", rows * cols)?, rows, cols })
         };
-        let x = tensor(tokens, cols)?;
-        let (norm, epilogue, y) = if narrow {
-            (None, Epilogue::ACCUMULATE, tensor(tokens, rows)?)
-        } else {
-            let norm = RmsNorm { weight: tensor(1, cols)?, eps: 1e-5 };
-            (Some(norm), Epilogue::Activate(Activation::SWIGLU), tensor(tokens, rows / 2)?)
-        };
-        let matrix_bytes = rows * (LAYOUT.quants_row_bytes(cols) + LAYOUT.scales_row_bytes(cols));
-        // many tokens are bound by arithmetic
-        let copies = if tokens == 1 { bytes.div_ceil(matrix_bytes) } else { 1 };
         let mut recording = Recording::default();
+        let (product, x, norm, epilogue, y) = match *self {
+            Self::GateUp(product, tokens) => {
+                let norm = RmsNorm { weight: tensor(1, product.cols)?, eps: 1e-5 };
+                let (x, y) = (tensor(tokens, product.cols)?, tensor(tokens, product.rows / 2)?);
+                (product, x, Some(norm), Epilogue::Activate(Activation::SWIGLU), y)
+            }
+            Self::Down(product) => {
+                (product, tensor(1, product.cols)?, None, Epilogue::ACCUMULATE, tensor(1, product.rows)?)
+            }
+            Self::Attention { shape: (heads, kv_heads, head_dim), tokens, position } => {
+                let q = tensor(tokens, (heads + 2 * kv_heads) * head_dim)?;
+                let y = tensor(tokens, heads * head_dim)?;
+                let kv = KvCache { buffer: q.buffer, heads: kv_heads, head_dim, format: KvFormat::F16, parts: 1 };
+                let blocks = (position + tokens).div_ceil(KV_BLOCK);
+                let kv = KvCache { buffer: engine.create_blocks("trial", &kv, blocks)?, ..kv };
+                let (cap, alibi, window, causal) = (None, None, None, true);
+                recording.push(Attention { q, kv, heads, scale: 0.3, cap, alibi, window, causal, y })?;
+                return Ok(recording);
+            }
+        };
+        let Product { layout, rows, cols } = product;
+        let matrix_bytes = rows * (layout.quants_row_bytes(cols) + layout.scales_row_bytes(cols));
+        let copies = if self.tokens() == 1 { bytes.div_ceil(matrix_bytes).min(MOST_COPIES) } else { 1 };
         for _ in 0..copies {
-            let weight: Matrix = engine.create_matrix("trial", LAYOUT, rows, cols)?;
+            let weight: Matrix = engine.create_matrix("trial", layout, rows, cols)?;
             recording.push(Linear { x, norm, weight, affine: None, epilogue, y_offset: 0, y })?;
         }
         Ok(recording)
     }
 
     fn step<T>(&self, with: impl FnOnce(&Step) -> T) -> T {
-        with(&Step::new(&rows(0, 0, &vec![0; self.tokens]), &[&[0]]))
+        let position = if let Self::Attention { position, .. } = *self { position } else { 0 };
+        let blocks = (position + self.tokens()).div_ceil(KV_BLOCK) as u32;
+        let table: Vec<u32> = (0..blocks).collect();
+        with(&Step::new(&rows(0, position, &vec![0; self.tokens()]), &[&table]))
     }
-}
-
-/// What a race is about.
-pub(super) struct Timed<'a> {
-    /// Each candidate must be right in it.
-    pub trial: &'a Trial,
-    /// What is timed: products of this shape, or this trial, or else the first one.
-    pub shape: Option<Shape>,
-    pub larger: Option<&'a Trial>,
 }
 
 /// The programs of the candidates.
 struct Track<'a> {
     engine: &'a mut GpuEngine,
-    trial: &'a Trial,
-    shape: Option<Shape>,
+    shape: Shape,
     programs: Vec<ProgramId>,
+    ends: Instant,
 }
 
 impl Course for Track<'_> {
     async fn time(&mut self, candidate: usize, replays: u32) -> Result<Duration> {
         let (engine, program) = (&mut *self.engine, self.programs[candidate]);
         let start = now();
-        let run = |step: &Step| engine.run_times(program, step, replays);
-        match self.shape {
-            Some(shape) => shape.step(run)?,
-            None => self.trial.step(run)?,
-        }
+        self.shape.step(|step| engine.run_times(program, step, replays))?;
         engine.synchronize().await?;
         Ok(start.elapsed())
     }
+
+    fn is_over(&self) -> bool {
+        now() >= self.ends
+    }
 }
 
-/// Whether the adapter is too slow for rows, as one that is emulated without saying so: whether one
-/// product of this shape takes longer than [`SLOWEST`] with these variants.
-pub(super) async fn is_slow(engine: &mut GpuEngine, trial: &Trial, shape: Shape, variants: Variants) -> Result<bool> {
+/// Whether the adapter is too slow for rows, as one that is emulated without saying so: whether
+/// work of this shape takes longer than [`SLOWEST`] with these variants.
+pub(super) async fn is_slow(engine: &mut GpuEngine, shape: Shape, variants: Variants) -> Result<bool> {
     engine.reset(variants)?;
     let recording = shape.record(engine, 1)?;
     let program = engine.prepare(recording)?;
-    let mut track = Track { engine, trial, shape: Some(shape), programs: vec![program] };
+    let mut track = Track { engine, shape, programs: vec![program], ends: now() };
     // the first run includes the upload of the step and what a driver leaves for the first time
     track.time(0, 1).await?;
     Ok(track.time(0, 1).await? > SLOWEST)
 }
 
-/// Finds the fastest of the candidates that are right; the first is the favourite. A product is
-/// checked when it has won, since its check is another pipeline. `bytes`: least bytes of weights.
+/// Finds the fastest of the candidates that are right; the first is the favourite, and wins unless
+/// another one is found to be faster before the race `ends`. A candidate is checked when it has
+/// won, since its check may be another pipeline. `bytes`: least bytes of weights.
 pub(super) async fn race<V: Candidate>(
     engine: &mut GpuEngine,
-    timed: &Timed<'_>,
+    (heat, shape): (&Heat, Shape),
     candidates: &[&'static V],
     with: impl Fn(&'static V) -> Variants,
     bytes: usize,
+    ends: Instant,
 ) -> Result<Race<V>> {
-    let &Timed { trial, shape, larger } = timed;
-    let expected = trial.expected().await?;
+    let expected = heat.expected().await?;
     engine.reset(Variants::PLAIN)?;
-    let recording = shape.map(|shape| shape.record(engine, bytes)).transpose()?;
+    let recording = shape.record(engine, bytes)?;
+    // compiling takes at most the first half
+    let compiled = now() + ends.saturating_duration_since(now()) / 2;
+    let mut waiting = candidates.iter().copied();
     let mut field: Vec<(&V, ProgramId)> = Vec::new();
-    for &candidate in candidates {
-        engine.set_variants(with(candidate));
-        let program = match &recording {
-            None => match (run_checked(engine, trial, &expected).await, larger) {
-                (Ok(_), Some(larger)) => larger.run(engine).await.map(|(program, _)| program),
-                (checked, _) => checked,
-            },
-            Some(recording) => match engine.prepare(recording.clone()) {
+    loop {
+        while field.is_empty() || now() < compiled {
+            let Some(candidate) = waiting.next() else { break };
+            engine.set_variants(with(candidate));
+            let program = match engine.prepare(recording.clone()) {
                 // a browser reports a refused pipeline when it runs
                 Ok(program) => {
-                    let mut track = Track { engine, trial, shape, programs: vec![program] };
+                    let mut track = Track { engine, shape, programs: vec![program], ends };
                     track.time(0, 1).await.map(|_| program)
                 }
                 error => error,
-            },
-        };
-        match program {
-            Ok(program) => field.push((candidate, program)),
-            Err(error) => engine.drop_out(candidate.name(), trial, error)?,
-        }
-    }
-    while !field.is_empty() {
-        let programs = field.iter().map(|(_, program)| *program).collect();
-        let mut track = Track { engine, trial: larger.unwrap_or(trial), shape, programs };
-        let finish = race::race(&mut track, field.len()).await?;
-        let (winner, _) = field[finish.winner];
-        engine.set_variants(with(winner));
-        match run_checked(engine, trial, &expected).await {
-            Ok(_) => {
-                let hopeful = field.iter().map(|(candidate, _)| *candidate).collect();
-                return Ok(Race { quickest: Some(winner), hopeful, time: Duration::from_secs_f64(finish.seconds) });
+            };
+            match program {
+                Ok(program) => field.push((candidate, program)),
+                Err(error) => engine.drop_out(candidate.name(), &heat.trial, error)?,
             }
-            Err(error) => engine.drop_out(winner.name(), trial, error)?,
+        }
+        let finish = if field.len() > 1 || (candidates.len() > 1 && now() < ends) {
+            let programs = field.iter().map(|(_, program)| *program).collect();
+            race::race(&mut Track { engine, shape, programs, ends }, field.len()).await?
+        } else {
+            Finish { winner: 0, seconds: f64::INFINITY }
+        };
+        let Some(&(winner, _)) = field.get(finish.winner) else { return Ok(Race::NOBODY) };
+        engine.set_variants(with(winner));
+        match run_checked(engine, &heat.trial, expected).await {
+            Ok(_) => {
+                let is_cut = waiting.len() > 0 || now() >= ends;
+                let hopeful = field.iter().map(|(candidate, _)| *candidate).chain(waiting).collect();
+                return Ok(Race { quickest: Some(winner), hopeful, seconds: finish.seconds, is_cut });
+            }
+            Err(error) => engine.drop_out(winner.name(), &heat.trial, error)?,
         }
         field.remove(finish.winner);
     }
-    Ok(Race { quickest: None, hopeful: Vec::new(), time: Duration::MAX })
 }

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Candidate, Race, run_checked};
+use super::{Candidate, Heat, Race, run_checked};
 use crate::Result;
 use crate::engine::gpu::{GpuEngine, ProgramId};
-use crate::engine::trial::Trial;
 use crate::ops::variants::Variants;
 
 /// A candidate this many times as slow as the best is out after its first run.
@@ -28,11 +27,11 @@ const ROUNDS: usize = 3;
 /// Finds the fastest of the correct candidates.
 pub(super) async fn race<V: Candidate>(
     engine: &mut GpuEngine,
-    trial: &Trial,
+    heat: &Heat,
     candidates: &[&'static V],
     with: impl Fn(&'static V) -> Variants,
 ) -> Result<Race<V>> {
-    let expected = trial.expected().await?;
+    let (trial, expected) = (&heat.trial, heat.expected().await?);
     let mut field: Vec<(Duration, ProgramId, &V)> = Vec::new();
     engine.reset(Variants::PLAIN)?;
     for &candidate in candidates {
@@ -43,7 +42,7 @@ pub(super) async fn race<V: Candidate>(
             continue;
         }
         engine.set_variants(with(candidate));
-        match run_checked(engine, trial, &expected).await {
+        match run_checked(engine, trial, expected).await {
             Ok(program) => field.push((trial.time(engine, program, 1).await?, program, candidate)),
             Err(error) => engine.drop_out(candidate.name(), trial, error)?,
         }
@@ -61,6 +60,6 @@ pub(super) async fn race<V: Candidate>(
         }
     }
     let quickest = field.iter().min_by_key(|(time, ..)| *time);
-    let time = quickest.map_or(Duration::MAX, |entry| entry.0);
-    Ok(Race { quickest: quickest.map(|entry| entry.2), hopeful, time })
+    let seconds = quickest.map_or(f64::INFINITY, |entry| entry.0.as_secs_f64());
+    Ok(Race { quickest: quickest.map(|entry| entry.2), hopeful, seconds, is_cut: false })
 }

@@ -2,38 +2,39 @@
 
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
-import { askForSubgroups } from '../dist/worker/adapter.js';
+import { extendDevices } from '../dist/worker/adapter.js';
 
 afterEach(() => delete globalThis.GPUAdapter);
 
 /** Requests a device of an adapter with these features; returns what the browser was asked for. */
-function ask(features, descriptor) {
+async function ask(features, descriptor) {
   globalThis.GPUAdapter = class {
     features = new Set(features);
-    requestDevice(descriptor) {
+    async requestDevice(descriptor) {
       return { of: this, ...descriptor, requiredFeatures: [...descriptor.requiredFeatures] };
     }
   };
-  askForSubgroups();
+  extendDevices();
   const adapter = new globalThis.GPUAdapter();
-  const { of, ...asked } = adapter.requestDevice(descriptor);
+  const { of, createShaderModule, createComputePipeline, ...asked } = await adapter.requestDevice(descriptor);
   assert.equal(of, adapter);
+  assert.ok(createShaderModule && createComputePipeline, 'it compiles ahead');
   return asked;
 }
 
-test('a device has subgroups if its adapter has, and all that the caller asks for', () => {
+test('a device has subgroups if its adapter has, and all that the caller asks for', async () => {
   const descriptor = { label: 'weft', requiredFeatures: ['shader-f16'], requiredLimits: { maxBufferSize: 7 } };
-  assert.deepEqual(ask(['subgroups', 'shader-f16'], descriptor), {
+  assert.deepEqual(await ask(['subgroups', 'shader-f16'], descriptor), {
     ...descriptor,
     requiredFeatures: ['shader-f16', 'subgroups'],
   });
-  assert.deepEqual(ask(['subgroups'], undefined), { requiredFeatures: ['subgroups'] });
+  assert.deepEqual(await ask(['subgroups'], undefined), { requiredFeatures: ['subgroups'] });
 });
 
-test('an adapter without subgroups is not asked for them', () => {
-  assert.deepEqual(ask(['timestamp-query'], { requiredFeatures: [] }), { requiredFeatures: [] });
+test('an adapter without subgroups is not asked for them', async () => {
+  assert.deepEqual(await ask(['timestamp-query'], { requiredFeatures: [] }), { requiredFeatures: [] });
 });
 
 test('a browser without WebGPU is left alone', () => {
-  assert.doesNotThrow(askForSubgroups);
+  assert.doesNotThrow(extendDevices);
 });

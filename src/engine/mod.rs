@@ -89,11 +89,16 @@ pub trait Engine: Memory {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    /// Starts to compile the kernel of `command` before [`Engine::prepare`], without waiting.
-    /// Returns false if that kernel is new and the previous one is still being compiled: call again
-    /// later.
-    fn compile(&mut self, _command: &Command) -> Result<bool> {
+    /// Begins to compile the kernels of `command` before [`Engine::prepare`], without waiting.
+    /// Returns false if so much is being compiled that some have to wait: call again later. `now`:
+    /// however much it is, as there is nothing else to do.
+    fn compile(&mut self, _command: &Command, _now: bool) -> Result<bool> {
         Ok(true)
+    }
+
+    /// Waits until what was begun is compiled.
+    fn compiled(&mut self) -> LocalFuture<'static, Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
     }
 
     /// Checks the kernels of `commands` on small data before [`Engine::prepare`]. A wrong kernel is

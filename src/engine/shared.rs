@@ -153,8 +153,12 @@ impl Engine for Share {
         self.engine.get().tune(shapes)
     }
 
-    fn compile(&mut self, command: &Command) -> Result<bool> {
-        self.engine.get().compile(command)
+    fn compile(&mut self, command: &Command, now: bool) -> Result<bool> {
+        self.engine.get().compile(command, now)
+    }
+
+    fn compiled(&mut self) -> LocalFuture<'static, Result<()>> {
+        self.engine.get().compiled()
     }
 
     fn self_test(&mut self, commands: Vec<Command>) -> LocalFuture<'static, Result<()>> {

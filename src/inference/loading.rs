@@ -147,10 +147,9 @@ impl Loading {
             self.uncompiled = commands.into_iter().chain(self.trials.iter().cloned()).collect();
             self.programs = Some(programs);
         }
-        // A GPU works in order, so it gets one thing to compile at a time and takes weights in
-        // between.
+        // weights come too, so the engine compiles as much as it takes at a time
         while let Some(command) = self.uncompiled.front() {
-            if !self.engine.compile(command)? {
+            if !self.engine.compile(command, false)? {
                 break;
             }
             self.uncompiled.pop_front();
@@ -180,6 +179,11 @@ impl Loading {
     /// The model on its engine; to be called after the last byte. Errors: `TruncatedFile`, and
     /// those of the engine.
     pub async fn finish_any(mut self) -> Result<LoadedModel> {
+        self.loader.check_end()?;
+        for command in self.uncompiled {
+            self.engine.compile(&command, true)?;
+        }
+        self.engine.compiled().await?;
         let model = self.loader.finish()?;
         let without = || {
             let expected = "a recording, which is made when the headers are read".into();

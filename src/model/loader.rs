@@ -126,8 +126,7 @@ impl TensorLoader {
         self.reader.end_file()
     }
 
-    /// To be called at the end of the last file if the model is not needed. Errors:
-    /// `TruncatedFile`.
+    /// Checks that the last file has ended. Errors: `TruncatedFile`.
     pub fn check_end(&self) -> Result<()> {
         self.reader.finish()
     }

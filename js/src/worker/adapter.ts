@@ -1,4 +1,6 @@
-/** GPU properties that wgpu does not pass on, and features that it does not ask for. */
+/** GPU properties that wgpu does not pass on, and what it does not ask of a device. */
+
+import { compileAhead, type Device } from './pipelines.js';
 
 /** The parts of WebGPU that are used here; TypeScript's DOM library lacks it. */
 interface NavigatorGpu {
@@ -13,7 +15,7 @@ interface GpuAdapter {
   readonly info?: Readonly<Record<'vendor' | 'architecture' | 'device' | 'description', string>> & {
     readonly isFallbackAdapter?: boolean;
   };
-  requestDevice(descriptor?: DeviceDescriptor): Promise<unknown>;
+  requestDevice(descriptor?: DeviceDescriptor): Promise<Device>;
 }
 
 interface DeviceDescriptor {
@@ -58,16 +60,19 @@ export async function findAdapter(): Promise<Adapter | undefined> {
 }
 
 /**
- * Requests subgroups for every device of this worker, if the adapter supports them: wgpu cannot
- * request this feature in browsers. The engine detects it by compiling a shader.
+ * Extends every device of this worker. It has subgroups if the adapter supports them, which wgpu
+ * cannot request in browsers; the engine detects them by compiling a shader. And it compiles
+ * pipelines ahead.
  */
-export function askForSubgroups(): void {
+export function extendDevices(): void {
   const { GPUAdapter } = globalThis as { GPUAdapter?: { prototype: GpuAdapter } };
   if (!GPUAdapter) return;
   const { requestDevice } = GPUAdapter.prototype;
-  GPUAdapter.prototype.requestDevice = function (this: GpuAdapter, descriptor: DeviceDescriptor = {}) {
+  GPUAdapter.prototype.requestDevice = async function (this: GpuAdapter, descriptor: DeviceDescriptor = {}) {
     const asked = [...(descriptor.requiredFeatures ?? [])];
     const requiredFeatures = this.features.has('subgroups') ? [...asked, 'subgroups'] : asked;
-    return requestDevice.call(this, { ...descriptor, requiredFeatures });
+    const device = await requestDevice.call(this, { ...descriptor, requiredFeatures });
+    compileAhead(device);
+    return device;
   };
 }

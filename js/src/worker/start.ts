@@ -3,7 +3,7 @@
 import { isThreadsBuild } from '../common/builds.js';
 import { messageOf, WeftError } from '../common/errors.js';
 import { watchViolations } from '../common/violations.js';
-import { askForSubgroups, findAdapter } from './adapter.js';
+import { extendDevices, findAdapter } from './adapter.js';
 import { chooseBuild, threadsFor } from './builds.js';
 import * as features from './features.js';
 import { glues, grammar } from './glues.js';
@@ -21,7 +21,7 @@ export function starting(watch?: (crash: MessagePort) => void): Start {
     const fitting = threadsFor(device, wanted, navigator.hardwareConcurrency);
     const threads = watch && features.isIsolated() ? fitting : 1;
     const { build, memory } = chooseBuild(threads, modules, features);
-    askForSubgroups();
+    extendDevices();
     const adapter = device === 'cpu' ? undefined : findAdapter();
     const { module, glue, wasmMemory } = await startModule(modules[build]!, glues[build], memory);
     const others = new Threads();

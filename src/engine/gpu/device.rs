@@ -232,6 +232,12 @@ impl Gpu {
             || names.iter().any(|name| known.iter().any(|known| name.contains(known)))
     }
 
+    /// Pipelines that are compiled at a time while weights come. A software adapter compiles on the cores that
+    /// everything else needs.
+    pub fn pipelines_at_once(&self) -> usize {
+        if self.is_software() { 1 } else { 4 }
+    }
+
     /// Fewest lanes of a subgroup, 1 if the adapter does not tell; 0 without subgroups.
     pub fn subgroup_lanes(&self) -> u32 {
         if self.features.contains(&Feature::Subgroups) { self.adapter.subgroup_min_size.max(1) } else { 0 }

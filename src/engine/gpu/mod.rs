@@ -39,12 +39,10 @@ mod tuner;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::future::poll_fn;
 use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
-
-use futures_channel::oneshot;
-use web_time::Instant;
 
 use buffers::Buffers;
 use device::Gpu;
@@ -101,8 +99,6 @@ pub struct GpuEngine {
     uploads: Uploads,
     /// Bytes uploaded since the last wait for the queue.
     uploading: u64,
-    /// Signals that the pipeline begun last is compiled.
-    compiling: Option<oneshot::Receiver<Instant>>,
     /// The staging buffer of readbacks; `None` while one is in progress.
     staging: Rc<Cell<Option<wgpu::Buffer>>>,
     /// Queued replays whose time will determine the size of the next ones.
@@ -165,7 +161,6 @@ impl GpuEngine {
             counters: Counters::default(),
             sampled_ids: SampledIds::default(),
             uploading: 0,
-            compiling: None,
             staging: Rc::default(),
             paces: Paces::default(),
             prompt_rows,
@@ -314,19 +309,23 @@ impl Engine for GpuEngine {
         })
     }
 
-    fn compile(&mut self, command: &Command) -> Result<bool> {
+    fn compile(&mut self, command: &Command, now: bool) -> Result<bool> {
+        let most = if now { usize::MAX } else { self.gpu.pipelines_at_once() };
         self.gpu.check()?;
         for kernel in command.kernels(&self.variants()) {
-            if self.shaders.borrow().pipelines.has(&kernel) {
-                continue;
-            }
-            if self.compiling.as_mut().is_some_and(|done| done.try_recv() == Ok(None)) {
+            if !self.shaders.borrow_mut().pipelines.begin(&self.gpu, &kernel, most)? {
                 return Ok(false);
             }
-            self.shaders.borrow_mut().pipelines.get(&self.gpu, &kernel)?;
-            self.compiling = Some(self.queue_waited());
         }
         Ok(true)
+    }
+
+    fn compiled(&mut self) -> LocalFuture<'static, Result<()>> {
+        let (gpu, shaders) = (self.gpu.clone(), self.shaders.clone());
+        Box::pin(async move {
+            poll_fn(|cx| shaders.borrow_mut().pipelines.poll(&gpu, cx)).await;
+            gpu.check()
+        })
     }
 
     fn self_test(&mut self, commands: Vec<Command>) -> LocalFuture<'static, Result<()>> {

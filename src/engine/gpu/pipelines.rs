@@ -1,6 +1,9 @@
 //! Compiled pipelines.
 
 use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 
 use super::device::Gpu;
 use super::shader;
@@ -11,46 +14,90 @@ use crate::ops::Kernel;
 #[derive(Default)]
 pub(super) struct Pipelines {
     by_name: HashMap<String, wgpu::ComputePipeline>,
+    /// Those that are being compiled, in the order in which they will be needed.
+    begun: Vec<Begun>,
+}
+
+/// A pipeline that is being compiled. wgpu knows no call for that. But a module tells about its
+/// compilation when that has ended, and the worker's `pipelines.ts` lets it end with that of the
+/// pipeline. Natively the pipeline is compiled when it is made.
+struct Begun {
+    name: String,
+    module: wgpu::ShaderModule,
+    compiled: Pin<Box<dyn Future<Output = ()>>>,
 }
 
 impl Pipelines {
-    /// The pipeline of `kernel`. A browser compiles it asynchronously, before anything it is asked
-    /// later.
+    /// The pipeline of `kernel`. One that was not begun is compiled before anything that the GPU is
+    /// asked later.
     pub fn get(&mut self, gpu: &Gpu, kernel: &Kernel) -> Result<wgpu::ComputePipeline> {
         let name = name(kernel);
         if let Some(pipeline) = self.by_name.get(&name) {
             return Ok(pipeline.clone());
         }
-        let module = gpu.device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some(&name),
-            source: wgpu::ShaderSource::Wgsl(shader::wgsl(kernel.shader, &kernel.defines, &kernel.constants)?.into()),
-        });
-        let pipeline = gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(&name),
-            layout: None,
-            module: &module,
-            entry_point: Some("main"),
-            compilation_options: wgpu::PipelineCompilationOptions {
-                // WebGPU zeroes workgroup memory by default; every kernel writes it before reading
-                // it
-                zero_initialize_workgroup_memory: false,
-                ..Default::default()
-            },
-            cache: None,
-        });
+        let pipeline = pipeline(gpu, &name, &module(gpu, &name, kernel)?);
         self.by_name.insert(name, pipeline.clone());
         Ok(pipeline)
     }
 
-    /// Whether it has been compiled or is being compiled.
-    pub fn has(&self, kernel: &Kernel) -> bool {
-        self.by_name.contains_key(&name(kernel))
+    /// Begins to compile the pipeline of `kernel`, unless it was begun before. Returns false if
+    /// `most` are being compiled, so that this one has to wait.
+    pub fn begin(&mut self, gpu: &Gpu, kernel: &Kernel, most: usize) -> Result<bool> {
+        let mut nobody = Context::from_waker(Waker::noop());
+        let _ = self.poll(gpu, &mut nobody);
+        let name = name(kernel);
+        if self.by_name.contains_key(&name) || self.begun.iter().any(|begun| begun.name == name) {
+            return Ok(true);
+        }
+        if self.begun.len() >= most {
+            return Ok(false);
+        }
+        let module = module(gpu, &name, kernel)?;
+        let info = module.get_compilation_info();
+        let compiled = Box::pin(async move { drop(info.await) });
+        self.begun.push(Begun { name, module, compiled });
+        let _ = self.poll(gpu, &mut nobody);
+        Ok(true)
+    }
+
+    /// Takes up what is compiled. Ready when nothing is being compiled.
+    pub fn poll(&mut self, gpu: &Gpu, cx: &mut Context) -> Poll<()> {
+        let Self { by_name, begun } = self;
+        begun.retain_mut(|Begun { name, module, compiled }| {
+            let is_compiled = compiled.as_mut().poll(cx).is_ready();
+            if is_compiled && !by_name.contains_key(name) {
+                by_name.insert(name.clone(), pipeline(gpu, name, module));
+            }
+            !is_compiled
+        });
+        if begun.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Number of pipelines.
     pub fn len(&self) -> usize {
         self.by_name.len()
     }
+}
+
+fn module(gpu: &Gpu, name: &str, kernel: &Kernel) -> Result<wgpu::ShaderModule> {
+    let source = shader::wgsl(kernel.shader, &kernel.defines, &kernel.constants)?;
+    let source = wgpu::ShaderSource::Wgsl(source.into());
+    Ok(gpu.device.create_shader_module(wgpu::ShaderModuleDescriptor { label: Some(name), source }))
+}
+
+fn pipeline(gpu: &Gpu, name: &str, module: &wgpu::ShaderModule) -> wgpu::ComputePipeline {
+    gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: Some(name),
+        layout: None,
+        module,
+        entry_point: Some("main"),
+        compilation_options: wgpu::PipelineCompilationOptions {
+            // WebGPU zeroes workgroup memory by default; every kernel writes it before reading it
+            zero_initialize_workgroup_memory: false,
+            ..Default::default()
+        },
+        cache: None,
+    })
 }
 
 /// A name that identifies the kernel's pipeline.

@@ -85,13 +85,6 @@ impl GpuEngine {
         receiver
     }
 
-    /// The same, natively after waiting for it.
-    pub(super) fn queue_waited(&self) -> oneshot::Receiver<Instant> {
-        let done = self.queue_done();
-        self.gpu.watch.wait();
-        done
-    }
-
     /// Waits for what is queued by now, but not for what is queued until the future is awaited.
     pub(super) fn wait_for_queue(&mut self) -> LocalFuture<'static, Result<()>> {
         let (mut done, last) = (self.queue_done(), self.gpu.last.borrow().clone());

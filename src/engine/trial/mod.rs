@@ -252,7 +252,9 @@ impl Random {
         let mut scale = 0.0;
         let value = |i: usize| {
             if i.is_multiple_of(BLOCK) {
-                scale = (self.unit() * 16.0).round() / 2048.0;
+                let unit = self.unit();
+                // never 0, or all of the block would be
+                scale = (unit * 15.0 + 1_f32.copysign(unit)).round() / 2048.0;
             }
             let byte = if i.is_multiple_of(BLOCK / 2) { 127 } else { (self.bits() % 255) as i32 - 127 };
             scale * byte as f32

@@ -28,10 +28,11 @@ fn linear() {
         let (activate, cap) = (Epilogue::Activate(activation), Epilogue::Cap { scale: 0.5, cap: Some(3.0) });
         for epilogue in [Epilogue::Store, Epilogue::Accumulate { scale: 0.22 }, activate, cap] {
             for has_affine in [false, true] {
-                for (tokens, capacity) in TOKENS {
+                // a software adapter takes a second to compile some shaders
+                for tokens in [TOKENS[0], TOKENS[1 + rng.below(TOKENS.len() - 1)]] {
                     let rows = [1, 7, 65, 130][rng.below(4)];
                     let cols = cols(block, &mut rng);
-                    linear_case(&mut suite, block, epilogue, has_affine, (tokens, capacity), (rows, cols));
+                    linear_case(&mut suite, block, epilogue, has_affine, tokens, (rows, cols));
                 }
             }
         }

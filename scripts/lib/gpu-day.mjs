@@ -184,7 +184,7 @@ function tuner(lines) {
   const choice = lines.findLast(({ what }) => what === 'tuner');
   const rows = races(lines).map((all) => {
     const [{ what, rows, us }] = all;
-    const name = (what === 'matmul' && choice?.chosen.matmulInt8) || choice?.chosen[what];
+    const name = (what === 'matmul' && choice?.chosen.matmulRounded) || choice?.chosen[what];
     const chosen = all.find(({ candidate }) => candidate === name);
     return [what, rows, name ?? '–', ranking(all), digits(chosen && chosen.us / us)];
   });

@@ -115,7 +115,7 @@ const RESULTS = [
   { ...KERNEL, candidate: 'slow', us: 20, gigabytesPerSecond: 1, gigaflops: 2, partOfRoof: 0.25 },
   { ...KERNEL, candidate: 'quick', us: 10, gigabytesPerSecond: 2, gigaflops: 4, partOfRoof: 0.5 },
   { ...KERNEL, candidate: 'bad', wrong: 0.75 },
-  { section: 'tuner', what: 'tuner', seconds: 2, chosen: { matvecWide: 'a', matmul: 'c', matmulInt8: 'd' } },
+  { section: 'tuner', what: 'tuner', seconds: 2, chosen: { matvecWide: 'a', matmul: 'c', matmulRounded: 'd' } },
   { ...KERNEL, section: 'tuner', what: 'matvecWide', candidate: 'a', us: 3 },
   { ...KERNEL, section: 'tuner', what: 'matvecWide', candidate: 'b', us: 2 },
   {

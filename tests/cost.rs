@@ -79,11 +79,13 @@ fn llama_8b_by_hand() {
     // them and 128 tokens
     assert_eq!(tiled.prompt.sum.dispatches, 4 * (16 * 5 + 16 * 7 + 1) + 4);
     assert_eq!((tiled.prompt.submits, tiled.prompt.least_workgroups), (4 + 1, 16 * 4));
-    // in eight bits 32 rows and 256 tokens, and a dispatch rounds x before each product
+    // in eight bits 32 rows and 256 tokens, for V alone 64 tokens, and a dispatch rounds x before
+    // each product
     let bytes = synthetic("llama-8b", Mixture::Q4KM, "discrete", (2048, 2048));
-    assert_eq!(bytes.prompt.sum.weight_bytes, 8 * all_layers + 2048 * row(hidden, false) + head);
+    let again = (32 - 8) * 16 * v * row(hidden, true);
+    assert_eq!(bytes.prompt.sum.weight_bytes, 8 * all_layers + again + 2048 * row(hidden, false) + head);
     assert_eq!(bytes.prompt.sum.dispatches, 4 * (16 * (5 + 4) + 16 * (7 + 5) + 1) + 4);
-    assert_eq!(bytes.prompt.least_workgroups, 32 * 2);
+    assert_eq!(bytes.prompt.least_workgroups, 32 * 8);
     let parameters = layers * (2 * hidden * hidden + hidden * kv_width + 3 * hidden * ffn) + hidden * vocab;
     assert_eq!(cost.decode.sum.multiply_adds, parameters + layers * 2 * hidden * 2049);
     assert_eq!(cost.memory.kv, layers * 4096 * kv_width * 2);
@@ -101,11 +103,13 @@ fn a_prompt_of_llama_8b_keeps_its_budget() {
         assert!(prompt.weight_bytes <= tiles * cost.decode.sum.weight_bytes, "{profile}: {}", prompt.weight_bytes);
         assert!(prompt.kv_bytes <= 66_000_000_000, "{profile}: {}", prompt.kv_bytes);
         assert!(prompt.dispatches <= 1500, "{profile}: {}", prompt.dispatches);
+        // in f32 V alone has fewer
+        assert!(profile == "core" || cost.prompt.least_workgroups >= 256, "{}", cost.prompt.least_workgroups);
     }
 }
 
 /// In a chunk of 512 tokens, matrices are read twice, or four times in f32, and 16 rows keep a
-/// workgroup busy: 256 and more for Llama 3.1 8B, but for values in another layout than keys.
+/// workgroup busy: 256 and more for Llama 3.1 8B. Matrices of few rows have smaller tiles in bytes.
 #[test]
 fn a_long_chunk_reads_weights_twice() {
     let (tokens, buffer) = (512, BufferId(0));
@@ -124,8 +128,10 @@ fn a_long_chunk_reads_weights_twice() {
             let (x, y, epilogue) = (tensor(cols), tensor(rows), Epilogue::Store);
             let op = Linear { x, norm: None, weight, affine: None, epilogue, y_offset: 0, y };
             let product = *op.loads(&variants, &step).last().unwrap();
-            assert_eq!(product.weights, (reads * rows * weight.layout.row_bytes(cols)) as u64, "{profile} {rows}");
-            assert_eq!(product.workgroups, rows as u64 / 16, "{profile} {rows}");
+            let smaller = if profile == "discrete" && rows < 2048 { 4 } else { 1 };
+            let read = smaller * reads * rows * weight.layout.row_bytes(cols);
+            assert_eq!(product.weights, read as u64, "{profile} {rows}");
+            assert_eq!(product.workgroups, (smaller * rows / 16) as u64, "{profile} {rows}");
         }
     }
 }

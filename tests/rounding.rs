@@ -10,7 +10,7 @@ use support::{Rng, gpu_with, prepare, read};
 use weft_llm::engine::Engine;
 use weft_llm::engine::host::{HostEngine, Reference};
 use weft_llm::format::BlockType;
-use weft_llm::ops::variants::{Feature, MATMUL_ROUNDED};
+use weft_llm::ops::variants::{Feature, MATMUL_INT8_NARROW, MATMUL_ROUNDED};
 use weft_llm::ops::{Epilogue, Linear, RmsNorm, Variants};
 use weft_llm::record::{Step, Tensor, rows};
 
@@ -86,7 +86,7 @@ fn roundings_are_bounded() {
                     row.iter_mut().zip(norm).for_each(|(x, norm)| *x *= factor * norm);
                 }
             }
-            for variant in MATMUL_ROUNDED {
+            for variant in MATMUL_ROUNDED.iter().chain([&MATMUL_INT8_NARROW]) {
                 let mut engine = gpu_with(Variants { matmul_rounded: Some(variant), ..Variants::PLAIN });
                 let got = product(&mut engine, block, &x, None, capacity);
                 let mut worst = 0.0f32;

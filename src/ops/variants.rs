@@ -98,6 +98,11 @@ impl LinearVariant {
         }
     }
 
+    /// The variant for few rows, with [`Variants::narrow_tiles`], where this one is chosen for many.
+    fn for_narrow(&'static self) -> &'static Self {
+        if self.shader == MATMUL_INT8_NARROW.shader { &MATMUL_INT8_NARROW } else { self }
+    }
+
     /// Whether workgroups with the same rows are neighbours in the grid, see
     /// shaders/shared/tile.wgsl.
     pub(super) fn tokens_first(&self) -> bool {
@@ -227,6 +232,10 @@ pub const MATMUL_INT8_FEW: LinearVariant =
     linear("64 rows, 32 tokens a workgroup in 8 bits", "linear_block_int8", 1, 4, 16, 4, FEW)
         .needing(Feature::PackedDot);
 
+/// For a matrix of few rows, see [`Variants::narrow_tiles`].
+pub const MATMUL_INT8_NARROW: LinearVariant =
+    linear("32 rows, 64 tokens a workgroup in 8 bits", "linear_block_int8", 1, 4, 8, 8, 64).needing(Feature::PackedDot);
+
 /// For the slots of an expert that `gather` has put together.
 const GATHERED: LinearVariant = linear("64 rows, 32 slots a workgroup", "linear_gathered", 1, 4, 16, 8, TILE);
 
@@ -264,6 +273,9 @@ pub struct Variants {
     pub matmul: &'static LinearVariant,
     /// For many tokens and a quantised matrix, if it is faster; it rounds activations.
     pub matmul_rounded: Option<&'static LinearVariant>,
+    /// Whether matrices of few rows have smaller tiles than `matmul_rounded` has, in bytes, so that
+    /// there are workgroups for all of a large GPU.
+    pub narrow_tiles: bool,
     /// For one token.
     pub attend_one: &'static AttentionVariant,
     /// For many tokens.
@@ -280,6 +292,7 @@ impl Variants {
         matvec_narrow: &PLAIN,
         matmul: &PLAIN,
         matmul_rounded: None,
+        narrow_tiles: false,
         attend_one: &ATTEND_ONE[0],
         attend_many: &ATTEND_MANY[0],
         row_tiles: None,
@@ -297,7 +310,11 @@ impl Variants {
             _ if tokens == 1 => self.matvec(weight.rows),
             quantised => {
                 let many = self.matmul_rounded.filter(|_| quantised.is_some()).unwrap_or(self.matmul);
-                if tokens <= FEW { many.for_few() } else { many }
+                match tokens {
+                    0..=FEW => many.for_few(),
+                    _ if self.narrow_tiles && weight.rows < WIDE => many.for_narrow(),
+                    _ => many,
+                }
             }
         }
     }
@@ -367,7 +384,8 @@ impl Variants {
                 let current = self.linear(&op.weight, op.y.rows);
                 let is_current = |variant: &'static LinearVariant| [variant, variant.for_few()].contains(&current);
                 let matmul_rounded = self.matmul_rounded.filter(|rounded| !is_current(rounded));
-                MATMUL.iter().map(|matmul| Self { matmul, matmul_rounded, ..same }).collect()
+                let narrow_tiles = false;
+                MATMUL.iter().map(|matmul| Self { matmul, matmul_rounded, narrow_tiles, ..same }).collect()
             }
             Command::Attention(Attention { y, .. })
             | Command::RopeAttention(RopeAttention { attention: Attention { y, .. }, .. })
@@ -465,6 +483,17 @@ mod tests {
         assert_eq!(names(Variants::PLAIN), ["plain"; 4]);
     }
 
+    #[test]
+    fn few_rows_have_a_tile_of_their_own_in_bytes() {
+        let buffer = crate::record::BufferId(0);
+        let weight = |rows| Matrix { buffer, layout: crate::format::Layout::Q4, rows, cols: 64 };
+        let chosen = Variants { matmul_rounded: Some(&MATMUL_ROUNDED[0]), narrow_tiles: true, ..Variants::PLAIN };
+        let names = |variants: Variants| [WIDE - 1, WIDE].map(|rows| variants.linear(&weight(rows), FEW + 1).name);
+        assert_eq!(names(chosen), [MATMUL_INT8_NARROW.name, MATMUL_ROUNDED[0].name]);
+        assert_eq!(names(Variants { narrow_tiles: false, ..chosen }), [MATMUL_ROUNDED[0].name; 2]);
+        assert_eq!(names(Variants { matmul_rounded: None, ..chosen }), ["plain"; 2]);
+    }
+
     /// A tile of slots is what `gather` puts together, whatever the tile of tokens.
     #[test]
     fn slots_are_gathered_as_many_tokens_are_rounded() {
@@ -491,7 +520,7 @@ mod tests {
     /// The shaders rely on it.
     #[test]
     fn an_invocation_of_a_tile_takes_eight_tokens() {
-        let tiles = MATMUL.iter().chain(MATMUL_ROUNDED).chain([&MATMUL_FEW, &MATMUL_INT8_FEW]);
+        let tiles = MATMUL.iter().chain(MATMUL_ROUNDED).chain([&MATMUL_FEW, &MATMUL_INT8_FEW, &MATMUL_INT8_NARROW]);
         for tile in tiles.filter(|variant| variant.tokens_first()) {
             let (invocations, rows) = (tile.lanes * tile.k_threads, tile.lanes * tile.rows);
             assert_eq!((tile.tokens, tile.rows), (8 * tile.k_threads, 4), "{}", tile.name);

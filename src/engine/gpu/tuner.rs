@@ -207,6 +207,7 @@ async fn choose(engine: &mut GpuEngine, heats: Heats, timing: Timing) -> Result<
         false => rounded.seconds * ROUNDED_WORTH < exact.seconds,
     };
     chosen.matmul_rounded = rounded.quickest.filter(|_| is_worth);
+    chosen.narrow_tiles = true;
     chosen.matmul = exact.winner(&heats.prompt)?;
     let with = |attend_one| Variants { attend_one, ..chosen };
     let one = stand.race(engine, &heats.attend_one, favourites(ATTEND_ONE, engine), with).await?;

@@ -68,6 +68,7 @@ pub fn recall(json: &str, shapes: &str) -> Option<(Variants, u32)> {
             Some(name) => Some(linear(MATMUL_ROUNDED, &name)?),
             None => None,
         },
+        narrow_tiles: true,
         attend_one: attention(ATTEND_ONE, &remembered.attend_one)?,
         attend_many: attention(ATTEND_MANY, &remembered.attend_many)?,
         row_tiles: None,
@@ -86,6 +87,7 @@ mod tests {
             matvec_narrow: &MATVEC[4],
             matmul: &MATMUL[1],
             matmul_rounded: Some(&MATMUL_ROUNDED[0]),
+            narrow_tiles: true,
             attend_one: &ATTEND_ONE[1],
             attend_many: &ATTEND_MANY[1],
             row_tiles: None,
@@ -103,7 +105,7 @@ mod tests {
 
     #[test]
     fn the_choices_of_a_few_models_are_remembered() {
-        let of = |matvec_wide| Variants { matvec_wide, ..Variants::PLAIN };
+        let of = |matvec_wide| Variants { matvec_wide, narrow_tiles: true, ..Variants::PLAIN };
         let mut json = None;
         for model in 0..MODELS + 2 {
             json = remember(&of(&MATVEC[model % 2]), 0, &format!("model {model}"), json.as_deref());

@@ -1,6 +1,6 @@
 // Additions of `expert_linear` to `linear`: a token's rows are those of its experts, one expert per
-// slot. Slot j writes its outputs from column j · outputs on; with SLOT_INPUTS it also reads its own
-// columns. GATHERED takes slots by expert, see shared/gathered.
+// slot. Slot j writes its outputs from column j · outputs on; with SLOT_INPUTS it also reads its
+// own columns. GATHERED takes slots by expert, see shared/gathered.
 #ifdef GATHERED
 // (tiles, 3), then the slots: the result of `gather`
 @group(0) @binding(next) var<storage, read> gathered: array<f32>;

@@ -1,6 +1,6 @@
 // The rows of another weight, of layout Q6K16, whose outputs follow those of the first, from
-// params.tail_first on: TAIL of the variants of `linear` for one token. A workgroup has rows of one of the
-// two.
+// params.tail_first on: TAIL of the variants of `linear` for one token. A workgroup has rows of one
+// of the two.
 #import six_bits
 @group(0) @binding(10) var<storage, read> tail_quants: array<vec4<u32>>;
 // as in weight_groups and weight_factors

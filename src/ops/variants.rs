@@ -98,7 +98,7 @@ impl LinearVariant {
         }
     }
 
-    /// The variant for few rows, with [`Variants::narrow_tiles`], where this one is chosen for many.
+    /// The variant for few rows, with [`Variants::narrow_tiles`], where this one is for many.
     fn for_narrow(&'static self) -> &'static Self {
         if self.shader == MATMUL_INT8_NARROW.shader { &MATMUL_INT8_NARROW } else { self }
     }

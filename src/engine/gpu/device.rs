@@ -232,8 +232,8 @@ impl Gpu {
             || names.iter().any(|name| known.iter().any(|known| name.contains(known)))
     }
 
-    /// Pipelines that are compiled at a time while weights come. A software adapter compiles on the cores that
-    /// everything else needs.
+    /// Pipelines that are compiled at a time while weights come. A software adapter compiles on the
+    /// cores that everything else needs.
     pub fn pipelines_at_once(&self) -> usize {
         if self.is_software() { 1 } else { 4 }
     }

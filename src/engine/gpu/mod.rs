@@ -209,8 +209,8 @@ impl GpuEngine {
         Ok(())
     }
 
-    /// Resets the engine, without buffers, to these shaders. It keeps compiled pipelines: those that
-    /// a model needs too are not compiled twice.
+    /// Resets the engine, without buffers, to these shaders. It keeps compiled pipelines: those
+    /// that a model needs too are not compiled twice.
     pub fn reset(&mut self, variants: Variants) -> Result<()> {
         self.clear();
         self.counters = Counters::default();

@@ -83,8 +83,8 @@ impl Decoder {
         }
     }
 
-    /// Records the norms after a block whose output is in [`Decoder::target`], or leaves that of the
-    /// output to whoever reads the stream next.
+    /// Records the norms after a block whose output is in [`Decoder::target`], or leaves that of
+    /// the output to whoever reads the stream next.
     pub(super) fn record_norms_behind(&self, r: &mut Recording, norms: &BlockNorms, s: &mut Stream) -> Result<()> {
         s.behind = norms.output;
         match norms.sum {

@@ -51,8 +51,8 @@ fn a_model_has_few_pipelines_and_its_self_test_no_others() {
         }
     }
     println!("{counts:?}");
-    // experts have projections of their own
-    let most = |name: &str| if name == "qwen3-30b-a3b" { 30 } else { 21 };
+    // with those of the draws that only some answers need; experts have projections of their own
+    let most = |name: &str| if name == "qwen3-30b-a3b" { 32 } else { 26 };
     assert!(counts.iter().all(|((name, _), count)| *count <= most(name)), "{counts:?}");
 }
 
@@ -96,6 +96,6 @@ fn a_first_load_compiles_few_pipelines() {
         let decoder = decoder_on(engine, &tiny.bytes()).unwrap();
         let all = decoder.engine().counters().pipelines;
         println!("{name}: {tuned} of the tuner, {all} in all");
-        assert!(tuned > 0 && all - tuned <= 21, "{name}: {tuned} of the tuner, {all} in all");
+        assert!(tuned > 0 && all - tuned <= 26, "{name}: {tuned} of the tuner, {all} in all");
     }
 }

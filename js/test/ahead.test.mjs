@@ -29,6 +29,24 @@ async function rest(ahead) {
   return taken;
 }
 
+test('a piece that was read ahead is kept when the next read takes its memory', async () => {
+  let memory = new ArrayBuffer(4);
+  async function* pieces() {
+    for (const index of [0, 1, 2, 3]) {
+      memory = structuredClone(memory, { transfer: [memory] });
+      yield { index, bytes: new Uint8Array(memory).fill(index) };
+    }
+  }
+  const ahead = new ReadAhead(pieces(), 100);
+  await ahead.next();
+  const busy = gate();
+  const work = ahead.during(busy.opened);
+  await settle();
+  busy.open();
+  await work;
+  for (const index of [1, 2, 3]) assert.deepEqual([...(await ahead.next()).value.bytes], Array(4).fill(index));
+});
+
 test('pieces are read while work goes on, up to the bound and in order', async () => {
   const { seen, pieces } = source(Array(20).fill(10));
   const ahead = new ReadAhead(pieces, 35);

@@ -20,11 +20,20 @@ export class ReadAhead<T extends { readonly bytes: Uint8Array }> {
   }
 
   /** Reads the next piece without taking it. */
-  async begin(): Promise<IteratorResult<T, undefined>> {
-    const piece = this.#pieces.next();
+  begin(): Promise<IteratorResult<T, undefined>> {
+    return this.#begin(this.#pieces.next());
+  }
+
+  #begin(piece: Promise<IteratorResult<T, undefined>>): Promise<IteratorResult<T, undefined>> {
     piece.catch(() => undefined); // whoever takes it hears of it
     this.#begun.push(piece);
     return piece;
+  }
+
+  /** The next piece, as a copy: it would be valid until the next read only. */
+  async #copy(): Promise<IteratorResult<T, undefined>> {
+    const piece = await this.#pieces.next();
+    return piece.done ? piece : { done: false, value: { ...piece.value, bytes: piece.value.bytes.slice() } };
   }
 
   /** Waits for `work` and reads ahead meanwhile, one piece after the other. */
@@ -37,7 +46,7 @@ export class ReadAhead<T extends { readonly bytes: Uint8Array }> {
     const fill = async () => {
       let bytes = 0;
       while (!isDone && bytes < this.#most) {
-        const piece = await Promise.race([this.begin(), done]);
+        const piece = await Promise.race([this.#begin(this.#copy()), done]);
         if (!piece || piece.done) return;
         bytes += piece.value.bytes.length;
       }

@@ -260,7 +260,7 @@ fn large_models_pass_the_default_limits() {
             assert!(largest <= GUARANTEED, "{about}: a buffer of {largest} bytes");
             let mut seen = HashSet::new();
             let recordings = cost().recordings().unwrap();
-            for command in recordings.iter().flat_map(|recording| &recording.commands) {
+            for command in recordings.iter().flatten().flat_map(|recording| &recording.commands) {
                 if let Command::Attention(Attention { kv, .. })
                 | Command::RopeAttention(RopeAttention { attention: Attention { kv, .. }, .. }) = command
                 {

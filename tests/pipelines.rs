@@ -24,14 +24,15 @@ fn of(kernel: &Kernel) -> String {
     format!("{} {:?} {:?}", kernel.shader, kernel.defines, kernel.constants)
 }
 
-/// The commands of a model's programs.
+/// The commands of the programs that a load compiles.
 fn commands(name: &str, profile: &str) -> Vec<Command> {
     let (header, profile) = (synthetic::named(name).unwrap().header(Mixture::Q4KM), profiles::named(profile).unwrap());
     let (kv_format, max_buffer_bytes) = (KvFormat::F16, 2 << 30);
     let options = CostOptions { prompt: 512, position: 512, kv_format, profile, max_buffer_bytes };
     let mut model = CostModel::new(ModelReader::default(), options).unwrap();
     assert!(model.feed(&header).unwrap());
-    model.recordings().unwrap().into_iter().flat_map(|recording| recording.commands).collect()
+    let [programs, _] = model.recordings().unwrap();
+    programs.into_iter().flat_map(|recording| recording.commands).collect()
 }
 
 /// Matrices of all shapes share pipelines, and so do the layers of a model.

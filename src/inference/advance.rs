@@ -41,6 +41,12 @@ impl Running {
         if let Some(reason) = generation.finish {
             return Ok(generation.end(reason));
         }
+        if let Some(draws) = device
+            && !runner.prepare_draw(draws).await?
+        {
+            // the host draws instead
+            device.take().into_iter().for_each(|device| runner.give_back(device));
+        }
         let known = generation.tokens.len();
         // a call that was dropped before its end may not have read its logits
         if logits.is_none() {
@@ -229,7 +235,6 @@ async fn queue_step(
     device: &mut OnDevice,
     runner: &mut Runner,
 ) -> Result<()> {
-    runner.prepare_draw(device).await?;
     let Generation { tokens, ahead, sampler, .. } = generation;
     // the oldest step takes ids that the host knows, each later one the id of the step before it
     let position = if ahead.is_empty() { sequence.len() } else { tokens.len() + ahead.len() - 1 };

@@ -179,12 +179,14 @@ impl CostModel {
         self.headers.end_file()
     }
 
-    /// The programs of a generation, after the last header. Errors: those of [`CostModel::finish`].
-    pub fn recordings(self) -> Result<Vec<Recording>> {
+    /// The programs that a load compiles, and the draws that an answer may need later; after the
+    /// last header. Errors: those of [`CostModel::finish`].
+    pub fn recordings(self) -> Result<[Vec<Recording>; 2]> {
         let (decoder, mut memory) = decoder_of(self.headers)?;
         let CostOptions { profile, kv_format, .. } = self.options;
         let programs = Programs::record(&mut memory, &decoder, profile.prompt_rows, true, kv_format)?;
-        Ok(programs.recordings().cloned().chain(programs.later_draws()?).collect())
+        let (adjusted, likely) = programs.later_draws()?;
+        Ok([programs.recordings().cloned().collect(), vec![adjusted, likely]])
     }
 
     /// Call after the last header. Errors: `TruncatedFile`, `UnsupportedTask` for an encoder, and
@@ -200,7 +202,6 @@ impl CostModel {
         let costing = Costing { decoder: &decoder, programs: &programs, variants: options.profile.variants };
         let positions = options.prompt + options.position;
         let kernels = costing.kernels();
-        let later: Vec<Kernel> = programs.later_draws()?.iter().flat_map(|draw| costing.kernels_of(draw)).collect();
         let block_bytes = programs.kv.layer(0).block_bytes();
         let kv = (decoder.layers.len() * positions.div_ceil(KV_BLOCK) * block_bytes) as u64;
         let of_program = |kernels: &Vec<Kernel>| Planned::program_bytes(kernels, positions);
@@ -219,7 +220,7 @@ impl CostModel {
             position: options.position,
             prompt: costing.prompt(options.prompt)?,
             decode: costing.decode(options.position)?,
-            pipelines: cost::pipelines(kernels.iter().flatten().chain(&later)),
+            pipelines: cost::pipelines(kernels.iter().flatten()),
             largest_buffer_bytes: memory.largest(),
             memory_bytes: weights + kv + activations + programs,
             memory: memory_cost,
@@ -247,11 +248,10 @@ pub(super) struct Costing<'a> {
 impl Costing<'_> {
     /// The dispatches of each program.
     fn kernels(&self) -> Vec<Vec<Kernel>> {
-        self.programs.recordings().map(|recording| self.kernels_of(recording)).collect()
-    }
-
-    fn kernels_of(&self, recording: &Recording) -> Vec<Kernel> {
-        recording.commands.iter().flat_map(|command| command.kernels(&self.variants)).collect()
+        let of = |recording: &Recording| {
+            recording.commands.iter().flat_map(|command| command.kernels(&self.variants)).collect()
+        };
+        self.programs.recordings().map(of).collect()
     }
 
     /// A prompt of so many tokens, in the chunks of [`Runner`](super::runner::Runner).

@@ -26,15 +26,12 @@ enum Recorded {
 }
 
 impl Recorded {
-    /// All commands, also those of draws that only some generations need.
-    fn commands(&self) -> Result<Vec<Command>> {
-        Ok(match self {
-            Self::Decoder(programs) => {
-                let later = programs.later_draws()?.into_iter().flat_map(|draw| draw.commands);
-                programs.commands().cloned().chain(later).collect()
-            }
+    /// All commands.
+    fn commands(&self) -> Vec<Command> {
+        match self {
+            Self::Decoder(programs) => programs.commands().cloned().collect(),
             Self::Encoder(programs) => programs.commands().cloned().collect(),
-        })
+        }
     }
 }
 
@@ -142,7 +139,7 @@ impl Loading {
                 }
                 Network::Encoder(encoder) => Recorded::Encoder(Box::new(EncoderPrograms::record(engine, encoder)?)),
             };
-            let commands = programs.commands()?;
+            let commands = programs.commands();
             self.trials = commands.iter().map(small).collect();
             self.uncompiled = commands.into_iter().chain(self.trials.iter().cloned()).collect();
             self.programs = Some(programs);

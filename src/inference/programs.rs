@@ -4,6 +4,7 @@
 use super::estimate::Counting;
 use super::sequences::KEPT_CONTEXTS;
 use super::together;
+use crate::engine::trial::small;
 use crate::engine::{Engine, PROMPT_CHUNK, ProgramId};
 use crate::model::Decoder;
 use crate::model::decoder::{Activations, activations};
@@ -51,6 +52,8 @@ pub(super) struct Later {
     table: Option<(ProgramId, Tensor)>,
     adjusted: Option<AdjustedDraw>,
     likely: Option<(ProgramId, Tensor)>,
+    /// Whether a draw of the engine was found to be wrong.
+    draws_wrong: bool,
 }
 
 /// The draw of a generation whose sampler changes logits, and what it reads: see [`Adjust`].
@@ -125,17 +128,6 @@ impl Programs<Recording> {
         self.recordings().flat_map(|recording| &recording.commands)
     }
 
-    /// The draws that are recorded when a generation first needs them, over buffers that it will
-    /// not have: to compile and to check their shaders.
-    pub fn later_draws(&self) -> Result<Vec<Recording>> {
-        if self.device.is_none() {
-            return Ok(Vec::new());
-        }
-        let mut memory = Counting::default();
-        let (adjusted, likely) = (self.record_adjusted(&mut memory)?.0, self.record_likely(&mut memory)?.0);
-        Ok(vec![adjusted, likely])
-    }
-
     /// Prepares all programs on the engine.
     pub fn prepare(self, engine: &mut dyn Engine) -> Result<Programs> {
         let Self { rows, read, kv, decode, prompt, last_logits, logits, device, activations, later } = self;
@@ -178,6 +170,14 @@ impl<P> Programs<P> {
         let mut recording = Recording::default();
         decoder.record_logits(&mut recording, &self.activations.first(self.read), logits)?;
         Ok((recording, logits))
+    }
+
+    /// The recordings of [`Programs::adjusted`] and [`Programs::likely`], over buffers that they
+    /// will not have: to check their shaders, and to count them. Errors: `Internal` for an engine
+    /// that does not sample.
+    pub fn later_draws(&self) -> Result<(Recording, Recording)> {
+        let mut memory = Counting::default();
+        Ok((self.record_adjusted(&mut memory)?.0, self.record_likely(&mut memory)?.0))
     }
 
     /// The recording of [`Programs::adjusted`]; its changes, its mask and its recent ids.
@@ -230,6 +230,24 @@ impl Programs {
         let ready = (engine.prepare(recording)?, logits);
         self.later.together = Some(ready);
         Ok(ready)
+    }
+
+    /// Checks those draws that are not made yet, of generations whose sampler changes logits, or
+    /// that tell log-probabilities. Returns false if one is wrong on this engine. Errors: those that
+    /// end an engine.
+    pub async fn check_draws(&mut self, engine: &mut dyn Engine, adjusts: bool, tells: bool) -> Result<bool> {
+        let (adjusts, tells) = (adjusts && self.later.adjusted.is_none(), tells && self.later.likely.is_none());
+        if !(adjusts || tells) || self.later.draws_wrong {
+            return Ok(!self.later.draws_wrong);
+        }
+        let (adjusted, likely) = self.later_draws()?;
+        let unchecked = [adjusts.then_some(adjusted), tells.then_some(likely)].into_iter().flatten();
+        let trials = unchecked.flat_map(|draw| draw.commands).map(|command| small(&command)).collect();
+        match engine.self_test(trials).await {
+            Err(Error::GpuUnavailable(_)) => self.later.draws_wrong = true,
+            checked => checked?,
+        }
+        Ok(!self.later.draws_wrong)
     }
 
     /// Logits with what a sampler changes → the next id.

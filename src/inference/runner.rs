@@ -192,15 +192,20 @@ impl Runner {
         self.engine.free(device.feed.buffer);
     }
 
-    /// Makes what the first draw of a kind needs.
-    pub async fn prepare_draw(&mut self, device: &OnDevice) -> Result<()> {
-        if device.adjusts {
+    /// Checks and makes what the first draw of a kind needs. Returns false if the device gives
+    /// wrong results for draws of this kind.
+    pub async fn prepare_draw(&mut self, device: &OnDevice) -> Result<bool> {
+        let &OnDevice { adjusts, tells, .. } = device;
+        if (adjusts || tells) && !self.programs.check_draws(&mut self.engine, adjusts, tells).await? {
+            return Ok(false);
+        }
+        if adjusts {
             self.with_room(|runner| runner.programs.adjusted(&mut runner.engine)).await?;
         }
-        if device.tells {
+        if tells {
             self.with_room(|runner| runner.programs.likely(&mut runner.engine)).await?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Queues a step that samples on the device, and already has room: of the tokens `ids` from

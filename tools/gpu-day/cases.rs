@@ -129,7 +129,7 @@ fn decode(model: &str) -> Result<Vec<Command>> {
     };
     let mut cost = CostModel::new(ModelReader::default(), options)?;
     cost.feed(&synthetic::named(model)?.header(Mixture::Q4KM))?;
-    Ok(cost.recordings()?.into_iter().next().unwrap_or_default().in_parts().commands)
+    Ok(cost.recordings()?.into_iter().flatten().next().unwrap_or_default().in_parts().commands)
 }
 
 fn product(model: &'static str, mut op: Linear, rows: &[usize], small: bool) -> Case {

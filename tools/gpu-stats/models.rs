@@ -23,7 +23,7 @@ pub fn recordings() -> Result<Vec<Recording>> {
     for name in MODELS {
         let mut model = CostModel::new(ModelReader::default(), options)?;
         model.feed(&synthetic::named(name)?.header(Mixture::Q4KM))?;
-        recordings.extend(model.recordings()?);
+        recordings.extend(model.recordings()?.into_iter().flatten());
     }
     Ok(recordings)
 }

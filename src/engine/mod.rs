@@ -222,6 +222,8 @@ pub struct Hints<'a> {
     /// `GPUAdapterInfo.vendor` and `architecture`, which wgpu does not report in browsers; empty
     /// where they are not known.
     pub family: [&'a str; 2],
+    /// Whether a software adapter passes for a real GPU: for tests.
+    pub is_real: bool,
 }
 
 /// A buffer was used that the engine does not hold.

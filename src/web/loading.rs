@@ -89,7 +89,8 @@ impl Loader {
         let kv_format = options.source.kv_format().map_err(to_js)?;
         drop(files);
         let family = options.gpu.as_ref().map_or([""; 2], |names| names.each_ref().map(String::as_str));
-        let hints = Hints { tuning: options.tuning.as_deref(), subgroups: options.subgroups, family };
+        let hints =
+            Hints { tuning: options.tuning.as_deref(), subgroups: options.subgroups, family, ..Hints::default() };
         let opened = engine::open(options.device, hints).await.map_err(to_js)?;
         let mut loading = Loading::opened(opened, reader, options.source.context_length);
         loading.set_kv_format(kv_format);

@@ -146,6 +146,7 @@ pub(super) struct Gpu {
     pub max_buffer_bytes: Cell<u64>,
     /// Its vendor and architecture as `GPUAdapterInfo` names them; empty where they are not known.
     pub family: [String; 2],
+    is_software: bool,
     /// Number of submits.
     pub submits: Cell<u64>,
     /// The last submit.
@@ -159,6 +160,14 @@ impl Drop for Gpu {
     fn drop(&mut self) {
         self.device.destroy();
     }
+}
+
+/// Whether an adapter is software: SwiftShader, lavapipe or WARP.
+fn is_software(adapter: &wgpu::AdapterInfo) -> bool {
+    let names = [&adapter.name, &adapter.driver, &adapter.driver_info].map(|name| name.to_lowercase());
+    let known = ["swiftshader", "llvmpipe", "lavapipe", "basic render"];
+    adapter.device_type == wgpu::DeviceType::Cpu
+        || names.iter().any(|name| known.iter().any(|known| name.contains(known)))
 }
 
 impl Gpu {
@@ -213,6 +222,7 @@ impl Gpu {
             device,
             queue,
             family: [vendor.into(), architecture.into()],
+            is_software: is_software(&info) && !hints.is_real,
             adapter: info,
             max_buffer_bytes: limits.max_buffer_size.min(limits.max_storage_buffer_binding_size).into(),
             limits,
@@ -224,12 +234,9 @@ impl Gpu {
         })
     }
 
-    /// Whether the adapter is software: SwiftShader, lavapipe or WARP.
+    /// Whether the adapter is software.
     pub fn is_software(&self) -> bool {
-        let names = [&self.adapter.name, &self.adapter.driver, &self.adapter.driver_info].map(|s| s.to_lowercase());
-        let known = ["swiftshader", "llvmpipe", "lavapipe", "basic render"];
-        self.adapter.device_type == wgpu::DeviceType::Cpu
-            || names.iter().any(|name| known.iter().any(|known| name.contains(known)))
+        self.is_software
     }
 
     /// Pipelines that are compiled at a time while weights come. A software adapter compiles on the

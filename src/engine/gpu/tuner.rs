@@ -1,10 +1,12 @@
 //! Chooses among the shaders of `ops::variants` by measuring them on this GPU.
 //!
-//! Each candidate computes a part of a small model on random data. Those that differ from the
-//! reference are never used; the fastest of the others wins, on the shapes of the model that is
-//! being loaded. This happens before its weights arrive, since their layout depends on it, and in a
-//! bounded time: what is known of a kind of GPU decides the rest. The choices are remembered as
-//! JSON; a remembered choice is checked but not measured again.
+//! The candidate that is expected to win on a kind of GPU races against a challenger, on the shapes
+//! of the model that is being loaded. That happens before its weights arrive, since their layout
+//! depends on it, in a bounded time and with few pipelines, which a browser compiles slowly. The
+//! winner is remembered as JSON, and meets the next challenger on the next visit.
+//!
+//! A winner that decides about the layout of weights must compute what the reference does, on random
+//! data. Whether every kernel of a model does is for `self_test`.
 
 mod heats;
 mod prior;
@@ -35,12 +37,15 @@ use crate::{Error, Result};
 /// waited for: 300 ms together.
 const BUDGET: Duration = Duration::from_millis(200);
 
-/// Visits on which races are held that were cut short: a browser keeps what it compiled, so each
-/// gets further.
-const TRIES: u32 = 3;
+/// Number of races.
+const RACES: u32 = 4;
 
-/// Number of races that are timed.
-const RACES: u32 = 5;
+/// Candidates that may meet the champion, one on each visit.
+const CHALLENGERS: usize = 3;
+
+/// Visits on which they meet in [`Timing::Rows`]. On the first one, a pipeline may take longer than
+/// the race; a browser keeps what it compiled.
+const MEETINGS: usize = 2;
 
 /// Largest error of a correct variant, relative to the root mean square of the results. Wrong ones
 /// differ by about one.
@@ -53,9 +58,6 @@ const TOLERANCE_F16: f32 = 1e-2;
 /// The same where results are rounded to bytes: by up to a 127th of the largest of 32 values, which
 /// is a few times the root mean square.
 const TOLERANCE_Q8: f32 = 4e-2;
-
-/// A variant that rounds activations must be this many times as fast as the best exact one.
-const ROUNDED_WORTH: f64 = 1.2;
 
 /// More than the last caches of most GPUs hold.
 const CACHES: usize = 64 << 20;
@@ -84,11 +86,8 @@ impl Timing {
     /// Run by run if the adapter turns out to be slow with one token.
     async fn for_speed_of(self, engine: &mut GpuEngine, heats: &Heats) -> Result<Self> {
         let Self::Rows { shrink, .. } = self else { return Ok(self) };
-        let (Some(heat), Some(&favourite)) =
-            (heats.wide.as_ref().or(heats.narrow.as_ref()), favourites(MATVEC, engine).first())
-        else {
-            return Ok(self);
-        };
+        let favourite = Field::new(MATVEC, engine, None, 0).racers[0];
+        let Some(heat) = heats.wide.as_ref().or(heats.narrow.as_ref()) else { return Ok(self) };
         let variants = Variants { matvec_wide: favourite, matvec_narrow: favourite, ..Variants::PLAIN };
         match rows::is_slow(engine, heat.shape.shrunk(shrink), variants).await {
             Ok(slow) => Ok(if slow { Self::Runs } else { self }),
@@ -102,19 +101,21 @@ impl Timing {
 /// A variant that can be measured.
 trait Candidate: 'static {
     fn name(&self) -> &'static str;
-    fn shader(&self) -> &'static str;
     fn runs_on(&self, engine: &GpuEngine) -> bool;
+    /// Whether it may win where it runs.
+    fn is_hopeful(&self, engine: &GpuEngine) -> bool;
 }
 
 impl Candidate for LinearVariant {
     fn name(&self) -> &'static str {
         self.name
     }
-    fn shader(&self) -> &'static str {
-        self.shader
-    }
     fn runs_on(&self, engine: &GpuEngine) -> bool {
         self.suits(engine.is_software(), &engine.gpu.features)
+    }
+    fn is_hopeful(&self, engine: &GpuEngine) -> bool {
+        // the plain one is for adapters on which nothing else is right
+        self.software_only == engine.is_software() && *self != PLAIN
     }
 }
 
@@ -122,19 +123,19 @@ impl Candidate for AttentionVariant {
     fn name(&self) -> &'static str {
         self.name
     }
-    fn shader(&self) -> &'static str {
-        self.shader
-    }
     fn runs_on(&self, engine: &GpuEngine) -> bool {
         self.suits(engine.is_software())
+    }
+    fn is_hopeful(&self, engine: &GpuEngine) -> bool {
+        self.software_only == engine.is_software()
     }
 }
 
 /// Sets the engine's variants and notes, and what is to be remembered. `engine` has no buffers
 /// before and after. `remembered`: of an earlier tuner.
 ///
-/// Errors: `GpuUnavailable` if no candidate of a kind is correct, and errors that end an engine,
-/// such as a lost device.
+/// Errors: `GpuUnavailable` if a race has no correct candidate, and errors that end an engine, such
+/// as a lost device.
 pub(super) async fn tune(
     engine: &mut GpuEngine,
     shapes: &Shapes,
@@ -145,86 +146,95 @@ pub(super) async fn tune(
         Timing::Runs => (Heats::of_trials(), String::new()),
         Timing::Rows { .. } => (Heats::of(shapes), shapes.key()),
     };
-    let found = remembered.and_then(|json| recall(json, &key));
-    let cut = found.map_or(0, |(_, cut)| cut);
-    let usable = found.map(|(variants, _)| variants).filter(|_| cut == 0 || cut >= TRIES);
     let (software, features) = (engine.is_software(), engine.gpu.features.clone());
-    let (chosen, cut) = match usable.filter(|variants| variants.suits(software, &features)) {
-        Some(variants) if check(engine, variants, &heats).await? => (variants, cut),
-        usable => {
-            if usable.is_some() {
-                engine.note("A remembered choice of shaders gave wrong results; they were chosen anew.".into());
-            }
-            let (variants, is_cut) = choose(engine, heats, timing).await?;
-            (variants, if is_cut { cut % TRIES + 1 } else { 0 })
-        }
+    let meetings = if matches!(timing, Timing::Runs) { 1 } else { MEETINGS };
+    let visits = CHALLENGERS * meetings;
+    let found = remembered.and_then(|json| recall(json, &key));
+    let found = found.filter(|(variants, _)| variants.suits(software, &features));
+    let (champions, left) = (found.map(|(variants, _)| variants), found.map_or(visits, |(_, left)| left));
+    let chosen = match champions {
+        Some(champions) if left == 0 => champions,
+        _ => choose(engine, heats, timing, champions, visits.saturating_sub(left)).await?,
     };
     engine.reset(chosen)?;
-    engine.shaders.borrow_mut().remembered = remember(&chosen, cut, &key, remembered);
+    engine.shaders.borrow_mut().remembered = remember(&chosen, left.saturating_sub(1), &key, remembered);
     Ok(())
 }
 
-/// Finds the fastest candidate of each kind. Returns also whether the time for it was too short.
-async fn choose(engine: &mut GpuEngine, heats: Heats, timing: Timing) -> Result<(Variants, bool)> {
-    let mut stand = Stand::new(timing);
-    let heats = match timing.for_speed_of(engine, &heats).await? {
-        Timing::Runs if matches!(timing, Timing::Rows { .. }) => {
-            stand.timing = Timing::Runs;
-            Heats::of_trials()
-        }
-        _ => heats,
-    };
-    let mut chosen = Variants::PLAIN;
-    let mut matvecs = favourites(MATVEC, engine);
-    let mut wide = None;
+/// Holds the races of a visit, before which there were so many others. `champions`: the winners of
+/// those.
+async fn choose(
+    engine: &mut GpuEngine,
+    heats: Heats,
+    timing: Timing,
+    champions: Option<Variants>,
+    visit: usize,
+) -> Result<Variants> {
+    let timing = timing.for_speed_of(engine, &heats).await?;
+    let heats = if matches!(timing, Timing::Runs) { Heats::of_trials() } else { heats };
+    let mut stand = Stand { timing, start: now(), budget: Budget::new(BUDGET, RACES) };
+    let mut chosen = Variants { narrow_tiles: true, ..Variants::PLAIN };
+
+    let (mut wide, mut narrow) = (None, None);
     if let Some(heat) = &heats.wide {
-        let with = |matvec_wide| Variants { matvec_wide, ..chosen };
-        let race = stand.race(engine, heat, matvecs, with).await?;
-        matvecs = race.hopeful.clone();
-        wide = Some(race.winner(heat)?);
+        let field = Field::new(MATVEC, engine, champions.map(|of| of.matvec_wide), visit);
+        wide = Some(stand.race(engine, heat, field, |matvec_wide| Variants { matvec_wide, ..chosen }).await?);
     }
-    let narrow = match &heats.narrow {
-        None => None,
-        Some(heat) => {
-            let with = |matvec_narrow| Variants { matvec_narrow, ..chosen };
-            Some(stand.race(engine, heat, matvecs, with).await?.winner(heat)?)
-        }
-    };
+    if let Some(heat) = &heats.narrow {
+        let field = Field::new(MATVEC, engine, champions.map(|of| of.matvec_narrow), visit);
+        narrow = Some(stand.race(engine, heat, field, |matvec_narrow| Variants { matvec_narrow, ..chosen }).await?);
+    }
     if let Some(either) = wide.or(narrow) {
         (chosen.matvec_wide, chosen.matvec_narrow) = (wide.unwrap_or(either), narrow.unwrap_or(either));
     }
+
     // these read the layout that the choices above determine
-    let with = |matmul| Variants { matmul, ..chosen };
-    let exact = stand.race(engine, &heats.prompt, favourites(MATMUL, engine), with).await?;
-    let with = |rounded| Variants { matmul_rounded: Some(rounded), ..chosen };
-    let rounded = match heats.prompt.rounds() {
-        true => stand.race(engine, &heats.prompt, favourites(MATMUL_ROUNDED, engine), with).await?,
-        false => Race::NOBODY,
+    let exact = Field::new(MATMUL, engine, champions.map(|of| of.matmul), visit).racers[0];
+    let rounding: &[_] = if heats.prompt.rounds() { MATMUL_ROUNDED } else { &[] };
+    let champion = champions.map(|of| of.matmul_rounded.unwrap_or(of.matmul));
+    let field = Field::new(MATMUL.iter().chain(rounding), engine, champion, visit);
+    let with = |many: &'static LinearVariant| match many.rounded() {
+        Some(_) => Variants { matmul: exact, matmul_rounded: Some(many), ..chosen },
+        None => Variants { matmul: many, matmul_rounded: None, ..chosen },
     };
-    let untimed = exact.seconds.is_infinite() || rounded.seconds.is_infinite();
-    let is_worth = match untimed {
-        true => prior::rounds(&engine.gpu.family),
-        false => rounded.seconds * ROUNDED_WORTH < exact.seconds,
-    };
-    chosen.matmul_rounded = rounded.quickest.filter(|_| is_worth);
-    chosen.narrow_tiles = true;
-    chosen.matmul = exact.winner(&heats.prompt)?;
-    let with = |attend_one| Variants { attend_one, ..chosen };
-    let one = stand.race(engine, &heats.attend_one, favourites(ATTEND_ONE, engine), with).await?;
-    chosen.attend_one = one.winner(&heats.attend_one)?;
+    chosen = with(stand.race(engine, &heats.prompt, field, with).await?);
+
+    chosen.attend_one = Field::new(ATTEND_ONE, engine, None, visit).racers[0];
+    let field = Field::new(ATTEND_MANY, engine, champions.map(|of| of.attend_many), visit);
     let with = |attend_many| Variants { attend_many, ..chosen };
-    let many = stand.race(engine, &heats.attend_many, favourites(ATTEND_MANY, engine), with).await?;
-    chosen.attend_many = many.winner(&heats.attend_many)?;
-    Ok((chosen, stand.is_cut))
+    chosen = with(stand.race(engine, &heats.attend_many, field, with).await?);
+    Ok(chosen)
 }
 
-/// The candidates that suit the adapter, the likeliest winner first.
-fn favourites<V: Candidate>(all: &'static [V], engine: &GpuEngine) -> Vec<&'static V> {
-    let mut suitable: Vec<&V> = all.iter().filter(|candidate| candidate.runs_on(engine)).collect();
-    let order = prior::order(&engine.gpu.family[0], engine.gpu.subgroup_lanes());
-    let rank = |name| order.iter().position(|known| *known == name).unwrap_or(order.len());
-    suitable.sort_by_key(|candidate| rank(candidate.name()));
-    suitable
+/// The candidates of a race.
+struct Field<V: 'static> {
+    /// The champion, and a challenger if there is one.
+    racers: Vec<&'static V>,
+    /// What is tried, one after the other, if none of these is right.
+    others: Vec<&'static V>,
+}
+
+impl<V: Candidate> Field<V> {
+    /// Of the candidates that suit the adapter; without a champion, the likeliest winner is it. On
+    /// each visit it meets another challenger.
+    fn new(
+        all: impl IntoIterator<Item = &'static V>,
+        engine: &GpuEngine,
+        champion: Option<&'static V>,
+        visit: usize,
+    ) -> Self {
+        let order = prior::order(&engine.gpu.family, engine.gpu.subgroup_lanes());
+        let rank = |name| order.iter().position(|known| *known == name).unwrap_or(order.len());
+        let mut others: Vec<&V> = all.into_iter().filter(|candidate| candidate.runs_on(engine)).collect();
+        others.sort_by_key(|candidate| (!candidate.is_hopeful(engine), rank(candidate.name())));
+        let mut take = |name| others.iter().position(|other| other.name() == name).map(|index| others.remove(index));
+        let champion = champion.map_or("", |champion| champion.name());
+        // every table has candidates for every adapter
+        let first = take(champion).unwrap_or_else(|| others.remove(0));
+        let challengers = others.iter().take_while(|other| other.is_hopeful(engine)).take(CHALLENGERS).count();
+        let challenger = visit.checked_rem(challengers).map(|index| others.remove(index));
+        Self { racers: [first].into_iter().chain(challenger).collect(), others }
+    }
 }
 
 /// How races are held, and the time for them.
@@ -232,60 +242,35 @@ struct Stand {
     timing: Timing,
     start: Instant,
     budget: Budget,
-    /// Whether a race was cut short.
-    is_cut: bool,
 }
 
 impl Stand {
-    fn new(timing: Timing) -> Self {
-        Self { timing, start: now(), budget: Budget::new(BUDGET, RACES), is_cut: false }
-    }
-
-    /// Finds the fastest of the candidates that give right results.
+    /// Finds the faster of the racers that is right.
     async fn race<V: Candidate>(
         &mut self,
         engine: &mut GpuEngine,
         heat: &Heat,
-        candidates: Vec<&'static V>,
+        Field { racers, others }: Field<V>,
         with: impl Fn(&'static V) -> Variants,
-    ) -> Result<Race<V>> {
-        let Timing::Rows { bytes, shrink } = self.timing else {
-            return runs::race(engine, heat, &candidates, with).await;
-        };
-        // the plain one is for adapters on which nothing else is right
-        let (plain, fast): (Vec<_>, Vec<_>) =
-            candidates.into_iter().partition(|candidate| candidate.name() == PLAIN.name);
-        let elapsed = self.start.elapsed();
-        // one candidate needs no time
-        let ends = if fast.len() > 1 { self.budget.next(elapsed) } else { elapsed };
-        let (ends, shape) = (self.start + ends, heat.shape.shrunk(shrink));
-        let race = rows::race(engine, (heat, shape), &fast, &with, bytes, ends).await?;
-        self.is_cut |= fast.len() > 1 && race.is_cut;
-        if race.quickest.is_some() {
-            return Ok(race);
+    ) -> Result<&'static V> {
+        // whether it is right, the model's self-test says
+        if let [only] = racers[..] {
+            return Ok(only);
         }
-        rows::race(engine, (heat, shape), &plain, with, bytes, self.start).await
-    }
-}
-
-/// The result of a race.
-struct Race<V: 'static> {
-    quickest: Option<&'static V>,
-    /// Candidates that may be the fastest for another shape.
-    hopeful: Vec<&'static V>,
-    /// What the fastest takes; infinite if it was not timed.
-    seconds: f64,
-    /// Whether the time was over before all were timed.
-    is_cut: bool,
-}
-
-impl<V> Race<V> {
-    const NOBODY: Self = Self { quickest: None, hopeful: Vec::new(), seconds: f64::INFINITY, is_cut: false };
-
-    fn winner(self, heat: &Heat) -> Result<&'static V> {
+        let ends = self.start + self.budget.next(self.start.elapsed());
+        for racers in std::iter::once(racers).chain(others.into_iter().map(|other| vec![other])) {
+            let winner = match self.timing {
+                Timing::Runs => runs::race(engine, heat, &racers, &with).await?,
+                Timing::Rows { bytes, shrink } => {
+                    rows::race(engine, (heat, heat.shape.shrunk(shrink)), &racers, &with, bytes, ends).await?
+                }
+            };
+            if let Some(winner) = winner {
+                return Ok(winner);
+            }
+        }
         let name = &heat.trial.name;
-        let failed = || Error::GpuUnavailable(format!("no shader gives right results for {name} on this GPU"));
-        self.quickest.ok_or_else(failed)
+        Err(Error::GpuUnavailable(format!("no shader gives right results for {name} on this GPU")))
     }
 }
 
@@ -298,17 +283,6 @@ impl GpuEngine {
         self.note(format!("`{candidate}` is not used for {}: {error}", trial.name));
         Ok(())
     }
-}
-
-/// Whether a choice gives correct results.
-async fn check(engine: &mut GpuEngine, variants: Variants, heats: &Heats) -> Result<bool> {
-    engine.reset(variants)?;
-    for heat in heats.all() {
-        if let Err(error) = run_checked(engine, &heat.trial, heat.expected().await?).await {
-            return if engine.recover(&error) { Ok(false) } else { Err(error) };
-        }
-    }
-    Ok(true)
 }
 
 /// Runs a trial once and compares its results.

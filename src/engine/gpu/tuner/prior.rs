@@ -22,7 +22,8 @@ pub(in crate::engine::gpu) fn vendor(id: u32) -> &'static str {
 /// Names of variants of all kinds, the likeliest winner first; the order of the tables decides
 /// about the rest. `lanes`: fewest of a subgroup, 1 if a GPU has subgroups and does not tell; 0: it
 /// has none.
-pub(super) fn order(vendor: &str, lanes: u32) -> Vec<&'static str> {
+pub(super) fn order(family: &[String; 2], lanes: u32) -> Vec<&'static str> {
+    let vendor = family[0].as_str();
     // browsers do not always tell
     let lanes = match vendor {
         "nvidia" | "amd" | "apple" | "qualcomm" if lanes > 0 => lanes.max(32),
@@ -38,15 +39,17 @@ pub(super) fn order(vendor: &str, lanes: u32) -> Vec<&'static str> {
         1..32 => &["32 rows by 16 invocations in subgroups", "16 rows by 16 invocations", "32 rows by 8 invocations"],
         0 => &["16 rows by 32 invocations", "16 rows by 16 invocations", "32 rows by 8 invocations"],
     };
+    let tile = "64 rows, 128 tokens a workgroup";
     let many_tokens: &[_] = match vendor {
-        "apple" => &["64 rows, 128 tokens a workgroup in 16 bits", "64 queries a workgroup"],
+        "apple" => &[tile, "64 rows, 128 tokens a workgroup in 16 bits", "64 queries a workgroup"],
         "qualcomm" | "arm" | "imgtec" => &[
             "64 rows, 64 tokens a workgroup",
             "64 rows, 64 tokens a workgroup in 8 bits",
             "32 queries a workgroup",
             "64 queries a workgroup",
         ],
-        _ => &["64 queries a workgroup", "32 queries a workgroup"],
+        _ if rounds(family) => &["32 rows, 256 tokens a workgroup in 8 bits", tile, "64 queries a workgroup"],
+        _ => &[tile, "32 rows, 256 tokens a workgroup in 8 bits", "64 queries a workgroup"],
     };
     [one_token, many_tokens].concat()
 }
@@ -56,7 +59,7 @@ pub(super) fn order(vendor: &str, lanes: u32) -> Vec<&'static str> {
 const WITHOUT_DOTS: [&str; 7] = ["gcn-", "rdna-1", "gen-7", "gen-8", "gen-9", "gen-11", "maxwell"];
 
 /// Whether a prompt is likely to be read faster with rounded activations, and by enough.
-pub(super) fn rounds([vendor, architecture]: &[String; 2]) -> bool {
+fn rounds([vendor, architecture]: &[String; 2]) -> bool {
     ["nvidia", "amd", "intel"].contains(&vendor.as_str())
         && !WITHOUT_DOTS.iter().any(|without| architecture.starts_with(without))
 }
@@ -66,13 +69,17 @@ mod tests {
     use super::*;
     use crate::ops::variants::{ATTEND_MANY, MATMUL, MATMUL_ROUNDED, MATVEC};
 
+    fn of(vendor: &str, lanes: u32) -> Vec<&'static str> {
+        order(&[vendor.into(), String::new()], lanes)
+    }
+
     #[test]
     fn every_name_is_of_a_variant() {
         let linear = [MATVEC, MATMUL, MATMUL_ROUNDED].into_iter().flatten().map(|variant| variant.name);
         let names: Vec<&str> = linear.chain(ATTEND_MANY.iter().map(|variant| variant.name)).collect();
         for vendor in ["nvidia", "intel", "apple", "arm", ""] {
             for lanes in [0, 1, 8, 32, 64] {
-                let order = order(vendor, lanes);
+                let order = of(vendor, lanes);
                 assert!(order.iter().all(|name| names.contains(name)), "{vendor} {lanes}: {order:?}");
             }
         }
@@ -80,9 +87,9 @@ mod tests {
 
     #[test]
     fn a_gpu_that_hides_its_lanes_has_those_of_its_vendor() {
-        assert_eq!(order("nvidia", 1), order("nvidia", 32));
-        assert_eq!(order("intel", 1), order("intel", 8));
-        assert_ne!(order("nvidia", 1), order("nvidia", 0));
+        assert_eq!(of("nvidia", 1), of("nvidia", 32));
+        assert_eq!(of("intel", 1), of("intel", 8));
+        assert_ne!(of("nvidia", 1), of("nvidia", 0));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::ops::variants::{
 };
 
 /// Incremented when a variant or shader changes, which makes older choices invalid.
-const VERSION: u32 = 9;
+const VERSION: u32 = 10;
 
 /// Models whose choices are remembered, the latest first.
 const MODELS: usize = 8;
@@ -19,8 +19,8 @@ struct Remembered {
     version: u32,
     /// [`Shapes::key`]; empty where shapes do not matter.
     shapes: String,
-    /// How often the time for races was over before all were held; 0 once all were held.
-    cut: u32,
+    /// Visits on which races are still held.
+    left: usize,
     matvec_wide: String,
     matvec_narrow: String,
     matmul: String,
@@ -30,13 +30,13 @@ struct Remembered {
 }
 
 /// The choice for a model with these shapes, before those that are remembered already, as JSON.
-/// `cut`: see [`Remembered::cut`].
-pub fn remember(variants: &Variants, cut: u32, shapes: &str, before: Option<&str>) -> Option<String> {
+/// `left`: see [`Remembered::left`].
+pub fn remember(variants: &Variants, left: usize, shapes: &str, before: Option<&str>) -> Option<String> {
     let Variants { matvec_wide, matvec_narrow, matmul, matmul_rounded, attend_one, attend_many, .. } = variants;
     let choice = Remembered {
         version: VERSION,
         shapes: shapes.into(),
-        cut,
+        left,
         matvec_wide: matvec_wide.name.into(),
         matvec_narrow: matvec_narrow.name.into(),
         matmul: matmul.name.into(),
@@ -55,8 +55,8 @@ fn choices(json: &str) -> Vec<Remembered> {
     all.into_iter().filter(|choice| choice.version == VERSION).collect()
 }
 
-/// The choice that is remembered for these shapes, and how often it was cut short.
-pub fn recall(json: &str, shapes: &str) -> Option<(Variants, u32)> {
+/// The choice that is remembered for these shapes, and on how many visits races are still held.
+pub fn recall(json: &str, shapes: &str) -> Option<(Variants, usize)> {
     let remembered = choices(json).into_iter().find(|choice| choice.shapes == shapes)?;
     let linear = |variants: &'static [LinearVariant], name: &str| variants.iter().find(|v| v.name == name);
     let attention = |variants: &'static [AttentionVariant], name: &str| variants.iter().find(|v| v.name == name);
@@ -73,7 +73,7 @@ pub fn recall(json: &str, shapes: &str) -> Option<(Variants, u32)> {
         attend_many: attention(ATTEND_MANY, &remembered.attend_many)?,
         row_tiles: None,
     };
-    Some((variants, remembered.cut))
+    Some((variants, remembered.left))
 }
 
 #[cfg(test)]

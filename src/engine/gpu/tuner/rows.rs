@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use web_time::Instant;
 
-use super::{Candidate, Heat, Race, run_checked};
+use super::{Candidate, Heat, run_checked};
 use crate::Result;
 use crate::engine::gpu::{GpuEngine, ProgramId};
-use crate::engine::race::{self, Course, Finish};
+use crate::engine::race::{self, Course};
 use crate::engine::shapes::Product;
 use crate::engine::{Engine, now};
 use crate::ops::variants::Variants;
@@ -143,8 +143,9 @@ pub(super) async fn is_slow(engine: &mut GpuEngine, shape: Shape, variants: Vari
 }
 
 /// Finds the fastest of the candidates that are right; the first is the favourite, and wins unless
-/// another one is found to be faster before the race `ends`. A candidate is checked when it has
-/// won, since its check may be another pipeline. `bytes`: least bytes of weights.
+/// another one is found to be faster before the race `ends`. `None`: none is right. A candidate is
+/// checked when it has won, and only where it decides about a layout. `bytes`: least bytes of
+/// weights.
 pub(super) async fn race<V: Candidate>(
     engine: &mut GpuEngine,
     (heat, shape): (&Heat, Shape),
@@ -152,47 +153,45 @@ pub(super) async fn race<V: Candidate>(
     with: impl Fn(&'static V) -> Variants,
     bytes: usize,
     ends: Instant,
-) -> Result<Race<V>> {
-    let expected = heat.expected().await?;
+) -> Result<Option<&'static V>> {
     engine.reset(Variants::PLAIN)?;
     let recording = shape.record(engine, bytes)?;
     // compiling takes at most the first half
     let compiled = now() + ends.saturating_duration_since(now()) / 2;
-    let mut waiting = candidates.iter().copied();
     let mut field: Vec<(&V, ProgramId)> = Vec::new();
-    loop {
-        while field.is_empty() || now() < compiled {
-            let Some(candidate) = waiting.next() else { break };
-            engine.set_variants(with(candidate));
-            let program = match engine.prepare(recording.clone()) {
-                // a browser reports a refused pipeline when it runs
-                Ok(program) => {
-                    let mut track = Track { engine, shape, programs: vec![program], ends };
-                    track.time(0, 1).await.map(|_| program)
-                }
-                error => error,
-            };
-            match program {
-                Ok(program) => field.push((candidate, program)),
-                Err(error) => engine.drop_out(candidate.name(), &heat.trial, error)?,
-            }
+    for &candidate in candidates {
+        if !field.is_empty() && now() >= compiled {
+            break;
         }
-        let finish = if field.len() > 1 || (candidates.len() > 1 && now() < ends) {
-            let programs = field.iter().map(|(_, program)| *program).collect();
-            race::race(&mut Track { engine, shape, programs, ends }, field.len()).await?
-        } else {
-            Finish { winner: 0, seconds: f64::INFINITY }
+        engine.set_variants(with(candidate));
+        let program = match engine.prepare(recording.clone()) {
+            // a browser reports a refused pipeline when it runs
+            Ok(program) => {
+                let mut track = Track { engine, shape, programs: vec![program], ends };
+                track.time(0, 1).await.map(|_| program)
+            }
+            error => error,
         };
-        let Some(&(winner, _)) = field.get(finish.winner) else { return Ok(Race::NOBODY) };
-        engine.set_variants(with(winner));
-        match run_checked(engine, &heat.trial, expected).await {
-            Ok(_) => {
-                let is_cut = waiting.len() > 0 || now() >= ends;
-                let hopeful = field.iter().map(|(candidate, _)| *candidate).chain(waiting).collect();
-                return Ok(Race { quickest: Some(winner), hopeful, seconds: finish.seconds, is_cut });
-            }
-            Err(error) => engine.drop_out(winner.name(), &heat.trial, error)?,
+        match program {
+            Ok(program) => field.push((candidate, program)),
+            Err(error) => engine.drop_out(candidate.name(), &heat.trial, error)?,
         }
-        field.remove(finish.winner);
     }
+    while !field.is_empty() {
+        let mut winner = 0;
+        if field.len() > 1 {
+            let programs = field.iter().map(|(_, program)| *program).collect();
+            winner = race::race(&mut Track { engine, shape, programs, ends }, field.len()).await?.winner;
+        }
+        let (candidate, _) = field.remove(winner);
+        if matches!(shape, Shape::Attention { .. }) {
+            return Ok(Some(candidate));
+        }
+        engine.set_variants(with(candidate));
+        match run_checked(engine, &heat.trial, &heat.trial.expected().await?).await {
+            Ok(_) => return Ok(Some(candidate)),
+            Err(error) => engine.drop_out(candidate.name(), &heat.trial, error)?,
+        }
+    }
+    Ok(None)
 }

@@ -2,16 +2,13 @@
 
 use std::time::Duration;
 
-use super::{Candidate, Heat, Race, run_checked};
+use super::{Candidate, Heat, run_checked};
 use crate::Result;
 use crate::engine::gpu::{GpuEngine, ProgramId};
 use crate::ops::variants::Variants;
 
 /// A candidate this many times as slow as the best is out after its first run.
 const SLOW: u32 = 2;
-
-/// A candidate this many times as slow is not compiled for other sizes and shapes.
-const HOPELESS: u32 = 4;
 
 /// Differences between single runs below this mean nothing: browsers' clocks are coarse.
 const GRAIN: Duration = Duration::from_millis(2);
@@ -24,32 +21,24 @@ const ROUND: Duration = Duration::from_millis(8);
 /// programs use the machine too.
 const ROUNDS: usize = 3;
 
-/// Finds the fastest of the correct candidates.
+/// Finds the fastest of the candidates that are right; `None`: none is.
 pub(super) async fn race<V: Candidate>(
     engine: &mut GpuEngine,
     heat: &Heat,
     candidates: &[&'static V],
     with: impl Fn(&'static V) -> Variants,
-) -> Result<Race<V>> {
-    let (trial, expected) = (&heat.trial, heat.expected().await?);
+) -> Result<Option<&'static V>> {
+    let (trial, expected) = (&heat.trial, heat.trial.expected().await?);
     let mut field: Vec<(Duration, ProgramId, &V)> = Vec::new();
     engine.reset(Variants::PLAIN)?;
     for &candidate in candidates {
-        let quickest = |of: &dyn Fn(&V) -> bool| field.iter().filter(|(.., v)| of(v)).map(|(time, ..)| *time).min();
-        let limit = quickest(&|_| true).unwrap_or(Duration::MAX).saturating_mul(HOPELESS).saturating_add(GRAIN);
-        let same = quickest(&|other| other.shader() == candidate.shader());
-        if same.is_some_and(|time| time > limit) {
-            continue;
-        }
         engine.set_variants(with(candidate));
-        match run_checked(engine, trial, expected).await {
+        match run_checked(engine, trial, &expected).await {
             Ok(program) => field.push((trial.time(engine, program, 1).await?, program, candidate)),
             Err(error) => engine.drop_out(candidate.name(), trial, error)?,
         }
     }
     let best = field.iter().map(|(time, ..)| *time).min().unwrap_or_default();
-    field.retain(|(time, ..)| *time <= best * HOPELESS + GRAIN);
-    let hopeful = field.iter().map(|(.., candidate)| *candidate).collect();
     field.retain(|(time, ..)| *time <= best * SLOW + GRAIN);
     for round in 0..ROUNDS {
         for (time, program, _) in &mut field {
@@ -59,7 +48,5 @@ pub(super) async fn race<V: Candidate>(
             *time = if round == 0 { took } else { took.min(*time) };
         }
     }
-    let quickest = field.iter().min_by_key(|(time, ..)| *time);
-    let seconds = quickest.map_or(f64::INFINITY, |entry| entry.0.as_secs_f64());
-    Ok(Race { quickest: quickest.map(|entry| entry.2), hopeful, seconds, is_cut: false })
+    Ok(field.into_iter().min_by_key(|(time, ..)| *time).map(|(.., candidate)| candidate))
 }

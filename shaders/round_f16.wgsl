@@ -2,22 +2,10 @@
 //
 // Activations may be larger than an f16, and smaller than its normal ones. So a row is scaled by a
 // power of two, which rounds nothing: its largest value becomes one in [1, 2). A workgroup takes a
-// token. NORM normalises first: 1 / rms goes into the scale.
-#import step
-#import columns
-
-struct Params {
-    rows: u32, // capacity of the result
-    cols: u32,
-    eps: f32, // of the norm
-}
-@group(0) @binding(1) var<uniform> params: Params;
-@group(0) @binding(next) var<storage, read> x: array<vec4<f32>>; // (tokens, cols / 4)
+// token. A norm may come first: 1 / rms goes into the scale.
+#import rounding
 // (tokens, cols / 4): four values; then a scale for each token
 @group(0) @binding(next) var<storage, read_write> rounded: array<vec2<u32>>;
-#ifdef NORM
-@group(0) @binding(next) var<storage, read> norm: array<vec4<f32>>;
-#endif
 
 var<workgroup> parts: array<vec2<f32>, WORKGROUP>; // of each invocation: the largest value, the squares
 
@@ -32,10 +20,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     var squares = 0.0;
     for (var quad = index; quad < quads(); quad += WORKGROUP) {
         var values = x[row + quad];
-#ifdef NORM
         squares += dot(values, values);
-        values *= norm[quad];
-#endif
+        if params.normalises != 0u {
+            values *= norm[quad];
+        }
         largest = max(largest, abs(values));
     }
     parts[index] = vec2(max(max(largest.x, largest.y), max(largest.z, largest.w)), squares);
@@ -51,19 +39,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let power = bitcast<f32>(bitcast<u32>(parts[0].x) & 0x7f800000u);
     let to_f16 = select(0.0, 1.0 / power, power > 0.0);
     for (var quad = index; quad < quads(); quad += WORKGROUP) {
-        var values = x[row + quad];
-#ifdef NORM
-        values *= norm[quad];
-#endif
-        values *= to_f16;
+        let values = value(row, quad) * to_f16;
         rounded[row + quad] = vec2(pack2x16float(values.xy), pack2x16float(values.zw));
     }
     if index == 0u {
-#ifdef NORM
-        let scale = power * inverseSqrt(parts[0].y / f32(params.cols) + params.eps);
-#else
-        let scale = power;
-#endif
+        var scale = power;
+        if params.normalises != 0u {
+            scale *= inverseSqrt(parts[0].y / f32(params.cols) + params.eps);
+        }
         rounded[params.rows * quads() + token] = vec2(bitcast<u32>(scale), 0u);
     }
 }

@@ -2,24 +2,12 @@
 // bytes: once for all workgroups of the product.
 //
 // A workgroup takes four tokens, so that what it writes for them is contiguous, and an invocation
-// takes blocks of a token. NORM normalises first: 1 / rms goes into the scales.
-#import step
-#import columns
-
-struct Params {
-    rows: u32, // capacity of the result
-    cols: u32,
-    eps: f32, // of the norm
-}
-@group(0) @binding(1) var<uniform> params: Params;
-@group(0) @binding(next) var<storage, read> x: array<vec4<f32>>; // (tokens, cols / 4)
+// takes blocks of a token. A norm may come first: 1 / rms goes into the scales.
+#import rounding
 // (cols / 32, 5, tokens): the bytes of a block in four parts, then its scale, and in the halves of
 // a word the sums of its first 16 bytes and of the others
 @group(0) @binding(next) var<storage, read_write> rounded: array<vec2<u32>>;
-#ifdef NORM
-@group(0) @binding(next) var<storage, read> norm: array<vec4<f32>>;
 var<workgroup> squares: array<f32, WORKGROUP>; // (lanes, tokens)
-#endif
 
 const LANES = WORKGROUP / TOKENS;
 
@@ -35,22 +23,22 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     // tokens past the last repeat it; their results are not stored
     let row = min(token, tokens - 1u) * quads();
     var factor = 1.0;
-#ifdef NORM
-    var sum = 0.0;
-    for (var quad = lane; quad < quads(); quad += LANES) {
-        let values = x[row + quad];
-        sum += dot(values, values);
-    }
-    squares[index] = sum;
-    for (var half = LANES / 2u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if lane < half {
-            squares[index] += squares[index + half * TOKENS];
+    if params.normalises != 0u {
+        var sum = 0.0;
+        for (var quad = lane; quad < quads(); quad += LANES) {
+            let values = x[row + quad];
+            sum += dot(values, values);
         }
+        squares[index] = sum;
+        for (var half = LANES / 2u; half > 0u; half /= 2u) {
+            workgroupBarrier();
+            if lane < half {
+                squares[index] += squares[index + half * TOKENS];
+            }
+        }
+        workgroupBarrier();
+        factor = inverseSqrt(squares[index % TOKENS] / f32(params.cols) + params.eps);
     }
-    workgroupBarrier();
-    factor = inverseSqrt(squares[index % TOKENS] / f32(params.cols) + params.eps);
-#endif
     for (var block = lane; block < blocks(); block += LANES) {
         var largest = vec4(0.0);
         for (var quad = 8u * block; quad < 8u * block + 8u; quad++) {
@@ -77,12 +65,4 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             rounded[at + 4u * params.rows] = vec2(bitcast<u32>(range / 127.0 * factor), both);
         }
     }
-}
-
-fn value(row: u32, quad: u32) -> vec4<f32> {
-#ifdef NORM
-    return x[row + quad] * norm[quad];
-#else
-    return x[row + quad];
-#endif
 }

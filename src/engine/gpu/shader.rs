@@ -67,6 +67,7 @@ const SOURCES: &[(&str, &str)] = embed![
     "shared/pieces",
     "shared/residual",
     "shared/rope",
+    "shared/rounding",
     "shared/rows",
     "shared/seen",
     "shared/six_bits",

@@ -50,15 +50,16 @@ impl Rounding<'_> {
 
     pub fn kernel(&self) -> Kernel {
         let Linear { x, norm, weight, y, .. } = self.op;
-        let mut bindings = vec![(*x).into(), self.result()];
-        bindings.extend(norm.map(|norm| Binding::from(norm.weight)));
+        // without a norm, its weights are not read
+        let weights = norm.map_or(*x, |norm| norm.weight);
+        let (eps, normalises) = (norm.map_or(0.0, |norm| norm.eps), norm.is_some());
         let tokens = (self.to == Rounded::Int8).then_some(("TOKENS", self.to.tokens()));
         Kernel {
             shader: if self.to == Rounded::Int8 { "round_int8" } else { "round_f16" },
-            defines: norm.map(|_| "NORM").into_iter().collect(),
+            defines: Vec::new(),
             constants: [("WORKGROUP", WORKGROUP)].into_iter().chain(tokens).map(|(n, size)| (n, size as u32)).collect(),
-            bindings,
-            params: vec![y.rows as u32, weight.cols as u32, norm.map_or(0.0, |norm| norm.eps).to_bits()],
+            bindings: vec![(*x).into(), weights.into(), self.result()],
+            params: vec![y.rows as u32, weight.cols as u32, eps.to_bits(), normalises.into()],
             workgroups: [ceil_div(y.rows, self.to.tokens()), 1, 1],
             rows: RowGrid { dimension: 0, each: self.to.tokens() },
             pieces: None,

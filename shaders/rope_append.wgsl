@@ -29,7 +29,21 @@ struct Params {
 const GROUP = 16u; // pairs with a common scale; divides those of a head, and of a workgroup
 var<workgroup> pairs: array<vec2<f32>, 64>;
 #else
-#import kv_write
+// two neighbouring values at a time
+#ifdef KV_F16
+@group(0) @binding(next) var<storage, read_write> kv: array<u32>;
+
+fn write_kv(at: u32, values: vec2<f32>) {
+    // the largest f16: an infinite key or value would spoil every later token
+    kv[at] = pack2x16float(clamp(values, vec2(-65504.0), vec2(65504.0)));
+}
+#else
+@group(0) @binding(next) var<storage, read_write> kv: array<vec2<f32>>;
+
+fn write_kv(at: u32, values: vec2<f32>) {
+    kv[at] = values;
+}
+#endif
 #endif
 
 // The values of a pair that is rotated together.

@@ -337,25 +337,6 @@ fn linear_of_large_tiles() {
 }
 
 #[test]
-fn linear_with_rope() {
-    let mut seen = Seen::default();
-    for &(tokens, capacity) in &TOKENS[..2] {
-        for (head_dim, rotary_dim) in [(16, 16), (48, 32)] {
-            let (kv, heads) = (kv(1, head_dim, KvFormat::F16), 4);
-            let weight = matrix(Layout::Q4, 6 * head_dim);
-            let (x, y) = (tensor(capacity, weight.cols), tensor(capacity, weight.rows));
-            let (angles, kind) = (tensor(capacity, rotary_dim), RopeKind::Interleaved);
-            let rope = RopeAppend { qkv: y, angles, kv, heads, kind };
-            let norm = Some(RmsNorm { weight: tensor(1, weight.cols), eps: 0.0 });
-            let epilogue = Epilogue::RopeAppend(rope);
-            let op = Linear { x, norm, weight, affine: None, epilogue, y_offset: 0, y };
-            at(9, tokens, |step| seen.compare("rope", op, step));
-        }
-    }
-    assert!(seen.0["linear"] > 0 && seen.0["linear_subgroup"] > 0, "{:?}", seen.0);
-}
-
-#[test]
 fn rope_append() {
     let mut seen = Seen::default();
     for &(tokens, capacity) in &TOKENS[..2] {

@@ -358,11 +358,6 @@ fn format(head_dim: usize, turn: usize) -> KvFormat {
     fitting[turn % fitting.len()]
 }
 
-/// The same of those that a projection can append to.
-fn format_of_pairs(head_dim: usize, turn: usize) -> KvFormat {
-    [KvFormat::F32, KvFormat::F16][turn % 2].of_heads(head_dim)
-}
-
 /// (query heads, key and value heads, values a head)
 const HEADS: [(usize, usize, usize); 6] = [(1, 1, 4), (9, 3, 64), (4, 4, 80), (7, 1, 64), (2, 1, 256), (3, 3, 12)];
 
@@ -417,35 +412,6 @@ fn linear_pair() {
         }
     }
     suite.report("linear_pair");
-}
-
-#[test]
-fn linear_with_rope_append() {
-    let (mut suite, kind) = (Suite::new(), RopeKind::Interleaved);
-    for (heads, kv_heads, head_dim) in HEADS {
-        for (tokens, capacity) in TOKENS {
-            let (position, cols) = (57, 96);
-            let name = format!("{heads}/{kv_heads} × {head_dim}, tokens {tokens}/{capacity}");
-            suite.case(name, position, &vec![0; tokens], |s: &mut Setup| {
-                let width = (heads + 2 * kv_heads) * head_dim;
-                let qkv = s.tensor(capacity, width);
-                s.compare(qkv, 0..heads * head_dim);
-                let kv = s.whole_cache(kv_heads, head_dim, format_of_pairs(head_dim, tokens));
-                let angles = s.tensor(capacity, head_dim / 4 * 2);
-                let rope = RopeAppend { qkv, angles, kv, heads, kind };
-                Linear {
-                    x: s.tensor_of_bytes(capacity, cols),
-                    norm: Some(s.norm(cols)),
-                    weight: s.matrix(BlockType::Q4_1, width, cols),
-                    affine: None,
-                    epilogue: Epilogue::RopeAppend(rope),
-                    y_offset: 0,
-                    y: qkv,
-                }
-            });
-        }
-    }
-    suite.report("linear with rope_append");
 }
 
 /// As one dispatch, most often, and as several.
@@ -554,23 +520,11 @@ fn rows_of_several_sequences() {
             }
             for kind in [RopeKind::Interleaved, RopeKind::HalfSplit] {
                 let name = format!("{kind:?} {heads}/{kv_heads} × {head_dim}, {capacity} rows");
-                let rope = |s: &mut Setup| {
+                suite.case_of_rows(&name, &rows, |s: &mut Setup| {
                     let qkv = s.tensor(capacity, (heads + 2 * kv_heads) * head_dim);
                     s.compare(qkv, 0..heads * head_dim);
-                    let kv = s.whole_cache(kv_heads, head_dim, format_of_pairs(head_dim, capacity));
-                    let angles = s.tensor(capacity, head_dim);
-                    RopeAppend { qkv, angles, kv, heads, kind }
-                };
-                suite.case_of_rows(&name, &rows, rope);
-                if kind == RopeKind::HalfSplit {
-                    continue;
-                }
-                suite.case_of_rows(format!("projection, {name}"), &rows, |s: &mut Setup| {
-                    let rope = rope(s);
-                    let (width, cols, y) = (rope.qkv.cols, 96, rope.qkv);
-                    let (x, norm) = (s.tensor_of_bytes(capacity, cols), Some(s.norm(cols)));
-                    let (weight, epilogue) = (s.matrix(BlockType::Q8_0, width, cols), Epilogue::RopeAppend(rope));
-                    Linear { x, norm, weight, affine: None, epilogue, y_offset: 0, y }
+                    let kv = s.output_cache(kv_heads, head_dim, format(head_dim, capacity));
+                    RopeAppend { qkv, angles: s.tensor(capacity, head_dim), kv, heads, kind }
                 });
             }
         }

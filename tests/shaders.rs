@@ -69,22 +69,16 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
         }
         // a token, few tokens, and many
         for rows in [1, 2, 64] {
-            let [qkv_f32, qkv_f16, _] = caches.map(|kv| rope(tensor(rows), RopeKind::Interleaved, kv));
             let epilogues = [
                 Epilogue::Store,
                 Epilogue::ACCUMULATE,
                 Epilogue::Activate(Activation::SWIGLU),
                 Epilogue::Activate(PLAIN_GELU),
                 Epilogue::Cap { scale: 1.0, cap: Some(30.0) },
-                Epilogue::RopeAppend(qkv_f32),
-                Epilogue::RopeAppend(qkv_f16),
             ];
             for epilogue in epilogues {
                 for affine in [None, Some(tensor(2))] {
                     for norm in [None, Some(RmsNorm { weight: tensor(1), eps: 0.0 })] {
-                        if matches!(epilogue, Epilogue::RopeAppend(_)) && (affine.is_some() || norm.is_none()) {
-                            continue;
-                        }
                         let (x, y) = (tensor(rows), tensor(rows));
                         commands.push(Linear { x, norm, weight, affine, epilogue, y_offset: 0, y }.into());
                     }

@@ -5,8 +5,7 @@
 // complete sum. RESIDUAL adds the norm of a block to x first, see shared/residual. AFFINE
 // multiplies by a scale per row and adds a bias. ACTIVATE applies the activation function; with
 // GATED, row n is the gate and row outputs + n the up projection, and their product is stored. CAP
-// applies a soft cap, as to logits. ROPE treats the rows as q, k and v, see shared/rope. EXPERTS
-// takes rows that depend on the token, see shared/experts.
+// applies a soft cap, as to logits. EXPERTS takes rows that depend on the token, see shared/experts.
 #import step
 #import weight
 
@@ -55,9 +54,6 @@ struct Params {
 #ifdef RESIDUAL
 #import residual
 #endif
-#ifdef ROPE
-#import rope
-#endif
 #ifdef ACTIVATE
 #import activation
 #endif
@@ -86,12 +82,8 @@ fn inverse_rms(squares: f32) -> f32 {
 
 // Finishes outputs `first` and `first + 1` of a token; `first` is even.
 fn store_pair(token: u32, first: u32, results: vec2<f32>) {
-#ifdef ROPE
-    store_rotated(token, first, results);
-#else
     store(token, first, results.x, 0.0);
     store(token, first + 1u, results.y, 0.0);
-#endif
 }
 
 // Applies scale and bias to the product of the row for an output, or for an up projection.

@@ -18,7 +18,7 @@ use super::table::Table;
 use super::{Counters, Engine, EngineInfo, LocalFuture, ProgramId, freed, released};
 use crate::format::block::BlockType;
 use crate::format::{Layout, Planes, repack};
-use crate::ops::{Affine, Command, Epilogue, Recording, RopeAppend};
+use crate::ops::{Affine, Command, Recording, RopeAppend};
 use crate::record::{BufferId, KvCache, Matrix, Memory, Step, Tensor};
 use crate::{Error, Result};
 
@@ -155,9 +155,6 @@ impl<K: Kernels> HostEngine<K> {
                 let norm = op.norm.as_ref().map(|norm| self.rows(&norm.weight, 1));
                 let affine = self.affine(op.affine.as_ref(), op.affine_first());
                 kernels.linear(op, self.rows(&op.x, n), norm, self.matrix(&op.weight)?, affine, y);
-                if let Epilogue::RopeAppend(rope) = &op.epilogue {
-                    self.rope_append(rope, step, y)?;
-                }
             }
             Command::Route(op) => kernels.route(op, self.rows(&op.logits, n), y),
             Command::Gather(op) => op.reference(self.rows(&op.route, step.count(op.route.rows)), y),

@@ -6,9 +6,7 @@ mod rounding;
 
 use rounding::Rounding;
 
-use super::{
-    Activation, Binding, Kernel, Loads, MatrixView, Op, RmsNorm, RopeAppend, RowGrid, Variants, ceil_div, dot, ensure,
-};
+use super::{Activation, Kernel, Loads, MatrixView, Op, RmsNorm, RowGrid, Variants, ceil_div, dot, ensure};
 use crate::Result;
 use crate::record::{Matrix, Step, Tensor};
 
@@ -32,9 +30,6 @@ pub enum Epilogue {
         /// The soft cap; `None` only scales.
         cap: Option<f32>,
     },
-    /// The result is q, k and v of each row: q is rotated and stored, k and v go to the KV cache.
-    /// Columns of y past q are undefined.
-    RopeAppend(RopeAppend),
 }
 
 /// y[t][y_offset + n] = epilogue(affine[0][n] · Σ_k weight[n][k] norm(x)[t][k] + affine[1][n])
@@ -113,10 +108,10 @@ impl Epilogue {
     }
 
     /// The new value of y, from its old value, the `result`, and `up`, the up projection of a gated
-    /// activation. [`Epilogue::RopeAppend`] stores the result.
+    /// activation.
     pub fn apply(&self, y: f32, result: f32, up: f32) -> f32 {
         match *self {
-            Self::Store | Self::RopeAppend(_) => result,
+            Self::Store => result,
             Self::Accumulate { scale } => y + scale * result,
             Self::Activate(Activation { function, gated }) => function.at(result) * if gated { up } else { 1.0 },
             Self::Cap { scale, cap: None } => scale * result,
@@ -175,12 +170,6 @@ impl Linear {
                 defines.push("CAP");
                 (scale, bound) = (*factor, cap.unwrap_or(0.0));
             }
-            Epilogue::RopeAppend(rope) => {
-                defines.push("ROPE");
-                defines.extend(rope.kv.format.define());
-                constants.extend(rope.constants());
-                bindings.extend([Binding::Rows, rope.angles.into(), rope.kv.part(0)]);
-            }
         }
         bindings.extend(self.weight.bindings());
         let outputs = self.outputs() + tail.map_or(0, Self::outputs);
@@ -236,13 +225,6 @@ impl Op for Linear {
             Epilogue::Cap { cap, .. } => {
                 ensure(cap.is_none_or(|cap| cap > 0.0), "linear", "a bound above 0", self.epilogue)
             }
-            Epilogue::RopeAppend(rope) => {
-                let whole = rope.qkv == *y && self.y_offset == 0 && weight.rows == y.cols;
-                ensure(whole, "linear", "all of q, k and v in one matrix", self)?;
-                let fuses = rope.is_epilogue(self.norm.is_some(), self.affine.is_some());
-                ensure(fuses, "linear", "adjacent pairs, one part, a norm and no affine", self)?;
-                rope.check()
-            }
         }
     }
 
@@ -261,8 +243,7 @@ impl Op for Linear {
 }
 
 impl Linear {
-    /// `x`: (tokens, weight.cols); `y`: (tokens, y.cols); `norm`: (weight.cols). The caller does
-    /// [`Epilogue::RopeAppend`], see [`RopeAppend::reference`].
+    /// `x`: (tokens, weight.cols); `y`: (tokens, y.cols); `norm`: (weight.cols).
     pub fn reference(&self, x: &[f32], norm: Option<&[f32]>, weight: MatrixView, affine: Affine, y: &mut [f32]) {
         let n = self.outputs();
         let tokens = y.len() / self.y.cols;

@@ -4,8 +4,6 @@
 use std::iter::Sum;
 use std::ops::{Add, Mul};
 
-use super::ceil_div;
-
 /// What one dispatch loads in a step, in bytes, and what it computes. A byte that a workgroup needs
 /// counts once in each workgroup, whatever memory or cache it then comes from. The rows, the block
 /// tables and the parameters of a step, a few bytes, are left out.
@@ -78,19 +76,4 @@ impl Loads {
 /// Bytes of f32 values.
 pub(super) fn f32s(values: usize) -> u64 {
     (values * size_of::<f32>()) as u64
-}
-
-/// Members of heads of `width` that workgroups of `size` touch, each head's first `used` alike: the
-/// sum over the workgroups that cover `count` members. So many angles are loaded for that many
-/// pairs.
-pub(super) fn touched(count: usize, size: usize, width: usize, used: usize) -> usize {
-    let of = |group: usize| {
-        let (first, len) = (group * size % width, size.min(count - group * size));
-        match len >= width {
-            true => used,
-            // the rest of a head, and the beginning of the next
-            false => used.min(first + len) - used.min(first) + used.min((first + len).saturating_sub(width)),
-        }
-    };
-    (0..ceil_div(count, size) as usize).map(of).sum()
 }

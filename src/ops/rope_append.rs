@@ -117,26 +117,6 @@ impl RopeAppend {
         Loads { activations, lane_activations, workgroups: u64::from(values > 0), ..Loads::default() }
     }
 
-    /// Whether the epilogue of a projection can do it: one invocation must compute both values of a
-    /// pair, so pairs must be adjacent; WebGPU guarantees only eight storage buffers, which leaves
-    /// none for `affine` or for parts of the KV cache; and bytes need the largest of 32 values.
-    pub fn is_epilogue(&self, norm: bool, affine: bool) -> bool {
-        let holds = self.kv.format != KvFormat::Q8 && self.kv.parts == 1;
-        self.kind == RopeKind::Interleaved && holds && norm && !affine
-    }
-
-    /// Constants for the shader of a projection that does this operation in its epilogue.
-    pub(super) fn constants(&self) -> [(&'static str, u32); 5] {
-        [
-            ("HEADS", self.heads),
-            ("KV_HEADS", self.kv.heads),
-            ("HEAD_DIM", self.kv.head_dim),
-            ("KV_BLOCK", KV_BLOCK),
-            ("ROTARY_PAIRS", self.angles.cols / 2),
-        ]
-        .map(|(name, value)| (name, value as u32))
-    }
-
     /// `qkv`: (rows, …), rotated in place; `angles`: (rows, rotary_dim); `blocks`: those of `kv`,
     /// each of [`KvCache::block_len`].
     pub fn reference(&self, step: &Step, qkv: &mut [f32], angles: &[f32], blocks: &mut [Vec<f32>]) {

@@ -251,14 +251,7 @@ impl Setup<'_> {
         KvCache { buffer, ..cache }
     }
 
-    /// The same in one part, and all of it is compared.
-    pub fn whole_cache(&mut self, heads: usize, head_dim: usize, format: KvFormat) -> KvCache {
-        let cache = self.cache_in(KvCache { buffer: BufferId(0), heads, head_dim, format, parts: 1 });
-        self.compare_cache(cache);
-        cache
-    }
-
-    /// The same in any number, and all of it is compared.
+    /// The same, and all of it is compared.
     pub fn output_cache(&mut self, heads: usize, head_dim: usize, format: KvFormat) -> KvCache {
         let cache = self.cache(heads, head_dim, format);
         self.compare_cache(cache);

@@ -138,7 +138,6 @@ fn product(model: &'static str, mut op: Linear, rows: &[usize], small: bool) -> 
         Epilogue::Accumulate { .. } => "projection and residual",
         Epilogue::Activate(_) => "gate, up and activation",
         Epilogue::Cap { .. } => "projection and bound",
-        Epilogue::RopeAppend(_) => "q, k, v and rope",
     };
     let what = format!("{}{what}", if op.norm.is_some() { "norm, " } else { "" });
     if small && op.weight.rows > SMALL && matches!(op.epilogue, Epilogue::Store) {
@@ -164,9 +163,6 @@ fn attention(model: &'static str, op: &Attention, small: bool) -> Vec<Case> {
 /// Sets the capacity of a product.
 fn set_rows(op: &mut Linear, rows: usize) {
     (op.x.rows, op.y.rows) = (rows, rows);
-    if let Epilogue::RopeAppend(rope) = &mut op.epilogue {
-        (rope.qkv.rows, rope.angles.rows) = (rows, rows);
-    }
 }
 
 /// The same with room for fewer rows.

@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use crate::format::layout::BLOCK;
 use crate::ops::adjust::{self, Changes, RECENT};
 use crate::ops::{
-    Command, Embed, Epilogue, Gather, Index, Linear, LinearPair, NormLinear, Recording, RopeAttention, Sample, likely,
+    Command, Embed, Epilogue, Gather, Index, LinearPair, NormLinear, Recording, RopeAttention, Sample, likely,
 };
 use crate::record::{KvCache, KvFormat, Matrix, Tensor};
 use crate::sampling::{Change, Sampler, SamplingOptions};
@@ -40,12 +40,8 @@ pub fn small(command: &Command) -> Command {
             y.cols = table.cols;
         }
         Command::Linear(op) => {
-            // with RoPE, rows are heads
-            let (rows, outputs) = (op.weight.rows, op.outputs());
+            let outputs = op.outputs();
             op.weight = small_matrix(op.weight);
-            if let Epilogue::RopeAppend(_) = &op.epilogue {
-                op.weight.rows = rows;
-            }
             op.x.cols = op.weight.cols;
             if let Some(norm) = &mut op.norm {
                 norm.weight.cols = op.weight.cols;
@@ -126,7 +122,6 @@ impl Trial {
         let last_id = if let Command::Embed(op) = &command { op.table.rows - 1 } else { 0 };
         let appends = match &command {
             Command::RopeAppend(op) | Command::RopeAttention(RopeAttention { rope: op, .. }) => Some(op.kv),
-            Command::Linear(Linear { epilogue: Epilogue::RopeAppend(op), .. }) => Some(op.kv),
             _ => None,
         };
         let record = move |memory: &mut dyn Engine| record(&command, memory);
@@ -152,14 +147,13 @@ fn about(command: &Command) -> (String, usize, usize, usize) {
         }
         Command::Linear(op) => {
             let Matrix { layout, rows, cols, .. } = op.weight;
-            let (then, context) = match &op.epilogue {
-                Epilogue::Store => ("", any),
-                Epilogue::Accumulate { .. } => (" and residual", any),
-                Epilogue::Activate(_) => (" and activation", any),
-                Epilogue::Cap { .. } => (" and bound", any),
-                Epilogue::RopeAppend(_) => (" and rope", POSITIONS),
+            let then = match &op.epilogue {
+                Epilogue::Store => "",
+                Epilogue::Accumulate { .. } => " and residual",
+                Epilogue::Activate(_) => " and activation",
+                Epilogue::Cap { .. } => " and bound",
             };
-            (format!("projection{then}, {layout:?} {rows} × {cols}"), op.y.rows, context, rows * cols)
+            (format!("projection{then}, {layout:?} {rows} × {cols}"), op.y.rows, any, rows * cols)
         }
         Command::LinearPair(LinearPair { head, tail }) => {
             let [first, second] = [head, tail].map(|part| part.weight);
@@ -213,15 +207,8 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
             if let Some(affine) = &mut op.affine {
                 *affine = random.like(memory, *affine)?;
             }
-            let mut outputs = vec![Output::all(op.y)];
-            if let Epilogue::RopeAppend(rope) = &mut op.epilogue {
-                rope.kv = random.cache(memory, rope.kv, BLOCKS)?;
-                (rope.qkv, rope.angles) = (op.y, random.like(memory, rope.angles)?);
-                let q = Output { cols: 0..rope.heads * rope.kv.head_dim, ..Output::all(op.y) };
-                outputs = vec![q, Output::all(blocks(rope.kv))];
-            }
             op.weight = random.matrix(memory, op.weight.layout, op.weight.rows, op.weight.cols)?;
-            outputs
+            vec![Output::all(op.y)]
         }
         Command::LinearPair(LinearPair { head, tail }) => {
             (head.x, head.y) = (random.like(memory, head.x)?, random.like(memory, head.y)?);

@@ -17,12 +17,6 @@ impl Decoder {
         let (qkv, angles, heads, kind) = (a.qkv, a.angles[layer.rope], self.config.heads, self.config.rope_kind());
         let rope = RopeAppend { qkv, angles, kv, heads, kind };
         let (x, norm) = self.normed(r, layer.attn_norms.input, a)?;
-        if let ([part], []) = (&layer.qkv_proj.parts[..], &layer.qk_norms[..])
-            && rope.is_epilogue(norm.is_some(), part.affine.is_some())
-        {
-            layer.qkv_proj.linear(r, x, norm, Epilogue::RopeAppend(rope), qkv)?;
-            return r.push(attention);
-        }
         layer.qkv_proj.linear(r, x, norm, Epilogue::Store, qkv)?;
         let mut norms: Vec<Norm> = layer.qk_norms.iter().map(|norm| self.head_norm(*norm, qkv)).collect();
         let norm = norms.pop_if(|norm| RopeAttention::takes(norm, &rope));

@@ -4,10 +4,10 @@ use std::iter::repeat_n;
 
 use super::{Epilogue, Linear};
 use crate::format::layout::BLOCK;
+use crate::ops::Loads;
 use crate::ops::gather::TILE;
-use crate::ops::loads::{f32s, touched};
+use crate::ops::loads::f32s;
 use crate::ops::variants::{LinearVariant, Rounded};
-use crate::ops::{Loads, RopeAppend};
 use crate::record::Matrix;
 
 /// A matrix times the rows of some tokens, as a variant splits it into workgroups: each takes the
@@ -107,18 +107,6 @@ impl Product<'_> {
         let last = if groups == 0 { 0 } else { groups.next_power_of_two() * k_threads };
         self.tokens / tokens * tokens + last
     }
-
-    /// The angles of pairs that the epilogue rotates.
-    fn angles(&self, rope: &RopeAppend) -> Loads {
-        let (width, used) = (rope.kv.head_dim / 2, rope.angles.cols / 2);
-        let heads = rope.heads + rope.kv.heads;
-        let workgroup = self.variant.rows * self.variant.lanes / 2;
-        Loads {
-            activations: f32s(2 * self.tokens * touched(heads * width, workgroup, width, used)),
-            lane_activations: f32s(2 * self.tokens * heads * used),
-            ..Loads::default()
-        }
-    }
 }
 
 impl Linear {
@@ -129,7 +117,6 @@ impl Linear {
         let product = Product { variant, weight, rows: weight.rows, inputs, tokens, normed, affine };
         let epilogue = match &self.epilogue {
             Epilogue::Accumulate { .. } => Loads::once(tokens * self.outputs(), 0),
-            Epilogue::RopeAppend(rope) => product.angles(rope),
             Epilogue::Store | Epilogue::Activate(_) | Epilogue::Cap { .. } => Loads::default(),
         };
         product.loads() + epilogue

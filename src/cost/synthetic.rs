@@ -4,12 +4,14 @@
 //! Shapes are those of the models' config.json on Hugging Face. Block types follow llama.cpp's
 //! quantiser (src/llama-quant.cpp): Q4_K_M keeps the output matrix, or the embedding table where it
 //! is both, in Q6_K, and so `attn_v` and `ffn_down` of half of the layers; `attn_qkv`, where these
-//! are one tensor, in Q5_K.
+//! are one tensor, in Q5_K. A row that is not made of blocks of 256 is in Q5_0 instead of Q4_K, and
+//! in Q8_0 instead of Q6_K.
 
 mod weights;
 
 pub use weights::RandomFile;
 
+use crate::format::layout::GROUP;
 use crate::format::metadata::Metadata;
 use crate::format::writer::header_of;
 use crate::format::{BlockType, TensorInfo, Value};
@@ -83,6 +85,21 @@ const QWEN3: Shape = Shape {
     ..LLAMA_8B
 };
 
+/// Qwen 2.5 1.5B.
+const QWEN2: Shape = Shape {
+    name: "qwen2.5-1.5b",
+    model: "Qwen2.5 1.5B",
+    architecture: "qwen2",
+    hidden: 1536,
+    ffn: 8960,
+    heads: 12,
+    kv_heads: 2,
+    context: 32_768,
+    qkv_bias: true,
+    qk_norm: false,
+    ..QWEN3
+};
+
 /// All models.
 pub const SHAPES: &[Shape] = &[
     LLAMA_8B,
@@ -113,18 +130,18 @@ pub const SHAPES: &[Shape] = &[
         ..LLAMA_8B
     },
     QWEN3,
+    QWEN2,
     Shape {
-        name: "qwen2.5-1.5b",
-        model: "Qwen2.5 1.5B",
-        architecture: "qwen2",
-        hidden: 1536,
-        ffn: 8960,
-        heads: 12,
-        kv_heads: 2,
-        context: 32_768,
-        qkv_bias: true,
-        qk_norm: false,
-        ..QWEN3
+        name: "qwen2.5-0.5b",
+        model: "Qwen2.5 0.5B",
+        layers: 24,
+        hidden: 896,
+        ffn: 4864,
+        heads: 14,
+        head_dim: 64,
+        // the published file has the table twice
+        tied: false,
+        ..QWEN2
     },
     Shape {
         name: "gemma3-4b",
@@ -202,8 +219,17 @@ impl Mixture {
         }
     }
 
-    /// The type of a matrix; `layer` of `layers`, for `attn_v` and `ffn_down`.
-    fn block(self, stem: &str, (layer, layers): (usize, usize), tied: bool) -> BlockType {
+    /// The type of a matrix of `cols` columns; `layer` of `layers`, for `attn_v` and `ffn_down`.
+    fn block(self, stem: &str, cols: usize, place: (usize, usize), tied: bool) -> BlockType {
+        match self.usual(stem, place, tied) {
+            BlockType::Q4K if !cols.is_multiple_of(GROUP) => BlockType::Q5_0,
+            BlockType::Q6K if !cols.is_multiple_of(GROUP) => BlockType::Q8_0,
+            block => block,
+        }
+    }
+
+    /// The type where rows are made of blocks of 256.
+    fn usual(self, stem: &str, (layer, layers): (usize, usize), tied: bool) -> BlockType {
         let is_output = stem == "output" || (stem == "token_embd" && tied);
         // llama.cpp's use_more_bits: the first and the last eighth of the layers, and every third
         // between them
@@ -270,7 +296,7 @@ impl Shape {
         let vector = BlockType::F32;
         for (stem, is_there) in [("token_embd", true), ("output", !self.tied)] {
             if is_there {
-                tensor(stem.into(), &[hidden, self.vocab], mixture.block(stem, (0, 0), self.tied));
+                tensor(stem.into(), &[hidden, self.vocab], mixture.block(stem, hidden, (0, 0), self.tied));
             }
         }
         tensor("output_norm".into(), &[hidden], vector);
@@ -279,7 +305,11 @@ impl Shape {
         }
         for layer in 0..self.layers {
             let mut matrix = |stem: &str, dims: &[usize]| {
-                tensor(format!("blk.{layer}.{stem}"), dims, mixture.block(stem, (layer, self.layers), self.tied));
+                tensor(
+                    format!("blk.{layer}.{stem}"),
+                    dims,
+                    mixture.block(stem, dims[0], (layer, self.layers), self.tied),
+                );
             };
             if self.fused {
                 matrix("attn_qkv", &[hidden, q + 2 * kv]);

@@ -60,6 +60,7 @@ impl Kind {
             BlockType::Q4K => &[(0, -14), (2, -11)],
             BlockType::Q6K => &[(208, -14)],
             BlockType::Q4_0 => &[(0, -8)],
+            BlockType::Q5_0 => &[(0, -9)],
             BlockType::Q8_0 => &[(0, -12)],
             _ => &[],
         };

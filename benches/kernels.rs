@@ -120,7 +120,10 @@ fn hidden(layout: Layout) -> usize {
 }
 
 fn cpu() -> Vec<Candidate> {
-    vec![("SIMD", Box::new(HostEngine::new(Simd::default())), TOLERANCE)]
+    vec![
+        ("widest", Box::new(HostEngine::new(Simd::default())), TOLERANCE),
+        ("four lanes", Box::new(HostEngine::new(Simd::of_four_lanes())), TOLERANCE),
+    ]
 }
 
 /// The candidates that this adapter can run.

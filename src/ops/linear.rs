@@ -89,6 +89,7 @@ pub struct Affine<'a> {
 
 impl Affine<'_> {
     /// scale · product + bias
+    #[inline]
     pub fn apply(&self, row: usize, product: f32) -> f32 {
         let row = self.first + row;
         match self.values {
@@ -109,6 +110,7 @@ impl Epilogue {
 
     /// The new value of y, from its old value, the `result`, and `up`, the up projection of a gated
     /// activation.
+    #[inline]
     pub fn apply(&self, y: f32, result: f32, up: f32) -> f32 {
         match *self {
             Self::Store => result,

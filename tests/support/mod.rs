@@ -48,10 +48,15 @@ impl Compared {
         Self::new(gpu_with(variants), if rounds { TOLERANCE_F16 } else { TOLERANCE })
     }
 
-    /// The CPU engine, and the GPU engine with each of these choices of shaders.
+    /// CPU engines, which come first.
+    const HOSTS: usize = 2;
+
+    /// The CPU engine with this processor's vectors and with those of every processor, and the GPU
+    /// engine with each of these choices of shaders.
     fn all(choices: impl IntoIterator<Item = Variants>) -> Vec<Self> {
-        let host = Self::new(HostEngine::new(Simd::default()), TOLERANCE);
-        std::iter::once(host).chain(choices.into_iter().map(Self::gpu)).collect()
+        let simd: [Simd; Self::HOSTS] = [Simd::default(), Simd::of_four_lanes()];
+        let hosts = simd.map(|simd| Self::new(HostEngine::new(simd), TOLERANCE));
+        hosts.into_iter().chain(choices.into_iter().map(Self::gpu)).collect()
     }
 }
 
@@ -368,7 +373,7 @@ impl Suite {
             outputs.into_iter().map(read).collect::<Vec<_>>()
         };
         let expected = run(&mut HostEngine::new(Reference));
-        let (on_host, gpus) = self.engines.split_at_mut(1);
+        let (on_host, gpus) = self.engines.split_at_mut(Compared::HOSTS);
         let (count, everywhere) = (gpus.len() as u64, self.everywhere);
         let has_turn = |i: usize| everywhere || i as u64 == seed % count;
         let turns = gpus.iter_mut().enumerate().filter(|(i, _)| has_turn(*i)).map(|(_, gpu)| gpu);

@@ -5,7 +5,7 @@
 //! Integer products are then exact, and Σ (d q_w + m)(s q_x) = d s Σ q_w q_x + m s Σ q_x.
 
 use super::pool::{self, Shared};
-use super::simd::F32x4;
+use super::simd::{F32x4, Lanes};
 use crate::format::layout::BLOCK;
 use crate::ops::RmsNorm;
 
@@ -23,9 +23,10 @@ pub struct QuantBlock {
 
 const EMPTY: QuantBlock = QuantBlock { quants: [[0; 4]; 8], scale: 0.0, sums: [0.0; 2] };
 
-/// Buffers that are reused from product to product.
+/// Buffers that are reused from product to product, and the vectors that these use.
 #[derive(Default)]
 pub struct ProductBuffers {
+    pub lanes: Lanes,
     floats: Vec<f32>,
     blocks: Vec<QuantBlock>,
 }

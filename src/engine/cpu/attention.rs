@@ -2,34 +2,38 @@
 //! the scores of a row are never stored together (Milakov & Gimelshein 2018, arXiv 1805.02867). The
 //! cache is read in runs of positions that fit the first-level cache, and scored four positions at
 //! a time.
+// Loops, since calls of closures are not always inlined: see `simd::Task`.
+#![allow(clippy::needless_range_loop)]
 
 use std::ops::Range;
 
 use super::pool::{self, Shared};
-use super::simd::F32x4;
+use super::simd::{F32x4, Lanes, Task, Vector};
 use crate::ops::Attention;
 use crate::record::{KV_BLOCK, Step};
 
 /// Positions per run; divides [`KV_BLOCK`].
 const RUN: usize = 32;
-/// The largest head_dim / 4.
-const MOST_FOURS: usize = 64;
+/// The largest head_dim.
+const MOST: usize = 256;
 /// Values of a cache line of 64 bytes.
 const LINE: usize = 16;
 
 /// Shapes as in [`Attention::reference`]. Query heads that share keys and values are processed
 /// together, up to four at a time, if that leaves work for every thread: three on two threads
 /// decode a fifth faster at 1,500 positions than one by one.
-pub fn attention(op: &Attention, step: &Step, q: &[f32], blocks: &[Vec<f32>], y: &mut [f32]) {
+pub fn attention(lanes: Lanes, op: &Attention, step: &Step, q: &[f32], blocks: &[Vec<f32>], y: &mut [f32]) {
+    let lanes = if op.kv.head_dim.is_multiple_of(8) { lanes } else { Lanes::FOUR };
     let rows = y.len() / op.y.cols;
     let group = op.heads / op.kv.heads;
     let enough = |parts: &usize| op.kv.heads * parts * rows >= pool::threads();
     let parts = [4, 2].into_iter().map(|most| group.div_ceil(most)).find(enough).unwrap_or(group);
     let lengths = (0..step.tables.len()).map(|sequence| step.length(sequence)).collect();
-    Work { op, step, lengths, rows, q, blocks, y: Shared::new(y) }.run(parts);
+    Work { lanes, op, step, lengths, rows, q, blocks, y: Shared::new(y) }.run(parts);
 }
 
 struct Work<'a> {
+    lanes: Lanes,
     op: &'a Attention,
     step: &'a Step<'a>,
     /// Length of each sequence of the step.
@@ -48,18 +52,13 @@ impl Work<'_> {
             // rows vary fastest, since neighbouring rows read the same keys
             let (part, t) = (i / self.rows, i % self.rows);
             let begin = |part: usize| part / parts * group + part % parts * group / parts;
-            let first = begin(part);
-            match begin(part + 1) - first {
-                1 => self.part::<1>(first, t),
-                2 => self.part::<2>(first, t),
-                3 => self.part::<3>(first, t),
-                _ => self.part::<4>(first, t),
-            }
+            self.lanes.run(Part { work: self, heads: begin(part)..begin(part + 1), t });
         });
     }
 
     /// Processes H heads of row `t`, starting at `first`.
-    fn part<const H: usize>(&self, first: usize, t: usize) {
+    #[inline(always)]
+    fn part<V: Vector, const H: usize>(&self, first: usize, t: usize) {
         let Self { op, step, .. } = *self;
         let d = op.kv.head_dim;
         let row = step.rows[t];
@@ -69,7 +68,27 @@ impl Work<'_> {
         let y = unsafe { self.y.slice(t * op.y.cols + first * d, H * d) };
         let cold = t == 0 || step.rows[t - 1].sequence != row.sequence;
         let keys = Keys { blocks: self.blocks, table: step.tables[row.sequence], seen, cold };
-        heads(op, first, q, keys, y);
+        heads::<V, H>(op, first, q, keys, y);
+    }
+}
+
+/// Some heads of row `t` that share keys and values.
+struct Part<'a> {
+    work: &'a Work<'a>,
+    heads: Range<usize>,
+    t: usize,
+}
+
+impl Task for Part<'_> {
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Self { work, heads, t } = self;
+        match heads.len() {
+            1 => work.part::<V, 1>(heads.start, t),
+            2 => work.part::<V, 2>(heads.start, t),
+            3 => work.part::<V, 3>(heads.start, t),
+            _ => work.part::<V, 4>(heads.start, t),
+        }
     }
 }
 
@@ -98,12 +117,12 @@ impl<'a> Keys<'a> {
 }
 
 /// Attention of H heads, starting at `first`. `q`: (H, head_dim); `y`: (H · head_dim).
-fn heads<const H: usize>(op: &Attention, first: usize, q: [&[f32]; H], keys: Keys, y: &mut [f32]) {
+#[inline(always)]
+fn heads<V: Vector, const H: usize>(op: &Attention, first: usize, q: [&[f32]; H], keys: Keys, y: &mut [f32]) {
     let d = op.kv.head_dim;
     let slopes: [f32; H] = std::array::from_fn(|h| op.slope(first + h));
     let (mut left, cold) = (keys.seen.len(), keys.cold);
-    let queries = q.map(|q| q.as_chunks::<4>().0);
-    let mut sums = [[F32x4::ZERO; MOST_FOURS]; H];
+    let mut sums = [[0.0; MOST]; H];
     let (mut max, mut total) = ([f32::NEG_INFINITY; H], [0.0; H]);
     for (keys, values) in keys.runs(op, first / (op.heads / op.kv.heads)) {
         if cold {
@@ -112,7 +131,7 @@ fn heads<const H: usize>(op: &Attention, first: usize, q: [&[f32]; H], keys: Key
         }
         // positions past the end keep this score, and weigh next to nothing
         let mut scores = [[f32::NEG_INFINITY; RUN]; H];
-        score(queries, keys, op.scale, &mut scores);
+        score::<V, H>(q, keys, op.scale, &mut scores);
         let mut shrink = [1.0; H];
         for h in 0..H {
             if let Some(cap) = op.cap {
@@ -123,13 +142,13 @@ fn heads<const H: usize>(op: &Attention, first: usize, q: [&[f32]; H], keys: Key
             }
             (shrink[h], max[h]) = weigh(&mut scores[h], max[h], &mut total[h]);
         }
-        add_values(&mut sums, shrink, &scores, values, d / 4);
+        add_values::<V, H>(&mut sums, shrink, &scores, values, d);
         left -= keys.len() / d;
     }
     for ((y, sums), total) in y.chunks_exact_mut(d).zip(&sums).zip(total) {
-        let factor = F32x4::splat(1.0 / total);
-        for (y, sum) in y.as_chunks_mut::<4>().0.iter_mut().zip(sums) {
-            *y = sum.mul(factor).to_array();
+        let factor = 1.0 / total;
+        for (y, sum) in y.iter_mut().zip(sums) {
+            *y = sum * factor;
         }
     }
 }
@@ -179,74 +198,84 @@ fn weigh(scores: &mut [f32; RUN], max: f32, total: &mut f32) -> (f32, f32) {
 }
 
 /// scores[h][p] = queries[h] · keys[p] · scale, for each position p of `keys`.
-fn score<const H: usize>(queries: [&[[f32; 4]]; H], keys: &[f32], scale: f32, scores: &mut [[f32; RUN]; H]) {
-    let fours = queries[0].len();
-    let (keys, _) = keys.as_chunks::<4>();
-    let positions = keys.len() / fours;
+#[inline(always)]
+fn score<V: Vector, const H: usize>(queries: [&[f32]; H], keys: &[f32], scale: f32, scores: &mut [[f32; RUN]; H]) {
+    let d = queries[0].len();
+    let positions = keys.len() / d;
     for first in (0..positions).step_by(4) {
         // past the end, the last position is used again
-        let rows: [&[[f32; 4]]; 4] = std::array::from_fn(|i| &keys[(first + i).min(positions - 1) * fours..][..fours]);
-        let mut products = [[F32x4::ZERO; 4]; H];
-        for i in 0..fours {
-            let keys = rows.map(|row| F32x4::load(&row[i]));
+        let row = |i: usize| &keys[(first + i).min(positions - 1) * d..][..d];
+        let rows = [row(0), row(1), row(2), row(3)];
+        let mut products = [[V::ZERO; 4]; H];
+        for i in (0..d).step_by(V::LANES) {
+            let keys =
+                [V::first(&rows[0][i..]), V::first(&rows[1][i..]), V::first(&rows[2][i..]), V::first(&rows[3][i..])];
             for h in 0..H {
-                let q = F32x4::load(&queries[h][i]);
-                for (product, key) in products[h].iter_mut().zip(keys) {
-                    *product = q.mul_add(key, *product);
+                let q = V::first(&queries[h][i..]);
+                for p in 0..4 {
+                    products[h][p] = q.mul_add(keys[p], products[h][p]);
                 }
             }
         }
         let count = 4.min(positions - first);
         for h in 0..H {
-            let sums = F32x4::sums(products[h]).mul(F32x4::splat(scale)).to_array();
+            let [a, b, c, d] = products[h];
+            let sums = F32x4::sums([a.fold(), b.fold(), c.fold(), d.fold()]).mul(F32x4::splat(scale)).to_array();
             scores[h][first..][..count].copy_from_slice(&sums[..count]);
         }
     }
 }
 
-/// sums[h] = sums[h] · shrink[h] + Σ_p weights[h][p] values[p], over a few columns at a time, so
-/// that their sums stay in registers. `fours`: head_dim / 4.
-fn add_values<const H: usize>(
-    sums: &mut [[F32x4; MOST_FOURS]; H],
+/// sums[h] = sums[h] · shrink[h] + Σ_p weights[h][p] values[p], over a few vectors of columns at a
+/// time, so that their sums stay in registers. `d`: head_dim.
+#[inline(always)]
+fn add_values<V: Vector, const H: usize>(
+    sums: &mut [[f32; MOST]; H],
     shrink: [f32; H],
     weights: &[[f32; RUN]; H],
     values: &[f32],
-    fours: usize,
+    d: usize,
 ) {
     const WIDTH: usize = 4;
-    let (values, _) = values.as_chunks::<4>();
     let mut start = 0;
-    while start + WIDTH <= fours {
-        add_columns::<H, WIDTH>(sums, shrink, weights, values, fours, start);
-        start += WIDTH;
+    while start + WIDTH * V::LANES <= d {
+        add_columns::<V, H, WIDTH>(sums, shrink, weights, values, d, start);
+        start += WIDTH * V::LANES;
     }
-    for start in start..fours {
-        add_columns::<H, 1>(sums, shrink, weights, values, fours, start);
+    while start < d {
+        add_columns::<V, H, 1>(sums, shrink, weights, values, d, start);
+        start += V::LANES;
     }
 }
 
-/// [`add_values`] for W fours of columns from `start` on.
+/// [`add_values`] for W vectors of columns from `start` on.
 #[inline(always)]
-fn add_columns<const H: usize, const W: usize>(
-    sums: &mut [[F32x4; MOST_FOURS]; H],
+fn add_columns<V: Vector, const H: usize, const W: usize>(
+    sums: &mut [[f32; MOST]; H],
     shrink: [f32; H],
     weights: &[[f32; RUN]; H],
-    values: &[[f32; 4]],
-    fours: usize,
+    values: &[f32],
+    d: usize,
     start: usize,
 ) {
-    let mut local: [[F32x4; W]; H] =
-        std::array::from_fn(|h| std::array::from_fn(|w| sums[h][start + w].mul(F32x4::splat(shrink[h]))));
-    for (p, row) in values.chunks_exact(fours).enumerate().take(RUN) {
-        let row: [F32x4; W] = std::array::from_fn(|w| F32x4::load(&row[start + w]));
+    let mut local = [[V::ZERO; W]; H];
+    for h in 0..H {
+        for w in 0..W {
+            local[h][w] = V::first(&sums[h][start + w * V::LANES..]).mul(V::splat(shrink[h]));
+        }
+    }
+    for (p, row) in values.chunks_exact(d).enumerate().take(RUN) {
+        let row = &row[start..][..W * V::LANES];
         for h in 0..H {
-            let weight = F32x4::splat(weights[h][p]);
+            let weight = V::splat(weights[h][p]);
             for w in 0..W {
-                local[h][w] = weight.mul_add(row[w], local[h][w]);
+                local[h][w] = weight.mul_add(V::first(&row[w * V::LANES..]), local[h][w]);
             }
         }
     }
     for h in 0..H {
-        sums[h][start..][..W].copy_from_slice(&local[h]);
+        for w in 0..W {
+            local[h][w].write(&mut sums[h][start + w * V::LANES..]);
+        }
     }
 }

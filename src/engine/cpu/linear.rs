@@ -1,23 +1,23 @@
 //! Matrix product over tiles of eight rows. A tile is read once for up to four tokens, and threads
 //! share the tiles. The eight sums of a tile stay in vector lanes throughout.
+// Loops, since calls of closures are not always inlined: see `simd::Task`.
+#![allow(clippy::needless_range_loop)]
 
 use std::ops::Range;
 
 use super::activate::activate;
 use super::activations::{ProductBuffers, QuantBlock};
 use super::pool::{self, Shared};
-use super::simd::{
-    ByteDot, F32x4, NibbleDot, SixBitDot, bytes, five_bits, look_up, nibbles, six_bits, three_bits, two_bits, words,
-};
-use super::tiles::{Bfloats, Data, Floats, Halves, ROWS, Tiles, Words};
+use super::simd::{Dot, Lanes, Task, Vector};
+use super::tiles::{Bfloats, Column, Data, Floats, Halves, ROWS, Tiles, Words};
 use crate::format::layout::{E2M1, IQ4, Layout};
 use crate::ops::{Affine, Epilogue, Linear, RmsNorm};
 
 /// Tokens per pass over a tile: with more, their sums do not fit the registers.
 const TOKENS: usize = 4;
 
-/// Eight sums for each of M tokens.
-type Sums<const M: usize> = [[F32x4; 2]; M];
+/// Eight sums for each of M tokens; of vectors with eight lanes only the first.
+type Sums<V, const M: usize> = [[V; 2]; M];
 
 /// Destination of the results, and the operations applied to them.
 pub struct Output<'a> {
@@ -72,7 +72,7 @@ pub fn product(
     output: &Output,
 ) {
     let cols = weight.cols;
-    let part = Part { all: weight.rows.div_ceil(ROWS), tiles, tokens: x.len() / cols };
+    let part = Part { all: weight.rows.div_ceil(ROWS), tiles, tokens: x.len() / cols, lanes: scratch.lanes };
     match &weight.data {
         Data::F32(tiles) => multiply::<Floats>(tiles, &part, scratch.floats(x, cols, norm), output),
         Data::F16(tiles) => multiply::<Halves>(tiles, &part, scratch.floats(x, cols, norm), output),
@@ -83,11 +83,12 @@ pub fn product(
     }
 }
 
-/// The tiles to multiply, and the number of tokens.
+/// The tiles to multiply, the number of tokens, and the vectors.
 struct Part {
     all: usize,
     tiles: Range<usize>,
     tokens: usize,
+    lanes: Lanes,
 }
 
 /// A layout, which decides how a tile is multiplied.
@@ -98,51 +99,80 @@ trait Weights {
     type Input: Sync;
 
     /// Multiplies a tile with M tokens over the same columns.
-    fn multiply<const M: usize>(tile: &[Self::Item], x: [&[Self::Input]; M]) -> Sums<M>;
+    fn multiply<V: Vector, const M: usize>(tile: &[Self::Item], x: [&[Self::Input]; M]) -> Sums<V, M>;
 }
 
-/// Multiplies tiles with tokens, four or two tokens at once. `tiles` are all tiles of the weight.
+/// Multiplies tiles with tokens. `tiles` are all tiles of the weight.
 fn multiply<W: Weights>(tiles: &[W::Item], part: &Part, x: &[W::Input], output: &Output) {
-    let tokens = part.tokens;
-    let (len, x_len) = (tiles.len() / part.all, x.len() / tokens);
+    let (len, x_len) = (tiles.len() / part.all, x.len() / part.tokens);
     let tiles = &tiles[part.tiles.start * len..part.tiles.end * len];
-    let token = |t: usize| &x[t * x_len..][..x_len];
     pool::run_ranges(part.tiles.len(), |range| {
-        let tiles = tiles[range.start * len..range.end * len].chunks_exact(len);
-        for (i, tile) in range.zip(tiles) {
-            let mut t = 0;
-            while t < tokens {
-                t += match tokens - t {
-                    1 => output.store(t, i, &W::multiply(tile, [token(t)])),
-                    2 | 3 => output.store(t, i, &W::multiply(tile, [token(t), token(t + 1)])),
-                    _ => output.store(t, i, &W::multiply::<TOKENS>(tile, std::array::from_fn(|m| token(t + m)))),
-                };
-            }
-        }
+        let tiles = &tiles[range.start * len..range.end * len];
+        part.lanes.run(Product::<W> { tiles, len, first: range.start, x, x_len, output });
     });
 }
 
-impl Output<'_> {
-    /// Applies affine and epilogue to the sums of tile `tile` for some tokens, of which `t` is the
-    /// first, and stores them. Returns the number of tokens.
-    fn store(&self, t: usize, tile: usize, sums: &[[F32x4; 2]]) -> usize {
-        let first = tile * ROWS;
-        let count = ROWS.min(self.rows - first);
-        for (m, sums) in sums.iter().enumerate() {
-            // SAFETY: each tile belongs to one piece, which stores its rows
-            let y = unsafe { self.y.slice((t + m) * self.cols + self.offset + first, count) };
-            let sums = sums.map(F32x4::to_array);
-            for (i, (y, &sum)) in y.iter_mut().zip(sums.as_flattened()).enumerate() {
-                *y = self.epilogue.apply(*y, self.affine.apply(first + i, sum), 1.0);
+/// Some tiles, of which `first` is the first, with all tokens.
+struct Product<'a, W: Weights> {
+    tiles: &'a [W::Item],
+    /// Items of a tile.
+    len: usize,
+    first: usize,
+    x: &'a [W::Input],
+    /// Items of a token.
+    x_len: usize,
+    output: &'a Output<'a>,
+}
+
+impl<W: Weights> Task for Product<'_, W> {
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let tokens = self.x.len() / self.x_len;
+        for (i, tile) in self.tiles.chunks_exact(self.len).enumerate() {
+            let mut t = 0;
+            while t < tokens {
+                t += match tokens - t {
+                    1 => self.tokens::<V, 1>(tile, i, t),
+                    2 | 3 => self.tokens::<V, 2>(tile, i, t),
+                    _ => self.tokens::<V, TOKENS>(tile, i, t),
+                };
             }
         }
-        sums.len()
     }
 }
 
-/// Dot products over a block of 32 columns, for M tokens and twice four rows: over the whole block
-/// (H = 1) or over each half (H = 2). H is a constant, so that sums stay in registers.
-type Products<const M: usize, const H: usize> = [[[F32x4; H]; 2]; M];
+impl<W: Weights> Product<'_, W> {
+    /// Multiplies tile `i` with M tokens from `t` on. Returns M.
+    #[inline(always)]
+    fn tokens<V: Vector, const M: usize>(&self, tile: &[W::Item], i: usize, t: usize) -> usize {
+        let x = std::array::from_fn(|m| &self.x[(t + m) * self.x_len..][..self.x_len]);
+        for (m, sums) in W::multiply::<V, M>(tile, x).into_iter().enumerate() {
+            let mut rows = [[0.0; 4]; 2];
+            for (group, sums) in sums.into_iter().enumerate().take(V::GROUPS) {
+                sums.store(group, &mut rows);
+            }
+            self.output.store(t + m, self.first + i, &rows);
+        }
+        M
+    }
+}
+
+impl Output<'_> {
+    /// Applies affine and epilogue to the sums of tile `tile` for token `t`, and stores them.
+    fn store(&self, t: usize, tile: usize, sums: &Column<f32>) {
+        let first = tile * ROWS;
+        let count = ROWS.min(self.rows - first);
+        // SAFETY: each tile belongs to one piece, which stores its rows
+        let y = unsafe { self.y.slice(t * self.cols + self.offset + first, count) };
+        for (i, (y, &sum)) in y.iter_mut().zip(sums.as_flattened()).enumerate() {
+            *y = self.epilogue.apply(*y, self.affine.apply(first + i, sum), 1.0);
+        }
+    }
+}
+
+/// Dot products over a block of 32 columns, for M tokens and the vectors of a tile: over the whole
+/// block (H = 1) or over each half (H = 2). H is a constant, so that sums stay in registers.
+type Products<V, const M: usize, const H: usize> = [[[V; H]; 2]; M];
 
 /// Words of a group: of its quants, and of their highest bits where these are apart.
 type Quants<'a> = (&'a [Words], &'a [Words]);
@@ -154,94 +184,106 @@ macro_rules! products {
     ($($name:ident: $dot:ident, |$quants:ident, $high:pat, $b:ident, $group:ident| $word:expr;)+) => {
         $(
             #[inline(always)]
-            fn $name<const M: usize, const H: usize>(
+            fn $name<V: Vector, const M: usize, const H: usize>(
                 ($quants, $high): Quants,
                 $b: usize,
                 x: [&QuantBlock; M],
-            ) -> Products<M, H> {
-                let mut dots = [[[$dot::ZERO; H]; 2]; M];
-                // four rows after the others, so that their sums stay in registers
-                for $group in 0..2 {
-                    products!(word 0, dots, x, $dot, $group, $word);
-                    products!(word 1, dots, x, $dot, $group, $word);
-                    products!(word 2, dots, x, $dot, $group, $word);
-                    products!(word 3, dots, x, $dot, $group, $word);
+            ) -> Products<V, M, H> {
+                let mut sums = [[[V::ZERO; H]; 2]; M];
+                // a vector of rows after the other, so that its sums stay in registers
+                for $group in 0..V::GROUPS {
+                    let mut dots = [[<V::$dot as Dot<V>>::ZERO; H]; M];
+                    products!(word 0, dots, x, $word);
+                    products!(word 1, dots, x, $word);
+                    products!(widen dots);
+                    products!(word 2, dots, x, $word);
+                    products!(word 3, dots, x, $word);
+                    products!(widen dots);
+                    for m in 0..M {
+                        for half in 0..H {
+                            sums[m][$group][half] = dots[m][half].sums();
+                        }
+                    }
                 }
-                dots.map(|token| token.map(|group| group.map($dot::sums)))
+                sums
             }
         )+
     };
-    (word $j:literal, $dots:ident, $x:ident, $dot:ident, $group:ident, $word:expr) => {{
+    (word $j:literal, $dots:ident, $x:ident, $word:expr) => {{
         const J: usize = $j;
         let (first, second) = $word;
         for m in 0..M {
-            $dots[m][$group][0].add(first, words(&$x[m].quants[J]));
-            $dots[m][$group][H - 1].add(second, words(&$x[m].quants[4 + J]));
+            $dots[m][0].add(first, V::words(&$x[m].quants[J]));
+            $dots[m][H - 1].add(second, V::words(&$x[m].quants[4 + J]));
         }
     }};
+    (widen $dots:ident) => {
+        for m in 0..M {
+            for half in 0..H {
+                $dots[m][half].widen();
+            }
+        }
+    };
 }
 
 products! {
-    nibble_products: NibbleDot, |quants, _, b, group| nibbles(&quants[4 * b + J][group]);
-    two_bit_products: NibbleDot, |quants, _, b, group| two_bits::<J>(&quants[2 * b + J / 2][group]);
+    nibble_products: NibbleDot, |quants, _, b, group| V::nibbles(&quants[4 * b + J], group);
+    two_bit_products: NibbleDot, |quants, _, b, group| V::two_bits::<J>(&quants[2 * b + J / 2], group);
     three_bit_products: NibbleDot, |quants, high, b, group| {
-        three_bits::<J>(&quants[2 * b + J / 2][group], &high[b][group])
+        V::three_bits::<J>(&quants[2 * b + J / 2], &high[b], group)
     };
-    five_bit_products: SixBitDot, |quants, high, b, group| {
-        five_bits::<J>(&quants[4 * b + J][group], &high[b][group])
-    };
+    five_bit_products: SixBitDot, |quants, high, b, group| V::five_bits::<J>(&quants[4 * b + J], &high[b], group);
     six_bit_products: SixBitDot, |quants, _, b, group| {
         let blocks = &quants[b / 2 * 12..][..12];
-        six_bits::<J>(&blocks[b % 2 * 4 + J][group], &blocks[8 + b % 2 * 2 + J / 2][group])
+        V::six_bits::<J>(&blocks[b % 2 * 4 + J], &blocks[8 + b % 2 * 2 + J / 2], group)
     };
-    iq4_products: ByteDot, |quants, _, b, group| look_up(&IQ4, &quants[4 * b + J][group]);
-    mx4_products: ByteDot, |quants, _, b, group| look_up(&E2M1, &quants[4 * b + J][group]);
+    iq4_products: ByteDot, |quants, _, b, group| V::look_up(&IQ4, &quants[4 * b + J], group);
+    mx4_products: ByteDot, |quants, _, b, group| V::look_up(&E2M1, &quants[4 * b + J], group);
     byte_products: ByteDot, |quants, _, b, group| {
-        (bytes(&quants[8 * b + J][group]), bytes(&quants[8 * b + 4 + J][group]))
+        (V::bytes(&quants[8 * b + J], group), V::bytes(&quants[8 * b + 4 + J], group))
     };
 }
 
-/// Scale and minimum of four rows, for the whole of block `b` of a group or each half of it;
+/// Scale and minimum of a vector of rows, for the whole of block `b` of a group or each half of it;
 /// likewise in the functions below.
 #[inline(always)]
-fn halves(scales: &[Words], _: usize, group: usize) -> [(F32x4, F32x4); 1] {
-    [F32x4::from_f16_pairs(&scales[0][group])]
+fn halves<V: Vector>(scales: &[Words], _: usize, group: usize) -> [(V, V); 1] {
+    [V::from_f16_pairs(&scales[0], group)]
 }
 
 #[inline(always)]
-fn bfloats(scales: &[Words], b: usize, group: usize) -> [(F32x4, F32x4); 1] {
-    let (first, second) = F32x4::from_bf16_pairs(&scales[0][group]);
-    [(if b == 0 { first } else { second }, F32x4::ZERO)]
+fn bfloats<V: Vector>(scales: &[Words], b: usize, group: usize) -> [(V, V); 1] {
+    let (first, second) = V::from_bf16_pairs(&scales[0], group);
+    [(if b == 0 { first } else { second }, V::ZERO)]
 }
 
 #[inline(always)]
-fn pairs(scales: &[Words], b: usize, group: usize) -> [(F32x4, F32x4); 1] {
-    let (d, m) = F32x4::from_f16_pairs(&scales[0][group]);
-    let (s, t) = F32x4::from_byte_pairs(&scales[1 + b / 2][group], b % 2);
+fn pairs<V: Vector>(scales: &[Words], b: usize, group: usize) -> [(V, V); 1] {
+    let (d, m) = V::from_f16_pairs(&scales[0], group);
+    let (s, t) = V::from_byte_pairs(&scales[1 + b / 2], group, b % 2);
     [(d.mul(s), m.mul(t))]
 }
 
 #[inline(always)]
-fn factors(scales: &[Words], b: usize, group: usize) -> [(F32x4, F32x4); 2] {
-    let (d, m) = F32x4::from_f16_pairs(&scales[0][group]);
-    let (first, second) = F32x4::from_byte_pairs(&scales[1 + b / 2][group], b % 2);
-    [first, second].map(|s| (d.mul(s), m.mul(s)))
+fn factors<V: Vector>(scales: &[Words], b: usize, group: usize) -> [(V, V); 2] {
+    let (d, m) = V::from_f16_pairs(&scales[0], group);
+    let (first, second) = V::from_byte_pairs(&scales[1 + b / 2], group, b % 2);
+    [(d.mul(first), m.mul(first)), (d.mul(second), m.mul(second))]
 }
 
 #[inline(always)]
-fn nibble_factors(scales: &[Words], b: usize, group: usize) -> [(F32x4, F32x4); 2] {
-    let (d, m) = F32x4::from_f16_pairs(&scales[0][group]);
-    [0, 1].map(|half| {
-        let (s, t) = F32x4::from_nibbles(&scales[1 + b / 2][group], b % 2 * 2 + half);
-        (d.mul(s), m.mul(t))
-    })
+fn nibble_factors<V: Vector>(scales: &[Words], b: usize, group: usize) -> [(V, V); 2] {
+    let (d, m) = V::from_f16_pairs(&scales[0], group);
+    let (s, t) = V::from_nibbles(&scales[1 + b / 2], group, b % 2 * 2);
+    let (u, v) = V::from_nibbles(&scales[1 + b / 2], group, b % 2 * 2 + 1);
+    [(d.mul(s), m.mul(t)), (d.mul(u), m.mul(v))]
 }
 
 /// How a layout's products and scales are read, in H pieces of a block. Methods of a trait, and no
 /// functions that are passed on: calls of those are not always inlined.
 trait Blocks<const H: usize> {
-    fn products<const M: usize>(quants: Quants, b: usize, x: [&QuantBlock; M]) -> Products<M, H>;
-    fn scales(scales: &[Words], b: usize, group: usize) -> [(F32x4, F32x4); H];
+    fn products<V: Vector, const M: usize>(quants: Quants, b: usize, x: [&QuantBlock; M]) -> Products<V, M, H>;
+    fn scales<V: Vector>(scales: &[Words], b: usize, group: usize) -> [(V, V); H];
 }
 
 /// sums += d · s · dot + m · s · Σ q_x for each token, group of rows and half block, with scales d
@@ -249,6 +291,7 @@ trait Blocks<const H: usize> {
 /// scales, T of highest bits, and quants.
 #[inline(always)]
 fn multiply_groups<
+    V: Vector,
     L: Blocks<H>,
     const N: usize,
     const S: usize,
@@ -259,8 +302,8 @@ fn multiply_groups<
 >(
     tile: &[[Words; N]],
     x: [&[QuantBlock]; M],
-) -> Sums<M> {
-    let mut sums = [[F32x4::ZERO; 2]; M];
+) -> Sums<V, M> {
+    let mut sums = [[V::ZERO; 2]; M];
     for (g, words) in tile.iter().enumerate() {
         let (scale_words, quants) = words.split_at(S);
         let (high, quants) = quants.split_at(T);
@@ -268,14 +311,15 @@ fn multiply_groups<
         let blocks = if B == 2 { B.min(x[0].len() - g * B) } else { B };
         for b in 0..blocks {
             let x: [&QuantBlock; M] = std::array::from_fn(|m| &x[m][g * B + b]);
-            let products = L::products((quants, high), b, x);
-            for group in 0..2 {
-                for (half, (scale, min)) in L::scales(scale_words, b, group).into_iter().enumerate() {
+            let products = L::products::<V, M>((quants, high), b, x);
+            for group in 0..V::GROUPS {
+                let scales = L::scales::<V>(scale_words, b, group);
+                for half in 0..H {
+                    let (scale, min) = scales[half];
                     for m in 0..M {
                         let sum = if H == 2 { x[m].sums[half] } else { x[m].sums[0] + x[m].sums[1] };
-                        let with_min = min.mul_add(F32x4::splat(sum), sums[m][group]);
-                        sums[m][group] =
-                            products[m][group][half].mul_add(scale.mul(F32x4::splat(x[m].scale)), with_min);
+                        let with_min = min.mul_add(V::splat(sum), sums[m][group]);
+                        sums[m][group] = products[m][group][half].mul_add(scale.mul(V::splat(x[m].scale)), with_min);
                     }
                 }
             }
@@ -294,12 +338,16 @@ macro_rules! quantised {
 
             impl Blocks<$pieces> for $layout {
                 #[inline(always)]
-                fn products<const M: usize>(quants: Quants, b: usize, x: [&QuantBlock; M]) -> Products<M, $pieces> {
+                fn products<V: Vector, const M: usize>(
+                    quants: Quants,
+                    b: usize,
+                    x: [&QuantBlock; M],
+                ) -> Products<V, M, $pieces> {
                     $products(quants, b, x)
                 }
 
                 #[inline(always)]
-                fn scales(scales: &[Words], b: usize, group: usize) -> [(F32x4, F32x4); $pieces] {
+                fn scales<V: Vector>(scales: &[Words], b: usize, group: usize) -> [(V, V); $pieces] {
                     $scales(scales, b, group)
                 }
             }
@@ -309,8 +357,8 @@ macro_rules! quantised {
                 type Input = QuantBlock;
 
                 #[inline(always)]
-                fn multiply<const M: usize>(tile: &[Self::Item], x: [&[QuantBlock]; M]) -> Sums<M> {
-                    multiply_groups::<Self, _, $scale_words, $high_words, $blocks, M, $pieces>(tile, x)
+                fn multiply<V: Vector, const M: usize>(tile: &[Self::Item], x: [&[QuantBlock]; M]) -> Sums<V, M> {
+                    multiply_groups::<V, Self, _, $scale_words, $high_words, $blocks, M, $pieces>(tile, x)
                 }
             }
         )+
@@ -338,53 +386,59 @@ quantised! {
     Q2K16: 5 + 0 + 16 words of 8, two_bit_products in 2, nibble_factors;
 }
 
-impl Weights for Floats {
-    type Item = Self;
-    type Input = f32;
+/// A column of plain weights.
+trait Plain: Sync {
+    fn widen<V: Vector>(&self, group: usize) -> V;
+}
 
+impl Plain for Floats {
     #[inline(always)]
-    fn multiply<const M: usize>(tile: &[Self], x: [&[f32]; M]) -> Sums<M> {
-        multiply_columns(tile, x, |column| column.0.each_ref().map(F32x4::load))
+    fn widen<V: Vector>(&self, group: usize) -> V {
+        V::load(&self.0, group)
     }
 }
 
-impl Weights for Halves {
-    type Item = Self;
-    type Input = f32;
-
+impl Plain for Halves {
     #[inline(always)]
-    fn multiply<const M: usize>(tile: &[Self], x: [&[f32]; M]) -> Sums<M> {
-        multiply_columns(tile, x, |column| column.0.each_ref().map(F32x4::from_f16))
+    fn widen<V: Vector>(&self, group: usize) -> V {
+        V::from_f16(&self.0, group)
     }
 }
 
-impl Weights for Bfloats {
-    type Item = Self;
-    type Input = f32;
-
+impl Plain for Bfloats {
     #[inline(always)]
-    fn multiply<const M: usize>(tile: &[Self], x: [&[f32]; M]) -> Sums<M> {
-        multiply_columns(tile, x, |column| column.0.each_ref().map(F32x4::from_bf16))
+    fn widen<V: Vector>(&self, group: usize) -> V {
+        V::from_bf16(&self.0, group)
     }
 }
 
-/// `tile`: (cols); `x`: (M, cols). cols is a multiple of four.
-#[inline(always)]
-fn multiply_columns<W, const M: usize>(tile: &[W], x: [&[f32]; M], widen: impl Fn(&W) -> [F32x4; 2]) -> Sums<M> {
-    // separate sums for even and odd columns: a single one would wait for its previous addition
-    let mut sums = [[[F32x4::ZERO; 2]; M]; 2];
-    for (q, columns) in tile.as_chunks::<4>().0.iter().enumerate() {
-        let x: [&[f32; 4]; M] = std::array::from_fn(|m| &x[m].as_chunks::<4>().0[q]);
-        for (k, column) in columns.iter().enumerate() {
-            let [low, high] = widen(column);
-            for m in 0..M {
-                let x = F32x4::splat(x[m][k]);
-                let [sum_low, sum_high] = &mut sums[k % 2][m];
-                *sum_low = low.mul_add(x, *sum_low);
-                *sum_high = high.mul_add(x, *sum_high);
+impl<P: Plain> Weights for P {
+    type Item = Self;
+    type Input = f32;
+
+    /// `tile`: (cols); `x`: (M, cols). cols is a multiple of four.
+    #[inline(always)]
+    fn multiply<V: Vector, const M: usize>(tile: &[Self], x: [&[f32]; M]) -> Sums<V, M> {
+        // separate sums for even and odd columns: a single one would wait for its previous addition
+        let mut sums = [[[V::ZERO; 2]; M]; 2];
+        for (q, columns) in tile.as_chunks::<4>().0.iter().enumerate() {
+            let x: [&[f32; 4]; M] = std::array::from_fn(|m| &x[m].as_chunks::<4>().0[q]);
+            for k in 0..4 {
+                for group in 0..V::GROUPS {
+                    let weights: V = columns[k].widen(group);
+                    for m in 0..M {
+                        let sum = &mut sums[k % 2][m][group];
+                        *sum = weights.mul_add(V::splat(x[m][k]), *sum);
+                    }
+                }
             }
         }
+        let [mut even, odd] = sums;
+        for m in 0..M {
+            for group in 0..V::GROUPS {
+                even[m][group] = even[m][group].add(odd[m][group]);
+            }
+        }
+        even
     }
-    let [even, odd] = sums;
-    std::array::from_fn(|m| [even[m][0].add(odd[m][0]), even[m][1].add(odd[m][1])])
 }

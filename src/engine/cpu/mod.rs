@@ -3,7 +3,7 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | [`simd`] | four lanes of f32 and dot products of bytes: WebAssembly's, or portable |
+//! | [`simd`] | lanes of f32 and dot products of bytes: WebAssembly's, AVX2's, or portable |
 //! | [`tiles`] | weights in tiles of eight rows |
 //! | [`activations`] | inputs of matrix products: norm and 8-bit quantisation |
 //! | [`linear`], [`expert_linear`], [`attention`], [`activate`] | the kernels |
@@ -28,6 +28,7 @@ use crate::ops::{Activate, Affine, Attention, Embed, ExpertLinear, Linear};
 use crate::record::Step;
 use activations::ProductBuffers;
 use expert_linear::Gathered;
+use simd::Lanes;
 use tiles::Tiles;
 
 /// SIMD kernels on all threads of the pool.
@@ -37,13 +38,26 @@ pub struct Simd {
     gathered: RefCell<Gathered>,
 }
 
+impl Simd {
+    /// With vectors of four lanes, which every processor has: what wider ones are compared with.
+    pub fn of_four_lanes() -> Self {
+        let engine = Self::default();
+        engine.scratch.borrow_mut().0.lanes = Lanes::FOUR;
+        engine
+    }
+}
+
 impl Kernels for Simd {
     type Matrix = Tiles;
 
     fn info(&self) -> EngineInfo {
         let threads = pool::threads();
         let s = if threads == 1 { "" } else { "s" };
-        EngineInfo { kind: "cpu", description: format!("{}, {threads} thread{s}", simd::NAME), notes: Vec::new() }
+        EngineInfo {
+            kind: "cpu",
+            description: format!("{}, {threads} thread{s}", self.scratch.borrow().0.lanes.name()),
+            notes: Vec::new(),
+        }
     }
 
     fn create_matrix(&self, label: &str, layout: Layout, rows: usize, cols: usize) -> Result<Tiles> {
@@ -85,6 +99,6 @@ impl Kernels for Simd {
     }
 
     fn attention(&self, op: &Attention, step: &Step, q: &[f32], blocks: &[Vec<f32>], y: &mut [f32]) {
-        attention::attention(op, step, q, blocks, y);
+        attention::attention(self.scratch.borrow().0.lanes, op, step, q, blocks, y);
     }
 }

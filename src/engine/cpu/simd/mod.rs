@@ -1,17 +1,23 @@
 //! Four lanes of f32 and dot products of quantised weights: the instructions of this engine's
 //! kernels.
 //!
-//! Both backends have the same types. In the browser they are WebAssembly's own instructions, with
-//! [relaxed SIMD](https://github.com/WebAssembly/relaxed-simd) in builds that use it. Elsewhere
-//! they are arrays, which the compiler vectorises for its target.
+//! Both backends of four lanes have the same types. In the browser they are WebAssembly's own
+//! instructions, with [relaxed SIMD](https://github.com/WebAssembly/relaxed-simd) in builds that
+//! use it. Elsewhere they are arrays, which the compiler vectorises for its target. Matrix products
+//! are written for [`Vector`], which are these or, on x86-64 processors that have AVX2, vectors of
+//! eight lanes.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 #[cfg(not(target_arch = "wasm32"))]
 mod portable;
+mod vector;
 #[cfg(target_arch = "wasm32")]
 mod wasm;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use portable::*;
+pub use vector::{Dot, Lanes, Task, Vector};
 #[cfg(target_arch = "wasm32")]
 pub use wasm::*;
 
@@ -131,6 +137,7 @@ mod tests {
             for (low, high) in [even, odd, even, odd] {
                 dot.add(low, words(&[x; 4]));
                 dot.add(high, words(&[x; 4]));
+                dot.widen();
             }
             assert_eq!(dot.sums().to_array(), [32.0 * f32::from(w) * f32::from(x); 4]);
         }
@@ -138,14 +145,15 @@ mod tests {
             let fifth = |j: usize| [if w > 15 { 17 << j } else { 255 - (17 << j) }; 16];
             let bytes = [w & 15 | w << 4; 16];
             let mut dot = SixBitDot::ZERO;
-            for (low, high) in [
-                five_bits::<0>(&bytes, &fifth(0)),
-                five_bits::<1>(&bytes, &fifth(1)),
-                five_bits::<2>(&bytes, &fifth(2)),
-                five_bits::<3>(&bytes, &fifth(3)),
+            for pairs in [
+                [five_bits::<0>(&bytes, &fifth(0)), five_bits::<1>(&bytes, &fifth(1))],
+                [five_bits::<2>(&bytes, &fifth(2)), five_bits::<3>(&bytes, &fifth(3))],
             ] {
-                dot.add(low, words(&[x; 4]));
-                dot.add(high, words(&[x; 4]));
+                for (low, high) in pairs {
+                    dot.add(low, words(&[x; 4]));
+                    dot.add(high, words(&[x; 4]));
+                }
+                dot.widen();
             }
             assert_eq!(dot.sums().to_array(), [32.0 * f32::from(w) * f32::from(x); 4]);
         }

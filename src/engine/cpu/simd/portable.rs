@@ -243,6 +243,10 @@ impl SixBitDot {
         self.0.add(Nibbles(w.0), x);
     }
 
+    /// Makes room: due after four additions of five bits, and after two of six. Here there is room.
+    #[inline(always)]
+    pub fn widen(&mut self) {}
+
     #[inline(always)]
     pub fn sums(self) -> F32x4 {
         self.0.sums()

@@ -307,43 +307,67 @@ pub fn five_bits<const J: usize>(bytes: &[u8; 16], fifth: &[u8; 16]) -> (SixBits
 }
 
 /// Dot products of four rows of 6-bit values with int8 activations.
+///
+/// A lane of 16 bits adds two products, of 31 · 127 four times or of 63 · 127 twice, before it is
+/// widened: at most 32004, which fits.
 #[cfg(target_feature = "relaxed-simd")]
 #[derive(Clone, Copy)]
-pub struct SixBitDot(v128);
+pub struct SixBitDot {
+    narrow: v128,
+    wide: v128,
+}
 
 #[cfg(target_feature = "relaxed-simd")]
 impl SixBitDot {
-    pub const ZERO: Self = Self(i32x4(0, 0, 0, 0));
+    pub const ZERO: Self = Self { narrow: i32x4(0, 0, 0, 0), wide: i32x4(0, 0, 0, 0) };
 
     #[inline(always)]
     pub fn add(&mut self, w: SixBits, x: Words) {
-        let pairs = i16x8_relaxed_dot_i8x16_i7x16(x.0, w.0);
-        self.0 = i32x4_add(self.0, i32x4_extadd_pairwise_i16x8(pairs));
+        self.narrow = i16x8_add(self.narrow, i16x8_relaxed_dot_i8x16_i7x16(x.0, w.0));
+    }
+
+    #[inline(always)]
+    pub fn widen(&mut self) {
+        self.wide = i32x4_add(self.wide, i32x4_extadd_pairwise_i16x8(self.narrow));
+        self.narrow = Self::ZERO.narrow;
     }
 
     #[inline(always)]
     pub fn sums(self) -> F32x4 {
-        F32x4(f32x4_convert_i32x4(self.0))
+        F32x4(f32x4_convert_i32x4(self.wide))
     }
 }
 
 /// Dot products of four rows of 6-bit values with int8 activations.
+///
+/// A lane of 16 bits adds one product, of 31 · 127 four times or of 63 · 127 twice, before it is
+/// widened.
 #[cfg(not(target_feature = "relaxed-simd"))]
 #[derive(Clone, Copy)]
-pub struct SixBitDot(ByteDot);
+pub struct SixBitDot {
+    narrow: NibbleDot,
+    wide: (v128, v128),
+}
 
 #[cfg(not(target_feature = "relaxed-simd"))]
 impl SixBitDot {
-    pub const ZERO: Self = Self(ByteDot::ZERO);
+    pub const ZERO: Self = Self { narrow: NibbleDot::ZERO, wide: (NibbleDot::ZERO.0, NibbleDot::ZERO.1) };
 
     #[inline(always)]
     pub fn add(&mut self, w: SixBits, x: Words) {
-        self.0.add(Bytes(w.0), x);
+        self.narrow.add(Nibbles(w.0), x);
+    }
+
+    #[inline(always)]
+    pub fn widen(&mut self) {
+        self.wide.0 = i32x4_add(self.wide.0, i32x4_extadd_pairwise_i16x8(self.narrow.0));
+        self.wide.1 = i32x4_add(self.wide.1, i32x4_extadd_pairwise_i16x8(self.narrow.1));
+        self.narrow = NibbleDot::ZERO;
     }
 
     #[inline(always)]
     pub fn sums(self) -> F32x4 {
-        self.0.sums()
+        join(self.wide.0, self.wide.1)
     }
 }
 

@@ -1,0 +1,468 @@
+//! Eight lanes in a vector, with AVX2 and FMA. What each function does is said in `portable.rs`.
+//!
+//! Every function is `inline(always)` and ends up in [`run`], where these instructions are allowed.
+//! The compiler has no instructions for functions elsewhere, but calls the intrinsics: slow, and as
+//! right.
+
+use std::arch::x86_64::*;
+
+use super::super::tiles::{Column, Words};
+use super::{Dot, F32x4, Task, Vector};
+
+/// Whether this processor has the instructions.
+pub fn is_available() -> bool {
+    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")
+}
+
+/// Runs a task with these vectors.
+///
+/// # Safety
+/// The instructions must be available.
+#[target_feature(enable = "avx2,fma,f16c")]
+pub unsafe fn run(task: impl Task) {
+    task.run::<F32x8>();
+}
+
+/// Eight f32.
+#[derive(Clone, Copy)]
+pub struct F32x8(__m256);
+
+/// Four bytes of each row of a tile.
+#[derive(Clone, Copy)]
+pub struct Bytes(__m256i);
+
+// SAFETY, in all of this file: `run`, or the test, has found the instructions; loads and stores go
+// through references to as many bytes and require no alignment.
+
+#[inline(always)]
+fn load(words: &Words) -> __m256i {
+    unsafe { _mm256_loadu_si256(std::ptr::from_ref(words).cast()) }
+}
+
+impl F32x8 {
+    /// Eight integers as f32.
+    #[inline(always)]
+    fn from_integers(v: __m256i) -> Self {
+        Self(unsafe { _mm256_cvtepi32_ps(v) })
+    }
+}
+
+impl Vector for F32x8 {
+    const GROUPS: usize = 1;
+    const ZERO: Self = Self(unsafe { std::mem::zeroed() });
+
+    #[inline(always)]
+    fn first(values: &[f32]) -> Self {
+        let values = &values.as_chunks::<8>().0[0];
+        Self(unsafe { _mm256_loadu_ps(values.as_ptr()) })
+    }
+
+    #[inline(always)]
+    fn write(self, values: &mut [f32]) {
+        let values = &mut values.as_chunks_mut::<8>().0[0];
+        unsafe { _mm256_storeu_ps(values.as_mut_ptr(), self.0) };
+    }
+
+    #[inline(always)]
+    fn fold(self) -> F32x4 {
+        let mut four = [0.0; 4];
+        unsafe {
+            let sum = _mm_add_ps(_mm256_castps256_ps128(self.0), _mm256_extractf128_ps::<1>(self.0));
+            _mm_storeu_ps(four.as_mut_ptr(), sum);
+        }
+        F32x4::new(four)
+    }
+
+    type Input = Bytes;
+    type NibbleDot = NibbleDot;
+    type SixBitDot = SixBitDot;
+    type ByteDot = ByteDot;
+
+    #[inline(always)]
+    fn splat(value: f32) -> Self {
+        Self(unsafe { _mm256_set1_ps(value) })
+    }
+
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        Self(unsafe { _mm256_mul_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        Self(unsafe { _mm256_add_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn mul_add(self, factor: Self, term: Self) -> Self {
+        Self(unsafe { _mm256_fmadd_ps(self.0, factor.0, term.0) })
+    }
+
+    #[inline(always)]
+    fn store(self, _: usize, rows: &mut Column<f32>) {
+        unsafe { _mm256_storeu_ps(std::ptr::from_mut(rows).cast(), self.0) };
+    }
+
+    #[inline(always)]
+    fn load(column: &Column<f32>, _: usize) -> Self {
+        Self(unsafe { _mm256_loadu_ps(std::ptr::from_ref(column).cast()) })
+    }
+
+    #[inline(always)]
+    fn from_f16(column: &Column<u16>, _: usize) -> Self {
+        Self(unsafe { _mm256_cvtph_ps(_mm_loadu_si128(std::ptr::from_ref(column).cast())) })
+    }
+
+    #[inline(always)]
+    fn from_bf16(column: &Column<u16>, _: usize) -> Self {
+        unsafe {
+            let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(std::ptr::from_ref(column).cast()));
+            Self(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide)))
+        }
+    }
+
+    #[inline(always)]
+    fn from_f16_pairs(words: &Words, _: usize) -> (Self, Self) {
+        let words = load(words);
+        unsafe { (from_upper_f16(_mm256_slli_epi32::<16>(words)), from_upper_f16(words)) }
+    }
+
+    #[inline(always)]
+    fn from_bf16_pairs(words: &Words, _: usize) -> (Self, Self) {
+        let words = load(words);
+        unsafe {
+            let upper = _mm256_and_si256(words, _mm256_set1_epi32(0xffff_0000u32.cast_signed()));
+            (Self(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(words))), Self(_mm256_castsi256_ps(upper)))
+        }
+    }
+
+    #[inline(always)]
+    fn from_byte_pairs(words: &Words, _: usize, i: usize) -> (Self, Self) {
+        let words = load(words);
+        unsafe {
+            let high = if i == 0 { _mm256_slli_epi32::<16>(words) } else { words };
+            let first = _mm256_srai_epi32::<24>(_mm256_slli_epi32::<8>(high));
+            (Self::from_integers(first), Self::from_integers(_mm256_srai_epi32::<24>(high)))
+        }
+    }
+
+    #[inline(always)]
+    fn from_nibbles(words: &Words, _: usize, i: usize) -> (Self, Self) {
+        let words = load(words);
+        unsafe {
+            let byte = _mm256_srl_epi32(words, _mm_cvtsi32_si128(8 * i as i32));
+            let nibble = |v: __m256i| Self::from_integers(_mm256_and_si256(v, _mm256_set1_epi32(15)));
+            (nibble(byte), nibble(_mm256_srli_epi32::<4>(byte)))
+        }
+    }
+
+    #[inline(always)]
+    fn words(x: &[i8; 4]) -> Bytes {
+        Bytes(unsafe { _mm256_set1_epi32(i32::from_ne_bytes(x.map(i8::cast_unsigned))) })
+    }
+
+    #[inline(always)]
+    fn nibbles(words: &Words, _: usize) -> (Bytes, Bytes) {
+        let words = load(words);
+        unsafe {
+            let mask = _mm256_set1_epi8(15);
+            (Bytes(_mm256_and_si256(words, mask)), Bytes(_mm256_and_si256(_mm256_srli_epi16::<4>(words), mask)))
+        }
+    }
+
+    #[inline(always)]
+    fn two_bits<const J: usize>(words: &Words, _: usize) -> (Bytes, Bytes) {
+        let words = load(words);
+        unsafe {
+            let mask = _mm256_set1_epi8(3);
+            let bits = if J.is_multiple_of(2) { words } else { _mm256_srli_epi16::<4>(words) };
+            (Bytes(_mm256_and_si256(bits, mask)), Bytes(_mm256_and_si256(_mm256_srli_epi16::<2>(bits), mask)))
+        }
+    }
+
+    #[inline(always)]
+    fn three_bits<const J: usize>(words: &Words, third: &Words, group: usize) -> (Bytes, Bytes) {
+        let ((first, second), third) = (Self::two_bits::<J>(words, group), load(third));
+        unsafe {
+            let bit = _mm256_set1_epi8(4);
+            let (low, high) = match J {
+                0 => (_mm256_slli_epi16::<2>(third), _mm256_srli_epi16::<2>(third)),
+                1 => (_mm256_slli_epi16::<1>(third), _mm256_srli_epi16::<3>(third)),
+                2 => (third, _mm256_srli_epi16::<4>(third)),
+                _ => (_mm256_srli_epi16::<1>(third), _mm256_srli_epi16::<5>(third)),
+            };
+            let with = |w: Bytes, bits: __m256i| Bytes(_mm256_or_si256(w.0, _mm256_and_si256(bits, bit)));
+            (with(first, low), with(second, high))
+        }
+    }
+
+    #[inline(always)]
+    fn five_bits<const J: usize>(words: &Words, fifth: &Words, group: usize) -> (Bytes, Bytes) {
+        let ((first, second), fifth) = (Self::nibbles(words, group), load(fifth));
+        unsafe {
+            let bit = _mm256_set1_epi8(16);
+            let (low, high) = match J {
+                0 => (_mm256_slli_epi16::<4>(fifth), fifth),
+                1 => (_mm256_slli_epi16::<3>(fifth), _mm256_srli_epi16::<1>(fifth)),
+                2 => (_mm256_slli_epi16::<2>(fifth), _mm256_srli_epi16::<2>(fifth)),
+                _ => (_mm256_slli_epi16::<1>(fifth), _mm256_srli_epi16::<3>(fifth)),
+            };
+            let with = |w: Bytes, bits: __m256i| Bytes(_mm256_or_si256(w.0, _mm256_and_si256(bits, bit)));
+            (with(first, low), with(second, high))
+        }
+    }
+
+    #[inline(always)]
+    fn six_bits<const J: usize>(words: &Words, above: &Words, group: usize) -> (Bytes, Bytes) {
+        let ((first, second), above) = (Self::nibbles(words, group), load(above));
+        unsafe {
+            let bits = _mm256_set1_epi8(0x30);
+            let (low, high) = if J.is_multiple_of(2) {
+                (_mm256_slli_epi16::<4>(above), _mm256_slli_epi16::<2>(above))
+            } else {
+                (above, _mm256_srli_epi16::<2>(above))
+            };
+            let with = |w: Bytes, above: __m256i| Bytes(_mm256_or_si256(w.0, _mm256_and_si256(above, bits)));
+            (with(first, low), with(second, high))
+        }
+    }
+
+    #[inline(always)]
+    fn bytes(words: &Words, _: usize) -> Bytes {
+        Bytes(load(words))
+    }
+
+    #[inline(always)]
+    fn look_up(table: &[i8; 16], words: &Words, group: usize) -> (Bytes, Bytes) {
+        let (low, high) = Self::nibbles(words, group);
+        unsafe {
+            let table = _mm256_broadcastsi128_si256(_mm_loadu_si128(std::ptr::from_ref(table).cast()));
+            (Bytes(_mm256_shuffle_epi8(table, low.0)), Bytes(_mm256_shuffle_epi8(table, high.0)))
+        }
+    }
+}
+
+/// Widens the upper halves of words.
+#[inline(always)]
+fn from_upper_f16(words: __m256i) -> F32x8 {
+    unsafe {
+        let wide = _mm256_and_si256(_mm256_srai_epi32::<3>(words), _mm256_set1_epi32(0x8fff_e000u32.cast_signed()));
+        let two_to_112 = _mm256_set1_ps(f32::from_bits((127 + 112) << 23));
+        F32x8(_mm256_mul_ps(_mm256_castsi256_ps(wide), two_to_112))
+    }
+}
+
+/// Adds neighbours of 16 bits.
+#[inline(always)]
+fn add_pairs(v: __m256i) -> __m256i {
+    unsafe { _mm256_madd_epi16(v, _mm256_set1_epi16(1)) }
+}
+
+/// Two products, of at most 15 · 127 each, are added to a lane of 16 bits eight times: at most
+/// 30480.
+#[derive(Clone, Copy)]
+pub struct NibbleDot(__m256i);
+
+impl Dot<F32x8> for NibbleDot {
+    type Weights = Bytes;
+    const ZERO: Self = Self(unsafe { std::mem::zeroed() });
+
+    #[inline(always)]
+    fn add(&mut self, w: Bytes, x: Bytes) {
+        self.0 = unsafe { _mm256_add_epi16(self.0, _mm256_maddubs_epi16(w.0, x.0)) };
+    }
+
+    #[inline(always)]
+    fn sums(self) -> F32x8 {
+        F32x8::from_integers(add_pairs(self.0))
+    }
+}
+
+/// The same for five and six bits: lanes of 16 bits hold four additions of two products of 31 · 127
+/// and two of 63 · 127.
+#[derive(Clone, Copy)]
+pub struct SixBitDot {
+    narrow: __m256i,
+    wide: __m256i,
+}
+
+impl Dot<F32x8> for SixBitDot {
+    type Weights = Bytes;
+    const ZERO: Self = Self { narrow: NibbleDot::ZERO.0, wide: NibbleDot::ZERO.0 };
+
+    #[inline(always)]
+    fn add(&mut self, w: Bytes, x: Bytes) {
+        self.narrow = unsafe { _mm256_add_epi16(self.narrow, _mm256_maddubs_epi16(w.0, x.0)) };
+    }
+
+    #[inline(always)]
+    fn widen(&mut self) {
+        self.wide = unsafe { _mm256_add_epi32(self.wide, add_pairs(self.narrow)) };
+        self.narrow = NibbleDot::ZERO.0;
+    }
+
+    #[inline(always)]
+    fn sums(self) -> F32x8 {
+        F32x8::from_integers(self.wide)
+    }
+}
+
+/// Signed weights: |w| · (x with the sign of w), two of which are at most 2 · 128 · 127.
+#[derive(Clone, Copy)]
+pub struct ByteDot(__m256i);
+
+impl Dot<F32x8> for ByteDot {
+    type Weights = Bytes;
+    const ZERO: Self = Self(NibbleDot::ZERO.0);
+
+    #[inline(always)]
+    fn add(&mut self, w: Bytes, x: Bytes) {
+        unsafe {
+            let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w.0), _mm256_sign_epi8(x.0, w.0));
+            self.0 = _mm256_add_epi32(self.0, add_pairs(pairs));
+        }
+    }
+
+    #[inline(always)]
+    fn sums(self) -> F32x8 {
+        F32x8::from_integers(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes that look random, others for each `seed`.
+    fn words(seed: usize) -> Words {
+        std::array::from_fn(|group| {
+            std::array::from_fn(|i| ((seed * 64 + group * 16 + i + 1).wrapping_mul(0x9e37_79b9) >> 13) as u8)
+        })
+    }
+
+    /// What functions of every kind give for the eight rows, one after the other.
+    struct All<'a>(&'a mut Vec<Column<f32>>, usize);
+
+    impl Task for All<'_> {
+        #[inline(always)]
+        fn run<V: Vector>(self) {
+            let Self(out, seed) = self;
+            let (a, b) = (words(seed), words(seed + 1000));
+            let floats: Column<f32> = a.map(|a| std::array::from_fn(|i| f32::from(a[i]) - 100.5));
+            let column: Column<u16> =
+                a.map(|a| std::array::from_fn(|i| u16::from_le_bytes([a[2 * i], a[2 * i + 1]]) & 0xfbff));
+            let halves = a.map(|a| std::array::from_fn(|i| if i % 2 == 1 { a[i] & 0xfb } else { a[i] }));
+            let mut put = |group: usize, value: V| {
+                if group == 0 {
+                    out.push([[0.0; 4]; 2]);
+                }
+                let at = out.len() - 1;
+                value.store(group, &mut out[at]);
+            };
+            macro_rules! each {
+                ($($value:expr),+ $(,)?) => { $(for group in 0..V::GROUPS { put(group, ($value)(group)); })+ };
+            }
+            each!(
+                |group| V::load(&floats, group).mul(V::splat(0.25)).add(V::splat(3.0)),
+                |group| V::splat(2.0).mul_add(V::load(&floats, group), V::splat(-1.0)),
+                |group| V::from_f16(&column, group),
+                |group| V::from_bf16(&column, group),
+                |group| V::from_f16_pairs(&halves, group).0,
+                |group| V::from_f16_pairs(&halves, group).1,
+                |group| V::from_bf16_pairs(&halves, group).0,
+                |group| V::from_bf16_pairs(&halves, group).1,
+            );
+            for i in 0..4 {
+                each!(
+                    |group| V::from_byte_pairs(&a, group, i % 2).0,
+                    |group| V::from_byte_pairs(&a, group, i % 2).1,
+                    |group| V::from_nibbles(&a, group, i).0,
+                    |group| V::from_nibbles(&a, group, i).1,
+                );
+            }
+            /// Four products with each of a pair, the first ones twice.
+            fn products<V: Vector, D: Dot<V>>((first, second): (D::Weights, D::Weights), seed: usize) -> V {
+                let x = |i: usize| [127, -127, (seed * 31 % 255) as i8, (seed * 7 + i) as i8].map(|x: i8| x.max(-127));
+                let mut dot = D::ZERO;
+                dot.add(first, V::words(&x(0)));
+                dot.add(second, V::words(&x(1)));
+                dot.widen();
+                dot.add(first, V::words(&x(2)));
+                dot.widen();
+                dot.sums()
+            }
+            let table = std::array::from_fn(|i| a[0][i].cast_signed());
+            each!(
+                |group| products::<V, V::NibbleDot>(V::nibbles(&a, group), seed),
+                |group| products::<V, V::NibbleDot>(V::two_bits::<0>(&a, group), seed),
+                |group| products::<V, V::NibbleDot>(V::two_bits::<1>(&a, group), seed),
+                |group| products::<V, V::NibbleDot>(V::three_bits::<0>(&a, &b, group), seed),
+                |group| products::<V, V::NibbleDot>(V::three_bits::<1>(&a, &b, group), seed),
+                |group| products::<V, V::NibbleDot>(V::three_bits::<2>(&a, &b, group), seed),
+                |group| products::<V, V::NibbleDot>(V::three_bits::<3>(&a, &b, group), seed),
+                |group| products::<V, V::SixBitDot>(V::five_bits::<0>(&a, &b, group), seed),
+                |group| products::<V, V::SixBitDot>(V::five_bits::<1>(&a, &b, group), seed),
+                |group| products::<V, V::SixBitDot>(V::five_bits::<2>(&a, &b, group), seed),
+                |group| products::<V, V::SixBitDot>(V::five_bits::<3>(&a, &b, group), seed),
+                |group| products::<V, V::SixBitDot>(V::six_bits::<0>(&a, &b, group), seed),
+                |group| products::<V, V::SixBitDot>(V::six_bits::<1>(&a, &b, group), seed),
+                |group| products::<V, V::ByteDot>((V::bytes(&a, group), V::bytes(&b, group)), seed),
+                |group| products::<V, V::ByteDot>(V::look_up(&table, &b, group), seed),
+            );
+        }
+    }
+
+    #[test]
+    fn eight_lanes_give_what_four_give() {
+        if !is_available() {
+            return;
+        }
+        for seed in 0..500 {
+            let (mut four, mut eight) = (Vec::new(), Vec::new());
+            All(&mut four, seed).run::<F32x4>();
+            // SAFETY: the processor has the instructions
+            unsafe { run(All(&mut eight, seed)) };
+            let bits =
+                |all: &[Column<f32>]| -> Vec<_> { all.as_flattened().iter().map(|v| v.map(f32::to_bits)).collect() };
+            for (i, (four, eight)) in four.iter().zip(&eight).enumerate() {
+                assert_eq!(bits(&[*four]), bits(&[*eight]), "{i}: {four:?} and {eight:?}");
+            }
+            assert_eq!(four.len(), eight.len());
+        }
+    }
+
+    /// The extremes of a block of 32.
+    #[test]
+    fn sums_of_16_bits_hold_a_block() {
+        struct Extremes;
+        impl Task for Extremes {
+            #[inline(always)]
+            fn run<V: Vector>(self) {
+                fn check<V: Vector, D: Dot<V>>(w: D::Weights, value: i32, widen_after: usize) {
+                    for x in [127i8, -127] {
+                        let mut dot = D::ZERO;
+                        for i in 1..=8 {
+                            dot.add(w, V::words(&[x; 4]));
+                            if i % widen_after == 0 {
+                                dot.widen();
+                            }
+                        }
+                        let mut rows = [[0.0; 4]; 2];
+                        dot.sums().store(0, &mut rows);
+                        assert_eq!(rows[0], [(32 * value * i32::from(x)) as f32; 4]);
+                    }
+                }
+                let (ones, lowest) = ([[255; 16]; 2], [[128; 16]; 2]);
+                check::<V, V::NibbleDot>(V::nibbles(&ones, 0).0, 15, 8);
+                check::<V, V::SixBitDot>(V::five_bits::<0>(&ones, &ones, 0).0, 31, 4);
+                check::<V, V::SixBitDot>(V::six_bits::<0>(&ones, &ones, 0).1, 63, 2);
+                check::<V, V::ByteDot>(V::bytes(&lowest, 0), -128, 8);
+            }
+        }
+        if is_available() {
+            // SAFETY: the processor has the instructions
+            unsafe { run(Extremes) };
+        }
+        Extremes.run::<F32x4>();
+    }
+}

@@ -10,8 +10,9 @@ import { browsers } from '../../tests/web/browsers.mjs';
 import { serve } from '../../tests/web/serve.mjs';
 import { figuresOf } from './figures.mjs';
 import { heldMib, watchMemory, watchOthers } from './processes.mjs';
-import { fileOf, isRight } from './models.mjs';
+import { bytesOf, fileOf, isRight } from './models.mjs';
 import { questions } from './questions.mjs';
+import { readerModule } from './reading.mjs';
 
 /** A browser goes on starting for a while; its memory is measured after that. */
 const settleMs = 2000;
@@ -38,12 +39,18 @@ export async function serveBench(packed) {
     '/models/onnx/': inRoot('benches/peers/models'),
   };
   const asked = new Set();
+  const reader = readerModule();
   const handle = (request, response) => {
     const [path, query] = request.url.split('?');
     if (path.startsWith('/runtime/')) asked.add(path);
     // weft gets the strict policy that it supports. Its peers build scripts of their own.
     if (path.startsWith('/runtime/peers/') || (path === '/page/' && !query?.startsWith('runtime=weft&'))) {
       response.removeHeader('Content-Security-Policy');
+    }
+    if (path === '/reader.wasm') {
+      response.setHeader('Content-Type', 'application/wasm');
+      response.end(reader);
+      return true;
     }
     if (path !== '/empty') return false;
     response.setHeader('Content-Type', 'text/html');
@@ -88,15 +95,17 @@ export async function browserSession(server, model, { host, runtime, engine, thr
     server.sizes();
     const session = JSON.stringify({ runtime, engine, threads: threads ?? 1, file: fileOf(model), questions });
     await page.goto(`${server.url}page/?${new URLSearchParams({ runtime, session })}`);
-    const { error, ready_ms, answers, about, adapter } = await outcomeOf(page);
-    if (error) throw new Error(error);
+    const { ready_ms, answers, about, adapter } = await outcomeOf(page);
+    const peak_mib = memory.stop() - empty;
+    const sizes = server.sizes();
     if (!isRight(model, answers.long.text)) throw new Error(`wrong text: ${answers.long.text.slice(0, 60)}`);
+    const reading = engine === 'cpu' && (await readingSpeed(server, page, threads));
     return {
       about: { browser: await browser.version(), ...about, ...(adapter && { adapter }) },
       ready_ms,
-      ...figuresOf(model, answers),
-      ...server.sizes(),
-      peak_mib: memory.stop() - empty,
+      ...figuresOf({ ...model, bytes: bytesOf(model) }, answers, reading),
+      ...sizes,
+      peak_mib,
       disturbance: others(),
     };
   } finally {
@@ -105,13 +114,21 @@ export async function browserSession(server, model, { host, runtime, engine, thr
   }
 }
 
+/** Bytes of memory that so many threads read in a second, in the browser that has just answered. */
+async function readingSpeed(server, page, threads) {
+  await page.goto(`${server.url}page/reading.html?threads=${threads}`);
+  return (await outcomeOf(page)).bytes_s;
+}
+
 /**
- * What the page leaves when it is done. This polls, since no driver waits minutes for one question.
+ * What the page leaves when it is done; fails with what it failed with. This polls, since no driver
+ * waits minutes for one question.
  */
 async function outcomeOf(page) {
   const end = performance.now() + sessionMinutes * 60_000;
   while (performance.now() < end) {
     const outcome = await page.evaluate(() => globalThis.outcome);
+    if (outcome?.error) throw new Error(outcome.error);
     if (outcome) return outcome;
     await sleep(500);
   }

@@ -11,18 +11,21 @@ function speed({ times }) {
 
 /**
  * The figures of the answers. The first token of the long question comes out of its prefill, so it
- * counts as no step.
+ * counts as no step. `reading` is the bytes of memory that the same threads read in a second, if
+ * that was measured: a token reads all bytes of the models' files, whose output is their embedding
+ * table.
  */
-export const figuresOf = ({ longPromptTokens }, { short, story, long }) => ({
+export const figuresOf = ({ longPromptTokens, bytes }, { short, story, long }, reading) => ({
   ttft_ms: short.times[0],
   prefill_tok_s: (longPromptTokens / long.times[0]) * 1000,
   decode_tok_s: speed(story),
   decode_long_tok_s: speed(long),
+  ...(reading && { read_gb_s: reading / 1e9, decode_part: (speed(story) * bytes) / reading }),
 });
 
 /**
- * Every figure that is compared, in the order of the tables: its heading, and whether more is
- * better.
+ * Every figure in the order of the tables: its heading, and whether more is better, where runtimes
+ * are compared.
  */
 export const metrics = {
   ready_ms: { heading: 'ready ms', moreIsBetter: false },
@@ -30,6 +33,8 @@ export const metrics = {
   prefill_tok_s: { heading: 'prefill tok/s', moreIsBetter: true },
   decode_tok_s: { heading: 'decode tok/s', moreIsBetter: true },
   decode_long_tok_s: { heading: 'decode long tok/s', moreIsBetter: true },
+  read_gb_s: { heading: 'memory GB/s' },
+  decode_part: { heading: 'part of it', moreIsBetter: true },
   raw_bytes: { heading: 'runtime bytes', moreIsBetter: false },
   gzip_bytes: { heading: 'gzipped', moreIsBetter: false },
   peak_mib: { heading: 'peak MiB', moreIsBetter: false },

@@ -1,6 +1,6 @@
 // The models that can be measured, and which answers count as right.
 
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { pathOf, qwenCoder, smollm2 } from '../../scripts/lib/model.mjs';
 import { inRoot } from '../../scripts/lib/run.mjs';
@@ -32,6 +32,9 @@ export const models = {
     runtimes: ['weft', 'wllama'],
   },
 };
+
+/** Bytes of a model's file, which is there. */
+export const bytesOf = ({ source }) => statSync(pathOf(source)).size;
 
 /** The file of a model below models/. */
 export const fileOf = ({ source }) => basename(pathOf(source));

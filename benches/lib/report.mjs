@@ -46,7 +46,8 @@ function readable(value) {
  * for each metric.
  */
 export function ratios(rows) {
-  const heading = ['weft is better by', ...Object.values(metrics).map(({ heading }) => heading)];
+  const compared = Object.entries(metrics).filter(([, { moreIsBetter }]) => moreIsBetter !== undefined);
+  const heading = ['weft is better by', ...compared.map(([, { heading }]) => heading)];
   const lines = rows
     .filter(({ runtime, sessions }) => runtime !== 'weft' && sessions)
     .map((peer) => {
@@ -56,7 +57,7 @@ export function ratios(rows) {
         if (!own || !other) return '–';
         return `${(moreIsBetter ? own / other : other / own).toPrecision(3)}×`;
       };
-      return [nameOf(peer), ...Object.entries(metrics).map(factor)];
+      return [nameOf(peer), ...compared.map(factor)];
     });
   return align([heading, ...lines]);
 }

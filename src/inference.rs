@@ -9,6 +9,7 @@
 //! | `sequences` | texts whose keys and values are in memory |
 //! | `generation`, `advance` | one answer: its stop rules; its next token |
 //! | `together` | the next tokens of several generations in one step |
+//! | `speculate` | drafts of the next tokens of a generation, verified in one step |
 //! | `runner`, `programs` | runs a step of a sequence |
 //! | `estimate`, `cost` | memory, and work on a GPU, from headers alone |
 //! | `prompt`, `scoring`, `embedding`, `kv` | other tasks of a decoder |
@@ -34,6 +35,7 @@ mod runner;
 mod scoring;
 mod sequences;
 mod shapes;
+mod speculate;
 mod together;
 mod types;
 
@@ -48,6 +50,7 @@ pub use estimate::{Estimate, Estimator, GpuTime, Seconds};
 pub use generation::GenerationId;
 pub use loaded::LoadedModel;
 pub use loading::Loading;
+pub use speculate::{Speculate, Speculated};
 pub use types::{Event, FinishReason, GenerateOptions, Info, TokenLogprob, TokenLogprobs};
 
 /// Negative log-likelihood of `target` given `logits`, in nats: logsumexp(logits) - logits[target].

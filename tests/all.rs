@@ -35,5 +35,6 @@ mod self_test;
 mod sequences;
 mod shaders;
 mod shared_engine;
+mod speculate;
 mod support;
 mod tokenizer;

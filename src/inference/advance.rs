@@ -74,12 +74,22 @@ impl Running {
         if generation.constrained && !generation.sampler.is_constrained() {
             return Err(not_started("allow"));
         }
-        let (next, told, inspection) = if let Some(device) = device {
-            let words = next_words(id, generation, sequence, device, runner, count).await?;
+        let draft = draft(generation, sequence, logits.as_deref(), runner);
+        // a draft comes behind the steps that are queued, and no more are queued before it
+        let on_device = logits.is_none() && (draft.is_empty() || !generation.ahead.is_empty());
+        let (next, told, inspection) = if let (Some(device), true) = (device, on_device) {
+            // a mask is known for one draw
+            let waits = generation.constrained || !draft.is_empty();
+            let depth = if waits { 1 } else { runner.depth(count) };
+            let words = next_words(id, generation, sequence, device, runner, (count, depth)).await?;
             let told = generation.top_logprobs.map(|top| Told::read(&words, top.min(runner.decoder.vocab)));
             (words[0], told, None)
         } else {
-            let (id, logits, seen) = drawn(generation, sequence, logits.take(), runner, tokenizer).await?;
+            let logits = match logits.take() {
+                None if !draft.is_empty() => verified(generation, sequence, &draft, runner).await?,
+                computed => computed,
+            };
+            let (id, logits, seen) = drawn(generation, sequence, logits, runner, tokenizer).await?;
             let told = generation.top_logprobs.map(|top| told(&logits, id, top)).transpose()?;
             (id, told, seen.map(Box::new))
         };
@@ -95,12 +105,12 @@ impl Running {
 
     /// Computes the logits of the newest token while the caller makes the mask of the next.
     fn run_ahead(&mut self, runner: &mut Runner) {
-        let Self { generation: Generation { tokens, finish: None, .. }, .. } = self else { return };
-        let (Some(sequence), Some(device)) = (&self.sequence, &mut self.device) else { return };
-        let newest = tokens.len() - 1;
-        if device.has_room && sequence.len() == newest {
+        let Self { generation, sequence: Some(sequence), device: Some(device), logits } = self else { return };
+        let newest = generation.tokens.len() - 1;
+        let follows = generation.finish.is_none() && device.has_room && sequence.len() == newest;
+        if follows && draft(generation, sequence, logits.as_deref(), runner).is_empty() {
             // an error comes again with the next step
-            device.computed = runner.run_ahead(sequence, newest, &tokens[newest..]).ok();
+            device.computed = runner.run_ahead(sequence, newest, &generation.tokens[newest..]).ok();
         }
     }
 
@@ -129,11 +139,52 @@ impl Running {
     /// Appends the next id; returns the text that it completes.
     pub fn push(&mut self, id: u32, runner: &mut Runner, tokenizer: &Tokenizer) -> Result<String> {
         let (text, again) = self.generation.push(id, tokenizer, runner.decoder.context)?;
-        if let (Some(positions), Some(sequence)) = (again, &mut self.sequence) {
+        let Self { generation: Generation { speculation, finish, .. }, sequence: Some(sequence), logits, .. } = self
+        else {
+            return Ok(text);
+        };
+        if let Some(positions) = again {
             sequence.truncate(positions);
+        }
+        let Some(speculation) = speculation else { return Ok(text) };
+        let drafted = speculation.is_under_way();
+        *logits = speculation.push(id).filter(|_| again.is_none() && finish.is_none());
+        if logits.is_some() {
+            sequence.keys.extend(token_keys(&[id]));
+        } else if drafted {
+            speculation.clear();
+            sequence.blocks.truncate(sequence.len());
         }
         Ok(text)
     }
+}
+
+/// A draft of what follows the newest token, where nothing else has computed the logits behind it.
+fn draft(generation: &Generation, sequence: &Sequence, logits: Option<&[f32]>, runner: &Runner) -> Vec<u32> {
+    match logits {
+        None => generation.draft(sequence.len(), runner.decoder.context),
+        Some(_) => Vec::new(),
+    }
+}
+
+/// The logits behind `generation.tokens`, from a step that computes those behind a draft too; `None`
+/// if there is no memory for it.
+async fn verified(
+    generation: &mut Generation,
+    sequence: &mut Sequence,
+    draft: &[u32],
+    runner: &mut Runner,
+) -> Result<Option<Vec<f32>>> {
+    let all = match runner.draft_logits(sequence, &generation.tokens, draft).await {
+        Err(Error::OutOfMemory { .. }) => return Ok(None),
+        computed => computed?,
+    };
+    let mut rows = all.chunks_exact(runner.decoder.vocab).map(<[f32]>::to_vec);
+    let first = rows.next();
+    if let Some(speculation) = &mut generation.speculation {
+        speculation.verify(draft, rows);
+    }
+    Ok(first)
 }
 
 /// The id after `generation.tokens`, drawn by the host, with its logits and what was seen.
@@ -187,20 +238,18 @@ async fn queue_chunks(
 }
 
 /// The words of the draw after `generation.tokens`, sampled by the engine: its id, or a [`Told`].
-/// Keeps as many steps queued as the engine wants.
+/// Keeps `depth` steps queued, as one of `count` running generations.
 async fn next_words(
     id: GenerationId,
     generation: &mut Generation,
     sequence: &mut Sequence,
     device: &mut OnDevice,
     runner: &mut Runner,
-    count: usize,
+    (count, depth): (usize, usize),
 ) -> Result<Vec<u32>> {
     let known = generation.tokens.len();
     let left = generation.max_tokens - generation.generated;
     let most = known.saturating_add(left).min(runner.decoder.context);
-    // a mask is known for one draw
-    let depth = if generation.constrained { 1 } else { runner.depth(count) };
     while known + generation.ahead.len() < most && (generation.ahead.is_empty() || generation.ahead.len() < depth) {
         match queue_step(id, generation, sequence, device, runner).await {
             // no more steps fit; those that are queued suffice

@@ -20,6 +20,7 @@ use super::not_started;
 use super::programs::{DevicePrograms, Programs};
 use super::runner::Runner;
 use super::sequences::Sequence;
+use super::speculate::Speculated;
 use super::together;
 use super::types::{About, Event, GenerateOptions, Info};
 use crate::engine::shared::Share;
@@ -150,7 +151,8 @@ impl LoadedDecoder {
         let samples = self.runner.programs.device.is_some() && !on_host;
         let (values, adjusts) =
             (sampler.device_values().filter(|_| samples), sampler.changes_logits() || options.constrained);
-        let mut generation = Generation::new(prompt, options, sampler, &self.tokenizer)?;
+        let mut generation =
+            Generation::new(prompt, options, sampler, &self.tokenizer, self.runner.programs.next_rows())?;
         let device = values.map(|values| self.runner.on_device(values, adjusts, tells.is_some())).transpose()?;
         let sequence = self.open(&generation.tokens, restored, most);
         generation.cached = sequence.len();
@@ -269,6 +271,12 @@ impl LoadedDecoder {
     /// Number of tokens of a generation's prompt that were in the KV cache already.
     pub fn cached_tokens(&self, id: GenerationId) -> usize {
         self.generations.get(&id).map_or(0, |running| running.generation.cached)
+    }
+
+    /// How many tokens a generation drafted, and how many of these it took.
+    pub fn speculated(&self, id: GenerationId) -> Speculated {
+        let speculation = self.generations.get(&id).and_then(|running| running.generation.speculation.as_ref());
+        speculation.map_or(Speculated::default(), |speculation| speculation.counts)
     }
 
     /// Number of tokens that a generation dropped behind [`GenerateOptions::shift_behind`].

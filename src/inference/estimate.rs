@@ -8,6 +8,7 @@ pub use time::{GpuTime, Seconds};
 
 use super::encoder_programs::EncoderPrograms;
 use super::programs::Programs;
+use super::together;
 use crate::cost::families::Family;
 use crate::engine::{LARGEST_CHUNK, PROMPT_CHUNK};
 use crate::format::ModelReader;
@@ -53,8 +54,8 @@ pub struct Estimate {
     pub kv_cache: KvFormat,
     /// Bytes with one full context: `loadedBytes` and `kvCacheBytes` together.
     pub total_bytes: u64,
-    /// Bytes that the first step of several chats adds: the logits of up to four. Only an engine
-    /// whose logits the host samples takes them, as the CPU engine; a GPU computes each chat alone.
+    /// Bytes that the first step of several chats adds, or the first draft: the logits of up to four
+    /// tokens on the CPU engine. A GPU computes each chat alone, and takes twice as many for a draft.
     /// 0 for an encoder.
     pub chats_bytes: u64,
     /// Bytes that a real GPU adds to `loadedBytes`: room for chunks of a prompt of up to 512 tokens
@@ -160,7 +161,7 @@ impl Estimator {
             Network::Decoder(decoder) => {
                 // with sampling on the engine or without: a few kilobytes
                 let programs = Programs::record(&mut memory, decoder, PROMPT_CHUNK, true, self.kv_format)?;
-                chats_bytes = added(|memory| programs.record_together(memory, decoder))?;
+                chats_bytes = added(|memory| programs.record_together(memory, decoder, together::MOST))?;
                 let of_chunk =
                     |rows: usize| added(|memory| Activations::new(memory, decoder, rows.min(decoder.context)));
                 prompt_bytes = of_chunk(LARGEST_CHUNK)? - of_chunk(PROMPT_CHUNK)?;

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::inspect::InspectOptions;
+use super::speculate::Speculation;
 use super::types::{Event, FinishReason, GenerateOptions};
 use crate::Result;
 use crate::engine::LocalFuture;
@@ -57,6 +58,8 @@ pub(super) struct Generation {
     pub inspect: Option<InspectOptions>,
     /// Whether [`LoadedDecoder::allow`](super::LoadedDecoder::allow) restricts the next token.
     pub constrained: bool,
+    /// Drafts of the next tokens.
+    pub speculation: Option<Speculation>,
     /// Chunks of the prompt that are queued, oldest first: the position after each, and its end.
     pub chunks: VecDeque<(usize, LocalFuture<'static, Result<()>>)>,
     /// Ids of steps queued beyond `tokens`, oldest first.
@@ -68,8 +71,15 @@ pub(super) struct Generation {
 }
 
 impl Generation {
-    /// A generation of which nothing is computed yet. Errors: `InvalidOption`.
-    pub fn new(prompt: Vec<u32>, options: GenerateOptions, sampler: Sampler, tokenizer: &Tokenizer) -> Result<Self> {
+    /// A generation of which nothing is computed yet. `next_rows`: see
+    /// [`Programs::next_rows`](super::programs::Programs::next_rows). Errors: `InvalidOption`.
+    pub fn new(
+        prompt: Vec<u32>,
+        options: GenerateOptions,
+        sampler: Sampler,
+        tokenizer: &Tokenizer,
+        next_rows: usize,
+    ) -> Result<Self> {
         Ok(Self {
             prompt_len: prompt.len(),
             tokens: prompt,
@@ -83,6 +93,11 @@ impl Generation {
             infill: options.infill,
             sampler,
             top_logprobs: options.top_logprobs,
+            // what is looked at goes layer by layer
+            speculation: options
+                .speculate
+                .filter(|_| options.inspect.is_none())
+                .map(|speculate| Speculation::new(speculate, next_rows - 1)),
             inspect: options.inspect,
             constrained: options.constrained,
             chunks: VecDeque::new(),
@@ -98,6 +113,19 @@ impl Generation {
     /// resumed generation then has exactly the values of the first time.
     pub fn computed_with(&self, done: usize, rows: usize) -> usize {
         if done < self.prompt_len { chunk_end(done, rows, self.prompt_len) } else { done + 1 }
+    }
+
+    /// A draft of the tokens behind `self.tokens`, where all but the newest are computed. Empty: the
+    /// next token is computed alone.
+    pub fn draft(&self, computed: usize, context: usize) -> Vec<u32> {
+        let (known, left) = (self.tokens.len(), self.max_tokens - self.generated);
+        match &self.speculation {
+            // the last token of an answer is not computed
+            Some(speculation) if computed + 1 == known => {
+                speculation.draft(&self.tokens, (left - 1).min(context - known))
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// Appends the next id. Returns the text that it completes. A full context ends the answer, or

@@ -40,7 +40,7 @@ pub(super) struct Programs<P = ProgramId> {
 /// Programs that are made when they are first used.
 #[derive(Default)]
 pub(super) struct Later {
-    /// The next tokens of several sequences → logits of each.
+    /// The next tokens of several sequences, or of one → logits of each.
     together: Option<(ProgramId, Tensor)>,
     /// Logits of every token of a step.
     all_logits: Option<(ProgramId, Tensor)>,
@@ -155,12 +155,18 @@ impl Programs<Recording> {
 
 impl<P> Programs<P> {
     /// The recording of [`Programs::together`].
-    pub fn record_together(&self, memory: &mut dyn Memory, decoder: &Decoder) -> Result<(Recording, Tensor)> {
-        let rows = together::MOST.min(self.rows);
+    pub fn record_together(
+        &self,
+        memory: &mut dyn Memory,
+        decoder: &Decoder,
+        rows: usize,
+    ) -> Result<(Recording, Tensor)> {
+        let rows = rows.min(self.rows);
         let logits = activations(memory, rows, decoder.vocab)?;
         let (mut recording, a) = (Recording::default(), self.activations.first(rows));
         decoder.record_layers(&mut recording, &self.kv, &a)?;
         decoder.record_logits(&mut recording, &a, logits)?;
+        recording.exact = true;
         Ok((recording, logits))
     }
 
@@ -221,12 +227,19 @@ impl<P> Programs<P> {
 }
 
 impl Programs {
-    /// The next tokens of up to [`together::MOST`] sequences → logits of each, (rows, vocab).
+    /// Most next tokens in a step: as many as the CPU engine reads a weight once for. A GPU is bound
+    /// by memory for more of them.
+    pub fn next_rows(&self) -> usize {
+        let most = if self.device.is_some() { 2 * together::MOST } else { together::MOST };
+        most.min(self.rows)
+    }
+
+    /// Up to [`Programs::next_rows`] next tokens → logits of each, (rows, vocab).
     pub fn together(&mut self, engine: &mut dyn Engine, decoder: &Decoder) -> Result<(ProgramId, Tensor)> {
         if let Some(ready) = self.later.together {
             return Ok(ready);
         }
-        let (recording, logits) = self.record_together(engine, decoder)?;
+        let (recording, logits) = self.record_together(engine, decoder, self.next_rows())?;
         let ready = (engine.prepare(recording)?, logits);
         self.later.together = Some(ready);
         Ok(ready)

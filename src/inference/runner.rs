@@ -154,10 +154,23 @@ impl Runner {
     /// Runs the layers over rows of several sequences, which have room. Returns the logits of every
     /// row: (rows, vocab).
     pub async fn decode_together(&mut self, rows: &[Row], tables: &[&[u32]]) -> Result<Vec<f32>> {
-        let (program, logits) = self.programs.together(&mut self.engine, &self.decoder)?;
+        let made = |runner: &mut Self| runner.programs.together(&mut runner.engine, &runner.decoder);
+        let (program, logits) = self.with_room(made).await?;
         self.write_angles(rows)?;
         self.engine.run(program, &Step::new(rows, tables))?;
         self.engine.read_values(logits.buffer, rows.len() * self.decoder.vocab).await
+    }
+
+    /// Logits of the newest of `tokens`, before which all are computed, and of each of `draft` behind
+    /// it: (1 + draft, vocab). The sequence ends with the newest token; the draft's keys and values
+    /// are behind its end. Errors: `OutOfMemory`; the sequence is then as it was.
+    pub async fn draft_logits(&mut self, sequence: &mut Sequence, tokens: &[u32], draft: &[u32]) -> Result<Vec<f32>> {
+        let position = tokens.len() - 1;
+        let ids = [&tokens[position..], draft].concat();
+        self.grow(sequence, position..position + ids.len()).await?;
+        let logits = self.decode_together(&rows(0, position, &ids), &[sequence.blocks.table()]).await?;
+        sequence.keys.extend(token_keys(&tokens[position..]));
+        Ok(logits)
     }
 
     /// What the output head makes of rows of the residual stream, (rows, hidden), at most

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::inspect::{InspectOptions, StepSeen};
+use super::speculate::Speculate;
 use crate::engine::shared::Share;
 use crate::engine::{Engine, EngineInfo};
 use crate::model::Config;
@@ -44,6 +45,10 @@ pub struct GenerateOptions {
     /// Default: no log-probabilities.
     #[cfg_attr(target_arch = "wasm32", tsify(optional))]
     pub top_logprobs: Option<usize>,
+    /// Where drafts come from, of tokens that are verified in one step. They change how fast an
+    /// answer comes, not what it is. Default: no drafts.
+    #[cfg_attr(target_arch = "wasm32", tsify(optional))]
+    pub speculate: Option<Speculate>,
     /// What to look at in each step; its sampling is that of the generation. Default: nothing.
     #[serde(skip)]
     pub inspect: Option<InspectOptions>,

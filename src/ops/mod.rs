@@ -133,6 +133,9 @@ impl Command {
 pub struct Recording {
     /// The commands.
     pub commands: Vec<Command>,
+    /// Whether several rows must give what each gives alone, up to the order of sums: no activations
+    /// are rounded.
+    pub exact: bool,
 }
 
 impl Recording {
@@ -156,7 +159,7 @@ impl Recording {
 
     /// The same with [`Command::parts`]: what lies between them is then in memory.
     pub fn in_parts(&self) -> Self {
-        Self { commands: self.commands.iter().flat_map(Command::parts).collect() }
+        Self { commands: self.commands.iter().flat_map(Command::parts).collect(), exact: self.exact }
     }
 }
 

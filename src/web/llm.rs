@@ -9,7 +9,7 @@ use super::values::{
 };
 use crate::inference::encoder::LabelScore;
 use crate::inference::inspect::{InspectEvent, InspectOptions, Nearest};
-use crate::inference::{EmbedOptions, Event, GenerateOptions, Info, LoadedDecoder, LoadedModel};
+use crate::inference::{EmbedOptions, Event, GenerateOptions, Info, LoadedDecoder, LoadedModel, Speculated};
 use crate::tokenizer::{Conversation, EncodeOptions};
 
 /// A loaded model. While the promise of one method is pending, no other method may be called.
@@ -205,6 +205,15 @@ impl Llm {
             LoadedModel::Decoder(decoder) => decoder.dropped_tokens(generation.into()),
             LoadedModel::Encoder(_) => 0,
         }
+    }
+
+    /// How many tokens a generation drafted, and how many of these it took.
+    pub fn speculated(&self, generation: u32) -> Vec<u32> {
+        let Speculated { drafted, accepted } = match &self.model {
+            LoadedModel::Decoder(decoder) => decoder.speculated(generation.into()),
+            LoadedModel::Encoder(_) => Speculated::default(),
+        };
+        vec![drafted as u32, accepted as u32]
     }
 
     /// Ends a generation, a restore or an inspection and forgets its handle. To be called once for

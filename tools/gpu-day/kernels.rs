@@ -240,7 +240,7 @@ impl Bench {
 
     fn prepare(&mut self, commands: &[Command], rows: usize) -> Result<ProgramId> {
         let commands = commands.iter().map(|command| with_rows(command, rows)).collect();
-        self.engine.prepare(Recording { commands })
+        self.engine.prepare(Recording { commands, ..Recording::default() })
     }
 
     /// Seconds of a replay: by the GPU's clock where it has one, and by the difference of a long

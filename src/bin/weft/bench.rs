@@ -6,7 +6,7 @@ use std::time::Instant;
 use clap::Args;
 use serde_json::json;
 use weft_llm::Result;
-use weft_llm::inference::{Event, GenerateOptions, LoadedDecoder};
+use weft_llm::inference::{Event, GenerateOptions, LoadedDecoder, Speculate, Speculated};
 use weft_llm::sampling::SamplingOptions;
 use weft_llm::tokenizer::Message;
 
@@ -43,6 +43,9 @@ pub struct BenchArgs {
     /// Tokens to generate.
     #[arg(long, default_value_t = 64)]
     gen_tokens: usize,
+    /// Drafts tokens from repetitions, as `generate` does.
+    #[arg(long, value_name = "lookup", value_parser = ["lookup"])]
+    speculate: Option<String>,
     /// Measures behind so many earlier positions, whose keys and values are random; several are
     /// measured one after the other.
     #[arg(long, value_delimiter = ',', default_value = "0", conflicts_with = "prompt")]
@@ -98,6 +101,7 @@ impl BenchArgs {
         let options = GenerateOptions {
             max_tokens: Some(gen_tokens + 1),
             ignore_eos: true,
+            speculate: self.speculate.as_ref().map(|_| Speculate::Lookup),
             restored: Some(OWNER),
             sampling: SamplingOptions::greedy(),
             ..Default::default()
@@ -126,6 +130,7 @@ impl BenchArgs {
         }
         let gen_seconds = start.elapsed().as_secs_f64();
         let after = decoder.engine().counters();
+        let Speculated { drafted, accepted } = decoder.speculated(generation);
         decoder.stop(generation);
         let per_token = |now: u64, then: u64| (now - then) as f64 / gen_tokens as f64;
         let info = decoder.info();
@@ -151,6 +156,8 @@ impl BenchArgs {
             "dispatchesPerToken": per_token(after.dispatches, before.dispatches),
             "submitsPerToken": per_token(after.submits, before.submits),
             "readbacksPerToken": per_token(after.readbacks, before.readbacks),
+            "drafted": drafted,
+            "accepted": accepted,
             "memoryBytes": info.memory_bytes,
             "text": answer,
         }))

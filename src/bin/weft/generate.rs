@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::Value;
 use weft_llm::Result;
-use weft_llm::inference::{Event, FinishReason, GenerateOptions, LoadedDecoder};
+use weft_llm::inference::{Event, FinishReason, GenerateOptions, LoadedDecoder, Speculate, Speculated};
 use weft_llm::sampling::SamplingOptions;
 use weft_llm::tokenizer::{Conversation, EncodeOptions, Message};
 
@@ -38,6 +38,10 @@ pub struct Generate {
     /// Formats the prompt with the model's chat template.
     #[arg(long)]
     chat: bool,
+    /// Drafts tokens from repetitions in the prompt and the answer, and computes several in one step.
+    /// The answer stays what it is; the counts go to standard error.
+    #[arg(long, value_name = "lookup", value_parser = ["lookup"])]
+    speculate: Option<String>,
     #[command(flatten)]
     template: TemplateArgs,
     #[command(flatten)]
@@ -62,7 +66,7 @@ struct TemplateArgs {
 
 impl Generate {
     pub async fn run(self) -> Result<()> {
-        let Self { model, prompt, ids, suffix, max_tokens, temp, seed, chat, template, constraint } = self;
+        let Self { model, prompt, ids, suffix, max_tokens, temp, seed, chat, speculate, template, constraint } = self;
         // files are read first: a model may take minutes
         let tools = template.tools.as_deref().map(read_tools).transpose()?;
         let constraint = constraint.read()?;
@@ -86,8 +90,16 @@ impl Generate {
         };
         let sampling = SamplingOptions { temperature: temp, seed, ..SamplingOptions::default() };
         let constrained = constraining.is_some();
-        let options =
-            GenerateOptions { max_tokens, infill, keep_special, constrained, sampling, ..GenerateOptions::default() };
+        let speculate = speculate.map(|_| Speculate::Lookup);
+        let options = GenerateOptions {
+            max_tokens,
+            infill,
+            keep_special,
+            constrained,
+            speculate,
+            sampling,
+            ..GenerateOptions::default()
+        };
         generate(&mut decoder, prompt, options, constraining, by_ids).await
     }
 }
@@ -131,6 +143,7 @@ async fn generate(
     mut constraining: Option<Constraining>,
     by_ids: bool,
 ) -> Result<()> {
+    let speculates = options.speculate.is_some();
     let generation = decoder.start(prompt, options, seconds_since_1970())?;
     if let Some(constraining) = &mut constraining {
         constraining.begin(decoder, generation)?;
@@ -145,6 +158,10 @@ async fn generate(
             }
             Event::End { reason, text } => {
                 print(&if by_ids { "\n".into() } else { text + "\n" })?;
+                if speculates {
+                    let Speculated { drafted, accepted } = decoder.speculated(generation);
+                    eprintln!("{accepted} of {drafted} drafted tokens were accepted");
+                }
                 return match &mut constraining {
                     Some(constraining) if reason == FinishReason::Length => constraining.check_end(),
                     _ => Ok(()),

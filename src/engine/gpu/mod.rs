@@ -345,6 +345,7 @@ impl Engine for GpuEngine {
     fn prepare(&mut self, recording: Recording) -> Result<ProgramId> {
         self.gpu.check()?;
         let Shaders { variants, pipelines, .. } = &mut *self.shaders.borrow_mut();
+        let variants = if recording.exact { &variants.exact() } else { &*variants };
         let program = Program::new(&self.gpu, pipelines, variants, &self.buffers.borrow(), &recording, self.chunk)?;
         // natively, a shader or binding that is refused is known by now
         self.gpu.check()?;

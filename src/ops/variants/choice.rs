@@ -91,6 +91,12 @@ impl Variants {
             && [self.attend_one, self.attend_many].iter().all(|variant| variant.suits(software))
     }
 
+    /// The same without those that round activations, over weights in the same layouts.
+    pub fn exact(&self) -> Self {
+        let row_tiles = Some((self.row_tile(WIDE), self.row_tile(0)));
+        Self { matmul_rounded: None, narrow_tiles: false, row_tiles, ..*self }
+    }
+
     /// Interleaved rows of a matrix with this many rows.
     pub fn row_tile(&self, rows: usize) -> usize {
         match self.row_tiles {

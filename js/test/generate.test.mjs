@@ -279,6 +279,22 @@ test('usage counts the prompt, the cached part and the answer', async (t) => {
   });
 });
 
+test('drafts are asked for, and the end tells how many were accepted', async (t) => {
+  const fake = new FakeLlm();
+  fake.drafts = [7, 4];
+  const { llm } = await loadFake(t, fake);
+  const messages = [{ role: 'user', content: 'a' }];
+  const usage = async (answer) => (await answer.finish).usage;
+  const { draftedTokens, acceptedTokens } = await usage(llm.generate('a b', { speculate: 'lookup' }));
+  assert.deepEqual([draftedTokens, acceptedTokens, fake.options.speculate], [7, 4, 'lookup']);
+  const { usage: totals } = await llm.chat.completions.create({ messages, speculate: 'lookup', n: 2 });
+  assert.deepEqual(totals.completion_tokens_details, { accepted_prediction_tokens: 8, rejected_prediction_tokens: 6 });
+  assert.equal('draftedTokens' in (await usage(llm.generate('a b'))), false);
+  assert.equal('speculate' in fake.options, false);
+  const { usage: plain } = await llm.chat.completions.create({ messages });
+  assert.equal('completion_tokens_details' in plain, false);
+});
+
 test('tokenize and detokenize run between the steps of generations', async (t) => {
   const { llm, fake } = await loadFake(t);
   assert.deepEqual(await llm.tokenize('a b', { addSpecial: false, parseSpecial: true }), [0, 1]);

@@ -47,6 +47,14 @@ test('an answer goes on after a lost GPU, with no piece twice and none missing',
   assert.equal(count('tokenize'), 1, 'a chat template may print the time');
 });
 
+test('drafts on a GPU that was lost are counted too', async (t) => {
+  const fake = losing(1);
+  fake.drafts = [3, 2];
+  const { llm } = await loadOn(t, 'gpu', fake);
+  const { usage } = await llm.generate('a b c', { speculate: 'lookup' }).finish;
+  assert.deepEqual([usage.draftedTokens, usage.acceptedTokens], [6, 4]);
+});
+
 test('a GPU lost twice without a token in between: the CPU takes over', async (t) => {
   const { llm, loads } = await loadOn(t, 'auto', losing(1, 1));
   assert.equal(textOf(await collect(llm.generate('a b c'))), 'a b c .');

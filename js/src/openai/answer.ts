@@ -20,11 +20,15 @@ export class UsageSum {
   #prompt = 0;
   #cached = 0;
   #completion = 0;
+  #drafted: number | undefined;
+  #accepted = 0;
 
   /** `newPrompt`: whether this is the first answer to its prompt. */
   add({ usage }: Finish, newPrompt: boolean): void {
     this.#first ??= usage;
     this.#completion += usage.completionTokens;
+    if (usage.draftedTokens !== undefined) this.#drafted = (this.#drafted ?? 0) + usage.draftedTokens;
+    this.#accepted += usage.acceptedTokens ?? 0;
     if (!newPrompt) return;
     this.#prompt += usage.promptTokens;
     this.#cached += usage.cachedTokens;
@@ -36,6 +40,12 @@ export class UsageSum {
       completion_tokens: this.#completion,
       total_tokens: this.#prompt + this.#completion,
       prompt_tokens_details: { cached_tokens: this.#cached },
+      ...(this.#drafted !== undefined && {
+        completion_tokens_details: {
+          accepted_prediction_tokens: this.#accepted,
+          rejected_prediction_tokens: this.#drafted - this.#accepted,
+        },
+      }),
       timings: {
         time_to_first_token_ms: this.#first?.timeToFirstTokenMs ?? 0,
         prompt_tokens_per_second: this.#first?.promptTokensPerSecond ?? 0,

@@ -65,7 +65,7 @@ export async function inTheirNames<T>(names: Readonly<Record<string, string>>, w
 
 const COMMON = [
   ...['model', 'max_tokens', 'n', 'seed', 'stop', 'stream', 'stream_options', 'temperature', 'top_p'],
-  ...['frequency_penalty', 'presence_penalty', 'logit_bias', 'top_k', 'min_p'],
+  ...['frequency_penalty', 'presence_penalty', 'logit_bias', 'top_k', 'min_p', 'speculate'],
 ];
 
 const CHAT = new Set([
@@ -188,6 +188,7 @@ function common(
     // OpenAI's penalties look at the whole text.
     penaltyLastN: frequency || presence ? context : null,
     logitBias,
+    speculate: request.speculate,
     signal,
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value != null));

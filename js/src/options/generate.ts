@@ -25,7 +25,7 @@ import { checkSampling, OF_SAMPLING } from './sampling.js';
  */
 export function checkGenerate(options: GenerateOptions): StartOptions {
   checkNames(options, GENERATE_OPTIONS);
-  const { signal, stop, keepSpecial, constraint, onUnsupported, limits, inspect, ...sampling } = options;
+  const { signal, stop, keepSpecial, constraint, onUnsupported, limits, inspect, speculate, ...sampling } = options;
   checkSignal(signal);
   const stops = checkStrings('stop', typeof stop === 'string' && stop !== '' ? [stop] : stop);
   const kept = checkStrings('keepSpecial', keepSpecial);
@@ -34,6 +34,7 @@ export function checkGenerate(options: GenerateOptions): StartOptions {
     ...checkSampling(sampling),
     stop: stops,
     keepSpecial: kept,
+    ...(speculate !== undefined && { speculate: checkSpeculate(speculate) }),
     ...(inspect !== undefined && { inspect: checkStepInspect(inspect) }),
     constraint: checkConstraint(constraint),
     schemas: checkSchemas(onUnsupported, limits),
@@ -55,7 +56,7 @@ export function splitSuffix(textOptions: TextOptions): { suffix: string | undefi
 
 export const OF_GENERATIONS: FieldsOf<GenerateOptions> = {
   ...{ maxTokens: 1, ...OF_SAMPLING, stop: 1, constraint: 1, signal: 1 },
-  ...{ topLogprobs: 1, keepSpecial: 1, onUnsupported: 1, limits: 1, inspect: 1 },
+  ...{ topLogprobs: 1, keepSpecial: 1, onUnsupported: 1, limits: 1, inspect: 1, speculate: 1 },
 };
 
 /** Names of the options of every generation. */
@@ -102,6 +103,11 @@ function checkSchemas(onUnsupported: unknown, limits: unknown = {}): StartOption
   const given = Object.entries(limits).filter(([, value]) => value !== undefined);
   for (const [name, value] of given) checkNumber(`limits.${name}`, value, LIMITS[name as keyof typeof LIMITS]);
   return { ...(onUnsupported && { onUnsupported }), limits: Object.fromEntries(given) };
+}
+
+function checkSpeculate(speculate: unknown): 'lookup' {
+  if (speculate === 'lookup') return speculate;
+  throw invalidOption('speculate', "'lookup', or nothing", speculate);
 }
 
 function checkStrings(name: string, texts: unknown = []): string[] {

@@ -43,11 +43,12 @@ export function chatRequest(messages: readonly Message[], chatOptions: ChatOptio
 
 function sampling(options: GenerateOptions): Sampling {
   checkGenerate(options);
-  const { topLogprobs, keepSpecial, penaltyLastN, inspect } = options;
+  const { topLogprobs, keepSpecial, penaltyLastN, inspect, speculate } = options;
   if (inspect !== undefined) throw local('inspect', 'none: a server shows nothing of its model', inspect);
   if (topLogprobs !== undefined)
     throw local('topLogprobs', 'none: `logprobs` of `chat.completions.create`', topLogprobs);
   if (keepSpecial?.length) throw local('keepSpecial', 'none', keepSpecial.join(', '));
+  if (speculate !== undefined) throw local('speculate', 'none: a server speculates as it likes', speculate);
   if (penaltyLastN !== undefined) throw local('penaltyLastN', 'none', penaltyLastN);
   const request = {
     max_tokens: options.maxTokens,

@@ -3,7 +3,7 @@
  * answers fit its types. What weft does not support fails with an error that names it.
  */
 
-import type { IgnoredKeyword, SchemaLimits } from './generate.js';
+import type { GenerateOptions, IgnoredKeyword, SchemaLimits } from './generate.js';
 
 /**
  * Stops an answer when it is aborted; the promise or iteration then fails with the signal's reason.
@@ -65,6 +65,8 @@ interface CommonRequest {
   readonly top_k?: number | null;
   /** Not in OpenAI's API, but common among servers. */
   readonly min_p?: number | null;
+  /** See {@link GenerateOptions}; not in OpenAI's API. */
+  readonly speculate?: GenerateOptions['speculate'] | null;
   readonly frequency_penalty?: number | null;
   readonly presence_penalty?: number | null;
   /** Token id → bias. */
@@ -127,6 +129,8 @@ export interface CompletionUsage {
   total_tokens: number;
   /** Prompt tokens that were in the KV cache already. */
   prompt_tokens_details: { cached_tokens: number };
+  /** Drafted tokens of the answers; only with `speculate`. */
+  completion_tokens_details?: { accepted_prediction_tokens: number; rejected_prediction_tokens: number };
   /** Times of the first answer; not in OpenAI's API. */
   timings: { time_to_first_token_ms: number; prompt_tokens_per_second: number; tokens_per_second: number };
 }

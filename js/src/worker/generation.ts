@@ -61,6 +61,8 @@ export async function generate(
 
 type TokenPiece = Extract<Piece, { finish: null }>;
 
+type Drafts = readonly [drafted: number, accepted: number];
+
 /** A generation of the runtime. */
 interface Running {
   readonly llm: RuntimeLlm;
@@ -75,6 +77,9 @@ class Answer {
   readonly #clock = new Clock();
   readonly #ids: number[] = [];
   #dropped = 0;
+  /** Tokens that were drafted and accepted, in all and on models that are lost. */
+  #drafts: Drafts = [0, 0];
+  #draftsBefore: Drafts = [0, 0];
   /** Whether it has all its calls: only its end is missing. */
   #complete = false;
   #prepared: Prepared | undefined;
@@ -104,6 +109,10 @@ class Answer {
   /** Whether the oldest tokens are dropped when the context is full. */
   get #shifts(): boolean {
     return this.#call.options.shiftBehind !== undefined;
+  }
+
+  get #speculates(): boolean {
+    return this.#call.options.speculate !== undefined;
   }
 
   abort(): void {
@@ -136,6 +145,7 @@ class Answer {
     const wanted = { ...options, ...gap, keepSpecial, constrained: constraint !== null };
     const handle = llm.start(ids, wanted, entropy, inspect);
     const running = (this.#running = { llm, handle });
+    this.#draftsBefore = this.#drafts;
     const tokens = { promptTokens: ids.length, cachedTokens: llm.cached_tokens(handle) };
     if (this.#ids.length === 0) this.#clock.prompt(tokens.promptTokens, tokens.cachedTokens);
     llm.resume(handle, Uint32Array.from(this.#ids));
@@ -148,6 +158,10 @@ class Answer {
     const { llm, handle } = running;
     const event = await llm.next(handle);
     if (this.#shifts) this.#dropped = llm.dropped_tokens(handle);
+    if (this.#speculates) {
+      const [drafted = 0, accepted = 0] = llm.speculated(handle);
+      this.#drafts = [this.#draftsBefore[0] + drafted, this.#draftsBefore[1] + accepted];
+    }
     if (event.type === 'end') {
       const told = thoughts ? thoughts.end(event.text) : { text: event.text };
       this.#listener.piece({ ...told, id: null, finish: this.#finish(event.reason) });
@@ -179,9 +193,14 @@ class Answer {
 
   #finish(reason: FinishReason): Finish {
     const ignored = this.#constrained?.ignored ?? [];
+    const [draftedTokens, acceptedTokens] = this.#drafts;
     return {
       reason,
-      usage: { ...this.#clock.usage(), ...(this.#shifts ? { droppedTokens: this.#dropped } : {}) },
+      usage: {
+        ...this.#clock.usage(),
+        ...(this.#shifts ? { droppedTokens: this.#dropped } : {}),
+        ...(this.#speculates ? { draftedTokens, acceptedTokens } : {}),
+      },
       ...(this.#constrained ? { fits: this.#constrained.fits } : {}),
       ...(ignored.length > 0 ? { ignored } : {}),
     };

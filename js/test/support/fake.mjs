@@ -36,6 +36,8 @@ export class FakeLlm {
   /** Words by their ids. A generation that goes on after a lost GPU begins with its own words. */
   spelled = new WeakMap();
   cached = 0;
+  /** Drafted and accepted tokens. */
+  drafts = [0, 0];
   info = () => INFO;
   engine_reason = () => 'asked for';
   detokenize = (ids) => String.fromCodePoint(...ids);
@@ -100,6 +102,10 @@ export class FakeLlm {
     return 0;
   }
 
+  speculated() {
+    return Uint32Array.from(this.drafts);
+  }
+
   vocabulary_bytes = () => new TextEncoder().encode('abc');
   vocabulary_ends = () => Uint32Array.of(1, 2, 3);
   end_id = () => 2;
@@ -155,7 +161,7 @@ function withHandles(llm) {
       generation?.stop();
     },
   };
-  for (const name of ['resume', 'next', 'allow', 'finish', 'cached_tokens', 'dropped_tokens']) {
+  for (const name of ['resume', 'next', 'allow', 'finish', 'cached_tokens', 'dropped_tokens', 'speculated']) {
     own[name] = (handle, ...args) => generations.get(handle)[name](...args);
   }
   return new Proxy(llm, {

@@ -197,6 +197,14 @@ impl Constrained {
         Ok(self.matcher.compute_mask_or_eos()?.as_slice().to_vec())
     }
 
+    /// The text that must come next, whatever its tokens are; empty where there is a choice.
+    pub fn forced(&mut self) -> String {
+        let bytes = self.matcher.compute_ff_bytes();
+        // a character may be begun, and its rest open
+        let whole = std::str::from_utf8(&bytes).map_or_else(|error| error.valid_up_to(), str::len);
+        String::from_utf8_lossy(&bytes[..whole]).into_owned()
+    }
+
     /// Takes a drawn token. Errors: the token was not allowed.
     pub fn accept(&mut self, id: u32) -> Result<()> {
         self.matcher.consume_token(id).with_context(|| format!("token {id} is not allowed here"))
@@ -270,6 +278,29 @@ mod tests {
             assert!(!accepts(&schema, wrong), "{wrong}");
         }
         assert!(accepts(&parse(json!({ "jsonSchema": true })), r#"[1, "a", null]"#));
+    }
+
+    #[test]
+    fn what_is_forced_is_told_and_changes_no_mask() {
+        let schema = parse(json!({ "jsonSchema": {
+            "type": "object",
+            "properties": { "name": { "type": "string" }, "größe": { "type": "integer" } },
+            "required": ["name", "größe"],
+            "additionalProperties": false,
+        } }));
+        let new = || grammars().constrain(schema.clone(), &Options::default()).unwrap();
+        let (mut asked, mut other) = (new(), new());
+        let mut forced = Vec::new();
+        for byte in r#"{"name": "Ada", "größe": 36}"#.bytes() {
+            forced.push(asked.forced());
+            assert_eq!(asked.mask().unwrap(), other.mask().unwrap());
+            [&mut asked, &mut other].map(|constrained| constrained.accept(u32::from(byte)).unwrap());
+        }
+        assert_eq!(forced[0], r#"{"name": ""#);
+        assert_eq!(forced[3], r#"ame": ""#);
+        assert_eq!(forced[10], "", "within the name");
+        assert_eq!(forced[14], r#", "größe": "#);
+        assert_eq!(forced[20], "", "within a character");
     }
 
     #[test]

@@ -67,6 +67,11 @@ impl JsConstrained {
         self.0.mask().map_err(to_js)
     }
 
+    /// The text that must come next; empty where there is a choice.
+    pub fn forced(&mut self) -> String {
+        self.0.forced()
+    }
+
     /// Takes a drawn token.
     pub fn accept(&mut self, id: u32) -> Result<(), JsValue> {
         self.0.accept(id).map_err(to_js)

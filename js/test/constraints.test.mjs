@@ -20,6 +20,8 @@ class FakeGrammars {
     let left = JSON.parse(constraint).choices.length;
     return {
       mask: () => Uint32Array.of(left),
+      // the last token
+      forced: () => (left === 1 ? '}' : ''),
       accept: (id) => FakeGrammars.before(id) || (left -= 1),
       ignored: () => [],
       may_end: () => left === 0,
@@ -53,6 +55,10 @@ test('only allowed tokens are sampled, and a complete answer ends at once', asyn
       ['allow', 2],
       ['allow', 1],
     ],
+  );
+  assert.deepEqual(
+    fake.log.filter(([what]) => what === 'force'),
+    [['force', '}']],
   );
   // the vocabulary is read once
   await collect(llm.generate('a', { constraint: { choices: ['x', 'y'] } }));
@@ -289,6 +295,7 @@ class IgnoringGrammars {
     return {
       ignored: () => IgnoringGrammars.ignored,
       mask: () => Uint32Array.of(0xffffffff),
+      forced: () => '',
       accept: () => {},
       may_end: () => true,
       must_end: () => true,

@@ -167,8 +167,8 @@ fn draft(generation: &Generation, sequence: &Sequence, logits: Option<&[f32]>, r
     }
 }
 
-/// The logits behind `generation.tokens`, from a step that computes those behind a draft too; `None`
-/// if there is no memory for it.
+/// The logits behind `generation.tokens`, from a step that computes those behind a draft too;
+/// `None` if there is no memory for it.
 async fn verified(
     generation: &mut Generation,
     sequence: &mut Sequence,

@@ -197,6 +197,17 @@ impl LoadedDecoder {
         Ok(())
     }
 
+    /// To be called after [`LoadedDecoder::allow`]: this text must come next. Its tokens are
+    /// drafted, and so computed in one step; the masks decide. Errors: `InvalidOption` if the
+    /// generation does not exist.
+    pub fn force(&mut self, id: GenerationId, text: &str) -> Result<()> {
+        let running = self.generations.get_mut(&id).ok_or_else(|| not_started("force"))?;
+        if let Some(speculation) = &mut running.generation.speculation {
+            speculation.force(self.tokenizer.encode_further(text)?);
+        }
+        Ok(())
+    }
+
     /// Ends the answer: the next event is its end. Errors: `InvalidOption` if the generation does
     /// not exist.
     pub fn finish(&mut self, id: GenerationId) -> Result<()> {

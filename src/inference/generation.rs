@@ -94,10 +94,8 @@ impl Generation {
             sampler,
             top_logprobs: options.top_logprobs,
             // what is looked at goes layer by layer
-            speculation: options
-                .speculate
-                .filter(|_| options.inspect.is_none())
-                .map(|speculate| Speculation::new(speculate, next_rows - 1)),
+            speculation: (options.inspect.is_none() && (options.speculate.is_some() || options.constrained))
+                .then(|| Speculation::new(options.speculate, next_rows - 1)),
             inspect: options.inspect,
             constrained: options.constrained,
             chunks: VecDeque::new(),
@@ -115,8 +113,8 @@ impl Generation {
         if done < self.prompt_len { chunk_end(done, rows, self.prompt_len) } else { done + 1 }
     }
 
-    /// A draft of the tokens behind `self.tokens`, where all but the newest are computed. Empty: the
-    /// next token is computed alone.
+    /// A draft of the tokens behind `self.tokens`, where all but the newest are computed. Empty:
+    /// the next token is computed alone.
     pub fn draft(&self, computed: usize, context: usize) -> Vec<u32> {
         let (known, left) = (self.tokens.len(), self.max_tokens - self.generated);
         match &self.speculation {

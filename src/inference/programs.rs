@@ -227,8 +227,8 @@ impl<P> Programs<P> {
 }
 
 impl Programs {
-    /// Most next tokens in a step: as many as the CPU engine reads a weight once for. A GPU is bound
-    /// by memory for more of them.
+    /// Most next tokens in a step: as many as the CPU engine reads a weight once for. A GPU is
+    /// bound by memory for more of them.
     pub fn next_rows(&self) -> usize {
         let most = if self.device.is_some() { 2 * together::MOST } else { together::MOST };
         most.min(self.rows)

@@ -161,9 +161,9 @@ impl Runner {
         self.engine.read_values(logits.buffer, rows.len() * self.decoder.vocab).await
     }
 
-    /// Logits of the newest of `tokens`, before which all are computed, and of each of `draft` behind
-    /// it: (1 + draft, vocab). The sequence ends with the newest token; the draft's keys and values
-    /// are behind its end. Errors: `OutOfMemory`; the sequence is then as it was.
+    /// Logits of the newest of `tokens`, before which all are computed, and of each of `draft`
+    /// behind it: (1 + draft, vocab). The sequence ends with the newest token; the draft's keys and
+    /// values are behind its end. Errors: `OutOfMemory`; the sequence is then as it was.
     pub async fn draft_logits(&mut self, sequence: &mut Sequence, tokens: &[u32], draft: &[u32]) -> Result<Vec<f32>> {
         let position = tokens.len() - 1;
         let ids = [&tokens[position..], draft].concat();

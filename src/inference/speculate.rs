@@ -1,10 +1,10 @@
-//! Speculative decoding (Leviathan et al. 2023, arXiv 2211.17192): a step computes the logits behind
-//! the newest token and behind each token of a draft, a guess of what comes next. Tokens are then
-//! drawn from these logits one by one, as ever, for as long as each is the drafted one. A wrong
-//! guess costs rows of a step, and never changes an answer.
+//! Speculative decoding (Leviathan et al. 2023, arXiv 2211.17192): a step computes the logits
+//! behind the newest token and behind each token of a draft, a guess of what comes next. Tokens are
+//! then drawn from these logits one by one, as ever, for as long as each is the drafted one. A
+//! wrong guess costs rows of a step, and never changes an answer.
 //!
-//! A draft is what followed an earlier place with the same ending, in the prompt or in the answer
-//! (prompt lookup decoding, Saxena 2023).
+//! A draft is what must come next by a constraint, or what followed an earlier place with the same
+//! ending, in the prompt or in the answer (prompt lookup decoding, Saxena 2023).
 
 use std::collections::VecDeque;
 
@@ -46,6 +46,10 @@ pub struct Speculated {
 
 /// The drafts of a generation.
 pub(super) struct Speculation {
+    /// Whether drafts are looked up.
+    looks_up: bool,
+    /// What must come next, as far as the caller knows.
+    forced: Vec<u32>,
     pub counts: Speculated,
     /// Tokens of the longest draft that the engine takes.
     most: usize,
@@ -62,17 +66,34 @@ pub(super) struct Speculation {
 }
 
 impl Speculation {
-    /// Drafts of at most `most` tokens.
-    pub fn new(_: Speculate, most: usize) -> Self {
-        let (counts, rows) = (Speculated::default(), VecDeque::new());
-        Self { counts, most, length: FIRST.min(most), balance: AT_FIRST, rows, drafted: 0 }
+    /// Drafts of at most `most` tokens. Without a source only what is forced is drafted.
+    pub fn new(source: Option<Speculate>, most: usize) -> Self {
+        Self {
+            looks_up: source.is_some(),
+            forced: Vec::new(),
+            counts: Speculated::default(),
+            most,
+            length: FIRST.min(most),
+            balance: AT_FIRST,
+            rows: VecDeque::new(),
+            drafted: 0,
+        }
+    }
+
+    /// The tokens that must come next.
+    pub fn force(&mut self, ids: Vec<u32>) {
+        self.forced = ids;
     }
 
     /// A draft of at most `most` tokens behind `tokens`; empty where there is none or where it
     /// would not pay.
     pub fn draft(&self, tokens: &[u32], most: usize) -> Vec<u32> {
         let affordable = (self.balance / ROW).max(0.0) as usize;
-        look_up(tokens, most.min(self.length).min(affordable))
+        let most = most.min(self.length).min(affordable);
+        match &self.forced[..] {
+            [] if self.looks_up => look_up(tokens, most),
+            forced => forced.iter().copied().take(most).collect(),
+        }
     }
 
     /// Takes what a step has computed for a draft: the logits behind each of its tokens.
@@ -86,6 +107,7 @@ impl Speculation {
     /// The answer goes on with `id`. Returns the logits behind it, if it was drafted.
     pub fn push(&mut self, id: u32) -> Option<Vec<f32>> {
         self.balance = (self.balance + EACH).min(AT_ONCE);
+        self.forced.clear();
         let (drafted, logits) = self.rows.pop_front()?;
         if drafted == id {
             self.counts.accepted += 1;
@@ -165,7 +187,7 @@ mod tests {
 
     #[test]
     fn drafts_grow_while_they_are_right() {
-        let mut speculation = Speculation::new(Speculate::Lookup, 7);
+        let mut speculation = Speculation::new(Some(Speculate::Lookup), 7);
         let text = [1; 20];
         for length in [3, 7, 7] {
             let draft = speculation.draft(&text, usize::MAX);
@@ -188,7 +210,7 @@ mod tests {
 
     #[test]
     fn drafts_that_are_wrong_cost_little() {
-        let mut speculation = Speculation::new(Speculate::Lookup, 7);
+        let mut speculation = Speculation::new(Some(Speculate::Lookup), 7);
         let (text, tokens) = ([1; 20], 1000);
         for _ in 0..tokens {
             let draft = speculation.draft(&text, usize::MAX);
@@ -203,7 +225,7 @@ mod tests {
 
     #[test]
     fn what_drafts_may_cost_at_once_is_bounded() {
-        let mut speculation = Speculation::new(Speculate::Lookup, 7);
+        let mut speculation = Speculation::new(Some(Speculate::Lookup), 7);
         let text = [1; 20];
         let spent = |speculation: &mut Speculation, right: bool| {
             let draft = speculation.draft(&text, usize::MAX);
@@ -211,11 +233,25 @@ mod tests {
             (0..draft.len() + 1).for_each(|_| drop(speculation.push(if right { 1 } else { 2 })));
             draft.len()
         };
-        (0..100).for_each(|_| drop(spent(&mut speculation, true)));
+        for _ in 0..100 {
+            spent(&mut speculation, true);
+        }
         let mut wasted = 0;
         for _ in 0..50 {
             wasted += spent(&mut speculation, false);
         }
         assert!(ROW * wasted as f32 <= AT_ONCE + EACH * 400.0, "{wasted}");
+    }
+    #[test]
+    fn what_is_forced_comes_before_what_is_looked_up() {
+        let text = [1; 20];
+        for source in [None, Some(Speculate::Lookup)] {
+            let mut speculation = Speculation::new(source, 7);
+            speculation.force(vec![5, 6, 7, 8]);
+            assert_eq!(speculation.draft(&text, usize::MAX), [5, 6, 7]);
+            assert_eq!(speculation.draft(&text, 1), [5]);
+            speculation.push(5);
+            assert_eq!(speculation.draft(&text, 1), vec![1; usize::from(source.is_some())]);
+        }
     }
 }

@@ -133,8 +133,8 @@ impl Command {
 pub struct Recording {
     /// The commands.
     pub commands: Vec<Command>,
-    /// Whether several rows must give what each gives alone, up to the order of sums: no activations
-    /// are rounded.
+    /// Whether several rows must give what each gives alone, up to the order of sums: no
+    /// activations are rounded.
     pub exact: bool,
 }
 

@@ -182,6 +182,13 @@ impl Tokenizer {
         Ok(ids)
     }
 
+    /// The ids of plain text within a text.
+    pub fn encode_further(&self, text: &str) -> Result<Vec<u32>> {
+        let mut ids = Vec::new();
+        self.encode_into(text, false, EncodeOptions::default(), &mut ids)?;
+        Ok(ids)
+    }
+
     /// Appends the ids of `text`, without `bos`, `eos` and `sep`. `starts`: the space prefix is
     /// due.
     fn encode_into(&self, text: &str, starts: bool, options: EncodeOptions, ids: &mut Vec<u32>) -> Result<()> {

@@ -138,6 +138,11 @@ impl Llm {
         self.decoder("generate")?.allow(generation.into(), mask).map_err(to_js)
     }
 
+    /// To be called after `allow`: this text must come next.
+    pub fn force(&mut self, generation: u32, text: &str) -> Result<(), JsValue> {
+        self.decoder("generate")?.force(generation.into(), text).map_err(to_js)
+    }
+
     /// Ends the answer: what was generated is all of it.
     pub fn finish(&mut self, generation: u32) -> Result<(), JsValue> {
         self.decoder("generate")?.finish(generation.into()).map_err(to_js)

@@ -73,6 +73,8 @@ export class Constrained {
     const opening = thoughts?.opening ?? null;
     if (opening !== null) mask[opening >> 5] = (mask[opening >> 5] ?? 0) | (1 << (opening & 31));
     llm.allow(handle, mask);
+    const forced = guarded(() => this.#inner.forced());
+    if (forced !== '') llm.force(handle, forced);
   }
 
   /** Takes a sampled token and sets the mask of the next one. */

@@ -116,6 +116,10 @@ export class FakeLlm {
     this.log.push(['allow', ...mask]);
   }
 
+  force(text) {
+    this.log.push(['force', text]);
+  }
+
   finish() {
     this.events = [{ type: 'end', reason: 'stop', text: '' }];
   }
@@ -161,7 +165,7 @@ function withHandles(llm) {
       generation?.stop();
     },
   };
-  for (const name of ['resume', 'next', 'allow', 'finish', 'cached_tokens', 'dropped_tokens', 'speculated']) {
+  for (const name of ['resume', 'next', 'allow', 'force', 'finish', 'cached_tokens', 'dropped_tokens', 'speculated']) {
     own[name] = (handle, ...args) => generations.get(handle)[name](...args);
   }
   return new Proxy(llm, {

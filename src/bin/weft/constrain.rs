@@ -70,7 +70,11 @@ impl Constraining {
     /// Sets the tokens that may come first.
     pub fn begin(&mut self, decoder: &mut LoadedDecoder, generation: GenerationId) -> Result<()> {
         let mask = self.inner.mask().map_err(|error| refused(self.option, error))?;
-        decoder.allow(generation, mask)
+        decoder.allow(generation, mask)?;
+        match &self.inner.forced()[..] {
+            "" => Ok(()),
+            text => decoder.force(generation, text),
+        }
     }
 
     /// Takes a drawn token and sets those that may follow, or ends the answer.

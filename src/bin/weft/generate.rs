@@ -38,8 +38,8 @@ pub struct Generate {
     /// Formats the prompt with the model's chat template.
     #[arg(long)]
     chat: bool,
-    /// Drafts tokens from repetitions in the prompt and the answer, and computes several in one step.
-    /// The answer stays what it is; the counts go to standard error.
+    /// Drafts tokens from repetitions in the prompt and the answer, and computes several in one
+    /// step. The answer stays what it is; the counts go to standard error.
     #[arg(long, value_name = "lookup", value_parser = ["lookup"])]
     speculate: Option<String>,
     #[command(flatten)]

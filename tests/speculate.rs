@@ -100,7 +100,7 @@ fn greedy_answers_have_the_same_ids() {
     for (name, engine) in engines() {
         let mut decoder = load(&engine, &tiny(31));
         let mut all = Speculated::default();
-        for seed in 0..if name == "cpu" { 200 } else { 40 } {
+        for seed in 0..if name == "cpu" { 200 } else { 20 } {
             let (expected, none) = events(&mut decoder, &prompt(seed), &greedy(48));
             let (got, counts) = events(&mut decoder, &prompt(seed), &speculating(&greedy(48)));
             assert_eq!(got, expected, "{name} {seed}");
@@ -115,7 +115,7 @@ fn greedy_answers_have_the_same_ids() {
 #[test]
 fn sampled_answers_are_the_same_for_a_seed() {
     let with = |change: &dyn Fn(&mut GenerateOptions)| {
-        let mut options = narrow(7, 120);
+        let mut options = narrow(7, 90);
         change(&mut options);
         options
     };

@@ -12,7 +12,8 @@ use weft_llm::engine::{Counters, Engine, Hints, ProgramId};
 use weft_llm::format::block::BlockType;
 use weft_llm::format::layout::Layout;
 use weft_llm::ops::{
-    Activate, Activation, Attention, Embed, Epilogue, Index, Linear, PickRows, Recording, RmsNorm, RopeAppend, RopeAttention, RopeKind,
+    Activate, Activation, Attention, Embed, Epilogue, Index, Linear, PickRows, Recording, RmsNorm, RopeAppend,
+    RopeAttention, RopeKind,
 };
 use weft_llm::record::{BufferId, KvCache, KvFormat, Memory, Step, Tensor, rows};
 

@@ -69,6 +69,18 @@ pub enum Error {
         /// What the file contains.
         got: String,
     },
+    /// A LoRA adapter that weft does not run, or that does not fit the loaded model.
+    #[error("the adapter cannot be used: {what}: expected {expected}, got {got}. {remedy}")]
+    InvalidAdapter {
+        /// Entry, metadata key or tensor.
+        what: String,
+        /// What the model takes.
+        expected: String,
+        /// What the adapter has.
+        got: String,
+        /// What to do, as sentences.
+        remedy: &'static str,
+    },
     /// weft does not know this kind of tokenizer.
     #[error(
         "this tokenizer is not supported: {what} is `{found}`; weft knows {known}. \
@@ -190,6 +202,7 @@ impl Error {
             Self::UnsupportedTensorType { .. } => "UNSUPPORTED_TENSOR_TYPE",
             Self::UnsupportedModel { .. } => "UNSUPPORTED_MODEL",
             Self::InvalidModel { .. } => "INVALID_MODEL",
+            Self::InvalidAdapter { .. } => "INVALID_ADAPTER",
             Self::UnsupportedTokenizer { .. } | Self::NoTokenizer(_) => "UNSUPPORTED_TOKENIZER",
             Self::Tokenize(_) => "TOKENIZE",
             Self::ChatTemplate(_) => "CHAT_TEMPLATE",

@@ -8,6 +8,7 @@
 //! | [`keys`] | when keys and values may be reused |
 //! | `sequences` | texts whose keys and values are in memory |
 //! | `generation`, `advance` | one answer: its stop rules; its next token |
+//! | `adapters` | adapters of a decoder, and which a call uses |
 //! | `together` | the next tokens of several generations in one step |
 //! | `speculate` | drafts of the next tokens of a generation, verified in one step |
 //! | `runner`, `programs` | runs a step of a sequence |
@@ -16,6 +17,7 @@
 //! | [`inspect`] | looks inside a decoder while it reads |
 //! | [`encoder`] | a loaded encoder |
 
+mod adapters;
 mod advance;
 mod cost;
 mod decoder;
@@ -42,6 +44,7 @@ mod types;
 use crate::Error;
 use crate::sampling::{log_probability, log_sum_exp};
 
+pub use adapters::AdapterUse;
 pub use cost::{CostModel, CostOptions, Counts, ModelCost, OperationCost, StepCost};
 pub use decoder::LoadedDecoder;
 pub use embedding::EmbedOptions;

@@ -4,6 +4,7 @@
 //! Three files stay programs of their own (Cargo.toml): layering.rs, which `npm test -- --quick`
 //! runs; format_robustness.rs, which replaces the allocator; and speed.rs, which compares times.
 
+mod adapters;
 mod ahead;
 mod architectures;
 mod attention;

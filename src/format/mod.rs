@@ -13,6 +13,7 @@
 //! | [`hugging_face`] | a folder of transformers, read as if it were GGUF |
 //! | [`quantize`] | quantises weights on their way to the sink |
 //! | [`reader`] | a model in any of these forms |
+//! | [`adapter`] | a LoRA adapter, in either form |
 //! | [`writer`] | writes GGUF, for tests and tools |
 //!
 //! The readers push because bytes come from the network, and a model may be larger than the memory
@@ -20,6 +21,7 @@
 //! chunks is copied. Files are not trusted: memory grows with the bytes that arrive, never with a
 //! number that the file claims.
 
+pub mod adapter;
 pub mod block;
 mod cursor;
 mod dequantize;
@@ -37,6 +39,7 @@ pub mod safetensors;
 mod values;
 pub mod writer;
 
+pub use adapter::AdapterReader;
 pub use block::BlockType;
 pub use dequantize::dequantize_row;
 pub use gguf::{GgufReader, Sink};

@@ -122,7 +122,7 @@ impl Sink for Quantizing<'_> {
 }
 
 /// Decodes a row of the file to `values`. `planes` is reused memory.
-pub(super) fn dequantize(block: BlockType, row: &[u8], planes: &mut Planes, values: &mut [f32]) {
+pub(crate) fn dequantize(block: BlockType, row: &[u8], planes: &mut Planes, values: &mut [f32]) {
     planes.clear();
     repack(block, values.len(), row, planes);
     dequantize_row(Layout::for_block(block), &planes.quants, &planes.scales, values);

@@ -207,7 +207,7 @@ async fn drawn(
     };
     let known = tokens.len() - 1;
     if done < known {
-        runner.run(runner.programs.prompt, sequence, &tokens[done..known]).await?;
+        runner.run(runner.programs.steps.prompt, sequence, &tokens[done..known]).await?;
     }
     let (id, logits, seen) = draw(options, tokens, sampler, runner, sequence, tokenizer).await?;
     Ok((id, logits, Some(seen)))
@@ -231,7 +231,7 @@ async fn queue_chunks(
         if generation.chunks.len() >= runner.engine.prompt_depth() {
             return Ok(false);
         }
-        let program = if end - done == 1 { runner.programs.decode } else { runner.programs.prompt };
+        let program = if end - done == 1 { runner.programs.steps.decode } else { runner.programs.steps.prompt };
         runner.run(program, sequence, &generation.tokens[done..end]).await?;
         generation.chunks.push_back((end, runner.engine.synchronize()));
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::estimate::HeaderLoader;
 use super::generation::chunk_end;
-use super::programs::Programs;
+use super::programs::{Programs, Steps};
 use crate::cost::profiles::Profile;
 use crate::cost::roofs::{GPUS, Rates, Roof};
 use crate::cost::{self, Cost};
@@ -292,13 +292,13 @@ impl Costing<'_> {
 
     /// The programs that end with a sampled id: of a token, and of the last one of a chunk.
     fn sampling(&self) -> (&Recording, &Recording) {
-        let (host, programs) = ((&self.programs.decode, &self.programs.last_logits), &self.programs.device);
-        programs.as_ref().map_or(host, |device| (&device.decode, &device.last))
+        let Steps { decode, last_logits, sampled, .. } = &self.programs.steps;
+        sampled.as_ref().map_or((decode, last_logits), |[decode, last]| (decode, last))
     }
 
     /// The embedding and the layers. Returns the number of their commands.
     fn layers(&self, total: &mut Total, first: usize, count: usize) -> Result<usize> {
-        let (a, kv) = (&self.programs.activations, &self.programs.kv);
+        let (a, kv) = (&self.programs.steps.activations, &self.programs.kv);
         let stages = self.decoder.stages(kv, &a.first(if count > 1 { self.programs.rows } else { 1 }))?;
         let mut commands = Vec::new();
         for (i, recording) in stages.into_iter().enumerate() {

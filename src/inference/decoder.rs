@@ -17,7 +17,7 @@ use super::inspect::Inspecting;
 use super::keys::{Origin, token_keys};
 use super::kv::Restoring;
 use super::not_started;
-use super::programs::{DevicePrograms, Programs};
+use super::programs::{Programs, Sampling};
 use super::runner::Runner;
 use super::sequences::Sequence;
 use super::speculate::Speculated;
@@ -73,17 +73,19 @@ impl LoadedDecoder {
     /// Runs every program of a generation once and discards the results, so that the first answer
     /// does not wait for compilation, and errors appear now.
     pub async fn warm_up(&mut self) -> Result<()> {
+        self.runner.select(self.choice()).await?;
         for ids in [&[0][..], &[0, 0]] {
             let mut sequence = self.sequence(None);
             self.runner.last_logits(&mut sequence, &ids[..ids.len().min(self.context())]).await?;
         }
-        if let Some(DevicePrograms { decode, last, id, .. }) = self.runner.programs.device {
+        let programs = &self.runner.programs;
+        if let (Some(Sampling { id, .. }), Some(sampled)) = (programs.sampling, programs.steps.sampled) {
             let mut sequence = self.sequence(None);
             let feed = activations(&mut self.runner.engine, 1, RECENT)?.buffer;
             self.runner.grow(&mut sequence, 0..1).await?;
             let rows = rows(0, 0, &[0]);
             let tables = [sequence.blocks.table()];
-            for program in [decode, last] {
+            for program in sampled {
                 let step = Step::new(&rows, &tables);
                 self.runner.engine.queue(&[program], &step, &Ids { id, feed, recent: None })?.await?;
             }
@@ -148,7 +150,7 @@ impl LoadedDecoder {
         }
         let tells = options.top_logprobs;
         let on_host = tells.is_some_and(|top| top > likely::MOST) || options.inspect.is_some();
-        let samples = self.runner.programs.device.is_some() && !on_host;
+        let samples = self.runner.programs.sampling.is_some() && !on_host;
         let (values, adjusts) =
             (sampler.device_values().filter(|_| samples), sampler.changes_logits() || options.constrained);
         let mut generation =
@@ -223,9 +225,14 @@ impl LoadedDecoder {
     pub async fn next(&mut self, id: GenerationId) -> Result<Event> {
         let Self { runner, tokenizer, generations, .. } = self;
         let count = generations.values().filter(|running| running.sequence.is_some()).count();
-        let computed = match runner.programs.device {
-            None if count > 1 => together::compute(id, generations, runner).await,
-            _ => Ok(()),
+        let sequence = generations.get(&id).and_then(|running| running.sequence.as_ref());
+        let selected = match sequence.map(|sequence| sequence.origin.adapter) {
+            Some(choice) => runner.select(choice).await,
+            None => Ok(()),
+        };
+        let computed = match runner.programs.sampling {
+            None if count > 1 && selected.is_ok() => together::compute(id, generations, runner).await,
+            _ => selected,
         };
         let running = generations.get_mut(&id).ok_or_else(|| not_started("next"))?;
         let event = match computed {
@@ -274,6 +281,13 @@ impl LoadedDecoder {
         trimmed.map(|()| value)
     }
 
+    /// The sequences of everything that is under way.
+    pub(super) fn sequences(&self) -> impl Iterator<Item = &Sequence> {
+        let running = self.generations.values().filter_map(|running| running.sequence.as_ref());
+        let restoring = self.restoring.values().map(|restoring| &restoring.sequence);
+        running.chain(restoring).chain(self.inspecting.iter().map(|(_, inspecting)| &inspecting.sequence))
+    }
+
     /// A sequence without positions.
     pub(super) fn sequence(&self, restored: Option<u32>) -> Sequence {
         Sequence::new(&self.runner.programs.kv, self.origin(restored))
@@ -304,7 +318,7 @@ impl LoadedDecoder {
 
     /// The origin of keys and values that this model computes for the owner `restored`.
     pub(super) fn origin(&self, restored: Option<u32>) -> Origin {
-        Origin { model: self.about.fingerprint, adapter: None, restored }
+        Origin { model: self.about.fingerprint, adapter: self.choice(), restored }
     }
 
     pub(super) fn new_id(&mut self) -> GenerationId {

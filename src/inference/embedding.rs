@@ -77,6 +77,7 @@ impl LoadedDecoder {
             ids.drain(most - 1..needed - 1);
         }
         let mut sequence = self.sequence(None);
+        self.runner.select(sequence.origin.adapter).await?;
         let vector = self.last_hidden(&mut sequence, &ids).await;
         drop(sequence);
         let vector = self.trimmed(vector).await?;
@@ -91,7 +92,7 @@ impl LoadedDecoder {
         let (program, hidden) = runner.with_room(hidden).await?;
         for chunk in ids.chunks(runner.chunk(1)) {
             let position = sequence.len();
-            runner.run(runner.programs.prompt, sequence, chunk).await?;
+            runner.run(runner.programs.steps.prompt, sequence, chunk).await?;
             runner.run_again(program, sequence, position, chunk)?;
         }
         runner.engine.read_values(hidden.buffer, hidden.cols).await

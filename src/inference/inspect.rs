@@ -44,7 +44,7 @@ pub(super) struct Inspecting {
     ids: Vec<u32>,
     options: InspectOptions,
     sampler: Sampler,
-    sequence: Sequence,
+    pub sequence: Sequence,
     cached: usize,
     /// Present if layers are looked at one by one.
     walk: Option<Walk>,
@@ -90,7 +90,10 @@ impl LoadedDecoder {
     /// `InvalidLogits`, `InvalidOption` after the end, and those of the engine.
     pub async fn inspect_next(&mut self, id: GenerationId) -> Result<InspectEvent> {
         let mut inspecting = self.take_inspecting(id).ok_or_else(|| not_started("inspect_next"))?;
-        let event = inspecting.next(&mut self.runner, &self.tokenizer).await;
+        let event = match self.runner.select(inspecting.sequence.origin.adapter).await {
+            Ok(()) => inspecting.next(&mut self.runner, &self.tokenizer).await,
+            Err(error) => Err(error),
+        };
         match &event {
             Ok(InspectEvent::End(_)) => inspecting.end(&mut self.runner),
             Ok(_) => {
@@ -159,7 +162,7 @@ impl Inspecting {
             Some(walk) => (end, runner.logits_of(&walk.output(first)[..(end - first) * hidden]).await?),
             None => {
                 let chunk = &self.ids[self.read..end];
-                runner.run(runner.programs.prompt, &mut self.sequence, chunk).await?;
+                runner.run(runner.programs.steps.prompt, &mut self.sequence, chunk).await?;
                 let logits = match (self.options.logprobs, end == count) {
                     (true, _) => runner.chunk_logits(&self.sequence, self.read, chunk).await?,
                     (false, true) => runner.chunk_last_logits(&self.sequence, self.read, chunk).await?,

@@ -7,7 +7,7 @@ use super::together;
 use crate::engine::trial::small;
 use crate::engine::{Engine, PROMPT_CHUNK, ProgramId};
 use crate::model::Decoder;
-use crate::model::decoder::{Activations, activations};
+use crate::model::decoder::{Activations, activations as tensor};
 use crate::model::kv_cache::KvPool;
 use crate::ops::adjust::RECENT;
 use crate::ops::{Adjust, Command, Index, Likely, Recording, Sample, likely};
@@ -23,31 +23,48 @@ pub(super) struct Programs<P = ProgramId> {
     pub read: usize,
     /// Keys and values of all sequences.
     pub kv: KvPool,
+    /// (1, vocab)
+    pub logits: Tensor,
+    /// (1, hidden): the row that they are of.
+    last: Tensor,
+    /// Present if the engine can sample.
+    pub sampling: Option<Sampling>,
+    /// The programs over the layers.
+    pub steps: Steps<P>,
+    pub later: Later,
+}
+
+/// The programs over the layers. Each choice of adapters has its own, on the same keys and values.
+pub(super) struct Steps<P = ProgramId> {
     /// One token → its logits.
     pub decode: P,
     /// A chunk of the prompt.
     pub prompt: P,
     /// Logits of the chunk's last token.
     pub last_logits: P,
-    /// (1, vocab)
-    pub logits: Tensor,
-    /// Present if the engine can sample.
-    pub device: Option<DevicePrograms<P>>,
+    /// `decode` and `last_logits`, and the next id instead of their logits, if the engine samples.
+    pub sampled: Option<[P; 2]>,
     pub activations: Activations,
-    pub later: Later,
-}
-
-/// Programs that are made when they are first used.
-#[derive(Default)]
-pub(super) struct Later {
-    /// The next tokens of several sequences, or of one → logits of each.
-    together: Option<(ProgramId, Tensor)>,
-    /// Logits of every token of a step.
-    all_logits: Option<(ProgramId, Tensor)>,
-    /// Output of the last norm for the chunk's last token.
-    hidden: Option<(ProgramId, Tensor)>,
+    /// The next tokens of several sequences, or of one → logits of each; made when first used.
+    together: Option<ProgramId>,
+    /// Logits of every token of a step, likewise.
+    all_logits: Option<ProgramId>,
     /// The embedding alone, then each layer alone: for one token, and for a chunk.
     stages: Vec<[Option<ProgramId>; 2]>,
+}
+
+/// Programs of all choices of adapters, and what the later [`Steps`] write, made when they are
+/// first used.
+#[derive(Default)]
+pub(super) struct Later {
+    /// What programs with adapters run on: see [`Activations::widened`].
+    pub wide: Option<Activations>,
+    /// Logits of several sequences.
+    together: Option<Tensor>,
+    /// Logits of every token of a step.
+    all_logits: Option<Tensor>,
+    /// Output of the last norm for the chunk's last token.
+    hidden: Option<(ProgramId, Tensor)>,
     /// Rows of the embedding table.
     table: Option<(ProgramId, Tensor)>,
     adjusted: Option<AdjustedDraw>,
@@ -69,11 +86,9 @@ pub(super) struct AdjustedDraw {
 /// Rows of the embedding table that are read at once.
 const TABLE_ROWS: usize = 512;
 
-/// `decode` and `last_logits`, and the next id instead of their logits.
+/// What a draw on the device reads and writes.
 #[derive(Clone, Copy)]
-pub(super) struct DevicePrograms<P = ProgramId> {
-    pub decode: P,
-    pub last: P,
+pub(super) struct Sampling {
     /// (1, 4)
     pub chain: Tensor,
     /// (1, [`Sample::blocks`])
@@ -98,29 +113,24 @@ impl Programs<Recording> {
         // a sequence that runs, beside all that are kept
         let positions = decoder.context.saturating_mul(1 + KEPT_CONTEXTS);
         let kv = KvPool::new(memory, &decoder.config, decoder.layers.len(), format, positions)?;
-        let a = Activations::new(memory, decoder, rows)?;
-        let logits = activations(memory, 1, decoder.vocab)?;
-        let last = activations(memory, 1, decoder.config.hidden)?;
-
-        let mut decode = Recording::default();
-        decoder.record_layers(&mut decode, &kv, &a.first(1))?;
-        decoder.record_logits(&mut decode, &a.first(1), logits)?;
-        let mut prompt = Recording::default();
-        decoder.record_layers(&mut prompt, &kv, &a)?;
-        let mut last_logits = Recording::default();
-        decoder.record_last_logits(&mut last_logits, &a, last, logits)?;
-        let device = match on_device {
-            true => Some(DevicePrograms::new(memory, &decode, &last_logits, logits)?),
+        let activations = Activations::new(memory, decoder, rows)?;
+        let logits = tensor(memory, 1, decoder.vocab)?;
+        let last = tensor(memory, 1, decoder.config.hidden)?;
+        let sampling = match on_device {
+            true => Some(Sampling {
+                chain: tensor(memory, 1, 4)?,
+                maxima: tensor(memory, 1, Sample::blocks(logits.cols))?,
+                id: tensor(memory, 1, 1)?,
+            }),
             false => None,
         };
-        let later = Later::default();
-        Ok(Self { rows, read, kv, decode, prompt, last_logits, logits, device, activations: a, later })
+        let steps = Steps::record(decoder, activations, &kv, (last, logits), sampling)?;
+        Ok(Self { rows, read, kv, logits, last, sampling, steps, later: Later::default() })
     }
 
     /// All recordings.
     pub fn recordings(&self) -> impl Iterator<Item = &Recording> {
-        let device = self.device.iter().flat_map(|device| [&device.decode, &device.last]);
-        [&self.decode, &self.prompt, &self.last_logits].into_iter().chain(device)
+        self.steps.recordings()
     }
 
     /// All recorded commands.
@@ -130,31 +140,79 @@ impl Programs<Recording> {
 
     /// Prepares all programs on the engine.
     pub fn prepare(self, engine: &mut dyn Engine) -> Result<Programs> {
-        let Self { rows, read, kv, decode, prompt, last_logits, logits, device, activations, later } = self;
-        let device = match device {
-            Some(DevicePrograms { decode, last, chain, maxima, id }) => {
-                let (decode, last) = (engine.prepare(decode)?, engine.prepare(last)?);
-                Some(DevicePrograms { decode, last, chain, maxima, id })
-            }
+        let Self { rows, read, kv, logits, last, sampling, steps, later } = self;
+        Ok(Programs { rows, read, kv, logits, last, sampling, steps: steps.prepare(engine)?, later })
+    }
+}
+
+impl Steps<Recording> {
+    /// Records the layers of `decoder` over these activations. `last` and `logits`: see
+    /// [`Programs`].
+    fn record(
+        decoder: &Decoder,
+        activations: Activations,
+        kv: &KvPool,
+        (last, logits): (Tensor, Tensor),
+        sampling: Option<Sampling>,
+    ) -> Result<Self> {
+        let a = &activations;
+        let mut decode = Recording::default();
+        decoder.record_layers(&mut decode, kv, &a.first(1))?;
+        decoder.record_logits(&mut decode, &a.first(1), logits)?;
+        let mut prompt = Recording::default();
+        decoder.record_layers(&mut prompt, kv, a)?;
+        let mut last_logits = Recording::default();
+        decoder.record_last_logits(&mut last_logits, a, last, logits)?;
+        let with_sample = |recording: &Recording, Sampling { chain, maxima, id }| {
+            let mut recording = recording.clone();
+            recording.push(Sample { logits, chain, maxima, y: id })?;
+            Ok::<_, Error>(recording)
+        };
+        let sampled = match sampling {
+            Some(sampling) => Some([with_sample(&decode, sampling)?, with_sample(&last_logits, sampling)?]),
             None => None,
         };
-        Ok(Programs {
-            rows,
-            read,
-            kv,
-            decode: engine.prepare(decode)?,
-            prompt: engine.prepare(prompt)?,
-            last_logits: engine.prepare(last_logits)?,
-            logits,
-            device,
-            activations,
-            later,
-        })
+        let (together, all_logits, stages) = Default::default();
+        Ok(Self { decode, prompt, last_logits, sampled, activations, together, all_logits, stages })
+    }
+
+    /// All recordings.
+    pub fn recordings(&self) -> impl Iterator<Item = &Recording> {
+        [&self.decode, &self.prompt, &self.last_logits].into_iter().chain(self.sampled.iter().flatten())
+    }
+
+    /// Prepares all programs on the engine.
+    pub fn prepare(self, engine: &mut dyn Engine) -> Result<Steps> {
+        let Self { decode, prompt, last_logits, sampled, activations, .. } = self;
+        let (together, all_logits, stages) = Default::default();
+        let sampled = match sampled {
+            Some([decode, last]) => Some([engine.prepare(decode)?, engine.prepare(last)?]),
+            None => None,
+        };
+        let (decode, prompt) = (engine.prepare(decode)?, engine.prepare(prompt)?);
+        let last_logits = engine.prepare(last_logits)?;
+        Ok(Steps { decode, prompt, last_logits, sampled, activations, together, all_logits, stages })
+    }
+}
+
+impl Steps {
+    /// Gives all programs back.
+    pub fn release(self, engine: &mut dyn Engine) {
+        let Self { decode, prompt, last_logits, sampled, together, all_logits, stages, .. } = self;
+        let later = [together, all_logits].into_iter().chain(stages.into_iter().flatten()).flatten();
+        let programs = [decode, prompt, last_logits].into_iter().chain(sampled.into_iter().flatten()).chain(later);
+        programs.for_each(|program| engine.release(program));
     }
 }
 
 impl<P> Programs<P> {
-    /// The recording of [`Programs::together`].
+    /// Records the steps of the decoder with adapters, over these activations.
+    pub fn record_steps(&self, decoder: &Decoder, activations: Activations) -> Result<Steps<Recording>> {
+        Steps::record(decoder, activations, &self.kv, (self.last, self.logits), self.sampling)
+    }
+
+    /// The recording of [`Programs::together`] for so many rows, and the logits, which are made
+    /// unless they are there.
     pub fn record_together(
         &self,
         memory: &mut dyn Memory,
@@ -162,19 +220,19 @@ impl<P> Programs<P> {
         rows: usize,
     ) -> Result<(Recording, Tensor)> {
         let rows = rows.min(self.rows);
-        let logits = activations(memory, rows, decoder.vocab)?;
-        let (mut recording, a) = (Recording::default(), self.activations.first(rows));
+        let logits = self.later.together.map_or_else(|| tensor(memory, rows, decoder.vocab), Ok)?;
+        let (mut recording, a) = (Recording::default(), self.steps.activations.first(rows));
         decoder.record_layers(&mut recording, &self.kv, &a)?;
         decoder.record_logits(&mut recording, &a, logits)?;
         recording.exact = true;
         Ok((recording, logits))
     }
 
-    /// The recording of [`Programs::all_logits`].
+    /// The same of [`Programs::all_logits`].
     pub fn record_all_logits(&self, memory: &mut dyn Memory, decoder: &Decoder) -> Result<(Recording, Tensor)> {
-        let logits = activations(memory, self.read, decoder.vocab)?;
+        let logits = self.later.all_logits.map_or_else(|| tensor(memory, self.read, decoder.vocab), Ok)?;
         let mut recording = Recording::default();
-        decoder.record_logits(&mut recording, &self.activations.first(self.read), logits)?;
+        decoder.record_logits(&mut recording, &self.steps.activations.first(self.read), logits)?;
         Ok((recording, logits))
     }
 
@@ -189,10 +247,10 @@ impl<P> Programs<P> {
     /// The recording of [`Programs::adjusted`]; its changes, its mask and its recent ids.
     fn record_adjusted(&self, memory: &mut dyn Memory) -> Result<(Recording, [Tensor; 3])> {
         let (logits, vocab) = (self.logits, self.logits.cols);
-        let changes = activations(memory, 1, Adjust::room(vocab))?;
-        let mask = activations(memory, 1, Adjust::mask_words(vocab))?;
-        let (recent, y) = (activations(memory, 1, RECENT)?, activations(memory, 1, vocab)?);
-        let &DevicePrograms { chain, maxima, id, .. } = self.sampling()?;
+        let changes = tensor(memory, 1, Adjust::room(vocab))?;
+        let mask = tensor(memory, 1, Adjust::mask_words(vocab))?;
+        let (recent, y) = (tensor(memory, 1, RECENT)?, tensor(memory, 1, vocab)?);
+        let Sampling { chain, maxima, id } = self.sampling()?;
         let mut recording = Recording::default();
         recording.push(Adjust { logits, changes, mask, recent, y })?;
         recording.push(Sample { logits: y, chain, maxima, y: id })?;
@@ -201,23 +259,23 @@ impl<P> Programs<P> {
 
     /// The recording of [`Programs::likely`].
     fn record_likely(&self, memory: &mut dyn Memory) -> Result<(Recording, Tensor)> {
-        let &DevicePrograms { maxima, id, .. } = self.sampling()?;
-        let (sums, y) = (activations(memory, 1, maxima.cols)?, activations(memory, 1, likely::WORDS)?);
+        let Sampling { maxima, id, .. } = self.sampling()?;
+        let (sums, y) = (tensor(memory, 1, maxima.cols)?, tensor(memory, 1, likely::WORDS)?);
         let mut recording = Recording::default();
         recording.push(Likely { logits: self.logits, maxima, sums, id, y })?;
         Ok((recording, y))
     }
 
-    /// The programs of an engine that samples. Errors: `Internal` on another.
-    pub fn sampling(&self) -> Result<&DevicePrograms<P>> {
+    /// What draws on the device use. Errors: `Internal` on another.
+    pub fn sampling(&self) -> Result<Sampling> {
         let none = || Error::Internal { op: "sample", expected: "an engine that samples".into(), got: "none".into() };
-        self.device.as_ref().ok_or_else(none)
+        self.sampling.ok_or_else(none)
     }
 
     /// The recording of [`Programs::stage`].
     pub fn record_stage(&self, decoder: &Decoder, layer: Option<usize>, tokens: usize) -> Result<Recording> {
         let mut recording = Recording::default();
-        let a = self.activations.first(if tokens > 1 { self.rows } else { 1 });
+        let a = self.steps.activations.first(if tokens > 1 { self.rows } else { 1 });
         match layer {
             None => decoder.record_embedding(&mut recording, &a)?,
             Some(layer) => decoder.record_layer(&mut recording, layer, self.kv.layer(layer), &a)?,
@@ -230,19 +288,18 @@ impl Programs {
     /// Most next tokens in a step: as many as the CPU engine reads a weight once for. A GPU is
     /// bound by memory for more of them.
     pub fn next_rows(&self) -> usize {
-        let most = if self.device.is_some() { 2 * together::MOST } else { together::MOST };
+        let most = if self.sampling.is_some() { 2 * together::MOST } else { together::MOST };
         most.min(self.rows)
     }
 
     /// Up to [`Programs::next_rows`] next tokens → logits of each, (rows, vocab).
     pub fn together(&mut self, engine: &mut dyn Engine, decoder: &Decoder) -> Result<(ProgramId, Tensor)> {
-        if let Some(ready) = self.later.together {
-            return Ok(ready);
+        if let (Some(program), Some(logits)) = (self.steps.together, self.later.together) {
+            return Ok((program, logits));
         }
         let (recording, logits) = self.record_together(engine, decoder, self.next_rows())?;
-        let ready = (engine.prepare(recording)?, logits);
-        self.later.together = Some(ready);
-        Ok(ready)
+        self.later.together = Some(logits);
+        Ok((*self.steps.together.insert(engine.prepare(recording)?), logits))
     }
 
     /// Checks those draws that are not made yet, of generations whose sampler changes logits, or
@@ -287,13 +344,12 @@ impl Programs {
 
     /// Residual stream of a step → logits of all its tokens, (read, vocab).
     pub fn all_logits(&mut self, engine: &mut dyn Engine, decoder: &Decoder) -> Result<(ProgramId, Tensor)> {
-        if let Some(ready) = self.later.all_logits {
-            return Ok(ready);
+        if let (Some(program), Some(logits)) = (self.steps.all_logits, self.later.all_logits) {
+            return Ok((program, logits));
         }
         let (recording, logits) = self.record_all_logits(engine, decoder)?;
-        let ready = (engine.prepare(recording)?, logits);
-        self.later.all_logits = Some(ready);
-        Ok(ready)
+        self.later.all_logits = Some(logits);
+        Ok((*self.steps.all_logits.insert(engine.prepare(recording)?), logits))
     }
 
     /// Residual stream of a chunk → the last norm's output for its last token, (1, hidden).
@@ -301,9 +357,9 @@ impl Programs {
         if let Some(ready) = self.later.hidden {
             return Ok(ready);
         }
-        let hidden = activations(engine, 1, decoder.config.hidden)?;
+        let hidden = tensor(engine, 1, decoder.config.hidden)?;
         let mut recording = Recording::default();
-        decoder.record_hidden(&mut recording, &self.activations, hidden)?;
+        decoder.record_hidden(&mut recording, &self.steps.activations, hidden)?;
         let ready = (engine.prepare(recording)?, hidden);
         self.later.hidden = Some(ready);
         Ok(ready)
@@ -319,12 +375,12 @@ impl Programs {
         tokens: usize,
     ) -> Result<ProgramId> {
         let (stage, many) = (layer.map_or(0, |layer| layer + 1), usize::from(tokens > 1));
-        self.later.stages.resize(decoder.layers.len() + 1, [None; 2]);
-        if let Some(ready) = self.later.stages[stage][many] {
+        self.steps.stages.resize(decoder.layers.len() + 1, [None; 2]);
+        if let Some(ready) = self.steps.stages[stage][many] {
             return Ok(ready);
         }
         let ready = engine.prepare(self.record_stage(decoder, layer, tokens)?.in_parts())?;
-        self.later.stages[stage][many] = Some(ready);
+        self.steps.stages[stage][many] = Some(ready);
         Ok(ready)
     }
 
@@ -333,7 +389,7 @@ impl Programs {
         if let Some(ready) = self.later.table {
             return Ok(ready);
         }
-        let y = activations(engine, TABLE_ROWS, decoder.config.hidden)?;
+        let y = tensor(engine, TABLE_ROWS, decoder.config.hidden)?;
         let mut recording = Recording::default();
         decoder.embed_tokens.embed(&mut recording, Index::Id, 1.0, y)?;
         let ready = (engine.prepare(recording)?, y);
@@ -352,19 +408,4 @@ fn rows_that_fit(limit: u64, decoder: &Decoder, most: usize) -> Result<usize> {
         rows /= 2;
     }
     Ok(rows)
-}
-
-impl DevicePrograms<Recording> {
-    /// Appends sampling to recordings that end with `logits`.
-    fn new(memory: &mut dyn Memory, decode: &Recording, last_logits: &Recording, logits: Tensor) -> Result<Self> {
-        let chain = activations(memory, 1, 4)?;
-        let maxima = activations(memory, 1, Sample::blocks(logits.cols))?;
-        let id = activations(memory, 1, 1)?;
-        let with_sample = |recording: &Recording| {
-            let mut recording = recording.clone();
-            recording.push(Sample { logits, chain, maxima, y: id })?;
-            Ok::<_, Error>(recording)
-        };
-        Ok(Self { decode: with_sample(decode)?, last: with_sample(last_logits)?, chain, maxima, id })
-    }
 }

@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
+use super::adapters::Adapters;
 use super::generation::GenerationId;
 use super::keys::token_keys;
-use super::programs::{AdjustedDraw, DevicePrograms, Programs};
+use super::programs::{AdjustedDraw, Programs, Sampling};
 use super::sequences::{Ended, Sequence};
 use crate::engine::shared::Share;
 use crate::engine::{DeviceSampling, Engine, Ids, LocalFuture, ProgramId};
@@ -22,6 +23,7 @@ pub(super) struct Runner {
     pub programs: Programs,
     /// Ended sequences.
     pub ended: Ended,
+    pub adapters: Adapters,
     /// The generation whose sampling values are in the programs' `chain`.
     sampling: Option<GenerationId>,
 }
@@ -56,7 +58,8 @@ pub(super) struct Draw<'a> {
 
 impl Runner {
     pub fn new(engine: Share, decoder: Decoder, programs: Programs) -> Self {
-        Self { engine, decoder, programs, ended: Ended::default(), sampling: None }
+        let (ended, adapters) = Default::default();
+        Self { engine, decoder, programs, ended, adapters, sampling: None }
     }
 
     /// Keeps an ended sequence, so that a later prompt can continue it.
@@ -105,11 +108,12 @@ impl Runner {
 
     /// Writes what the layers read of these rows, to be called before they run.
     pub fn write_angles(&mut self, rows: &[Row]) -> Result<()> {
-        self.programs.activations.write_angles(&mut self.engine, &self.decoder, rows)
+        self.programs.steps.activations.write_angles(&mut self.engine, &self.decoder, rows)
     }
 
     /// Runs a program over tokens that have room, and whose angles are written.
     pub fn run_again(&mut self, program: ProgramId, sequence: &Sequence, position: usize, ids: &[u32]) -> Result<()> {
+        self.check_selected(&sequence.origin)?;
         self.engine.run(program, &Step::new(&rows(0, position, ids), &[sequence.blocks.table()]))
     }
 
@@ -130,10 +134,10 @@ impl Runner {
     pub async fn last_logits(&mut self, sequence: &mut Sequence, ids: &[u32]) -> Result<Vec<f32>> {
         let position = sequence.len();
         if let [_] = ids {
-            self.run(self.programs.decode, sequence, ids).await?;
+            self.run(self.programs.steps.decode, sequence, ids).await?;
             return self.engine.read_values(self.programs.logits.buffer, self.decoder.vocab).await;
         }
-        self.run(self.programs.prompt, sequence, ids).await?;
+        self.run(self.programs.steps.prompt, sequence, ids).await?;
         self.chunk_last_logits(sequence, position, ids).await
     }
 
@@ -147,7 +151,7 @@ impl Runner {
 
     /// Logits of the last of these: (vocab).
     pub async fn chunk_last_logits(&mut self, sequence: &Sequence, position: usize, ids: &[u32]) -> Result<Vec<f32>> {
-        self.run_again(self.programs.last_logits, sequence, position, ids)?;
+        self.run_again(self.programs.steps.last_logits, sequence, position, ids)?;
         self.engine.read_values(self.programs.logits.buffer, self.decoder.vocab).await
     }
 
@@ -178,10 +182,10 @@ impl Runner {
     pub async fn logits_of(&mut self, x: &[f32]) -> Result<Vec<f32>> {
         let count = x.len() / self.decoder.config.hidden;
         let (program, logits) = match count {
-            1 => (self.programs.last_logits, self.programs.logits),
+            1 => (self.programs.steps.last_logits, self.programs.logits),
             _ => self.all_logits().await?,
         };
-        self.engine.write_values(self.programs.activations.x.buffer, 0, x)?;
+        self.engine.write_values(self.programs.steps.activations.x.buffer, 0, x)?;
         self.engine.run(program, &Step::new(&rows(0, 0, &vec![0; count]), &[]))?;
         self.engine.read_values(logits.buffer, count * self.decoder.vocab).await
     }
@@ -232,11 +236,12 @@ impl Runner {
         (position, ids): (usize, &[u32]),
         draw: Draw<'_>,
     ) -> Result<LocalFuture<'static, Result<Vec<u32>>>> {
-        let &DevicePrograms { decode, last, chain, id, .. } = self.programs.sampling()?;
+        let Sampling { chain, id, .. } = self.programs.sampling()?;
         let adjusted = match device.adjusts {
             true => Some(self.programs.adjusted(&mut self.engine)?),
             false => None,
         };
+        self.check_selected(&sequence.origin)?;
         let is_new = self.sampling != Some(generation);
         if is_new {
             self.engine.write_values(chain.buffer, 0, &device.values)?;
@@ -253,16 +258,18 @@ impl Runner {
             self.write_angles(rows)?;
         }
         if ids.len() > 1 {
-            self.run_again(self.programs.prompt, sequence, position, ids)?;
+            self.run_again(self.programs.steps.prompt, sequence, position, ids)?;
         }
         let tables = [sequence.blocks.table()];
         let step = Step { random: draw.random, ..Step::new(rows, &tables) };
         let many = ids.len() > 1;
         let mut programs = match adjusted {
-            None => vec![if many { last } else { decode }],
+            None => {
+                self.programs.steps.sampled.iter().map(|[decode, last]| if many { *last } else { *decode }).collect()
+            }
             Some(adjusted) if is_computed => vec![adjusted.program],
             Some(adjusted) => {
-                vec![if many { self.programs.last_logits } else { self.programs.decode }, adjusted.program]
+                vec![if many { self.programs.steps.last_logits } else { self.programs.steps.decode }, adjusted.program]
             }
         };
         let mut ids = Ids { id, feed: device.feed.buffer, recent: adjusted.map(|adjusted| adjusted.recent.buffer) };
@@ -297,14 +304,14 @@ impl Runner {
     /// [`OnDevice::computed`].
     pub fn run_ahead(&mut self, sequence: &Sequence, position: usize, ids: &[u32]) -> Result<u64> {
         self.write_angles(&rows(0, position, ids))?;
-        self.run_again(self.programs.decode, sequence, position, ids)?;
+        self.run_again(self.programs.steps.decode, sequence, position, ids)?;
         Ok(self.engine.counters().dispatches)
     }
 
     /// Tokens of the next chunk of a prompt, as one of `generations`.
     pub fn chunk(&self, generations: usize) -> usize {
-        let Programs { prompt, rows, .. } = self.programs;
-        self.engine.prompt_chunk(prompt, generations > 1).clamp(1, rows)
+        let rows = self.programs.rows;
+        self.engine.prompt_chunk(self.programs.steps.prompt, generations > 1).clamp(1, rows)
     }
 
     /// Number of steps that each of `generations` may have queued.

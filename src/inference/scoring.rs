@@ -13,6 +13,7 @@ impl LoadedDecoder {
         self.check_ids(ids)?;
         self.check_length(ids.len())?;
         let mut sequence = self.sequence(None);
+        self.runner.select(sequence.origin.adapter).await?;
         let computed = self.logits_from(&mut sequence, ids, 0, &mut each).await;
         drop(sequence);
         self.trimmed(computed).await
@@ -31,6 +32,7 @@ impl LoadedDecoder {
         }
         let known = if end { ids } else { &ids[..ids.len() - 1] };
         let mut sequence = self.open(known, None, from - 1);
+        self.runner.select(sequence.origin.adapter).await?;
         let ends = self.tokenizer.ends().to_vec();
         let mut scores = Vec::with_capacity(ids.len() - from + 1);
         let mut each = |position: usize, logits: &[f32]| {
@@ -63,7 +65,7 @@ impl LoadedDecoder {
         each: &mut impl FnMut(usize, &[f32]),
     ) -> Result<()> {
         let runner = &mut self.runner;
-        let (rows, prompt) = (runner.programs.read, runner.programs.prompt);
+        let (rows, prompt) = (runner.programs.read, runner.programs.steps.prompt);
         let mut before = None;
         while sequence.len() < first {
             let position = sequence.len();

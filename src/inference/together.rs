@@ -42,6 +42,8 @@ pub(super) async fn compute(
     runner: &mut Runner,
 ) -> Result<()> {
     let waiting = generations.iter_mut().filter_map(|(other, running)| Some((*other, running.waiting()?)));
+    // a step has the adapters of all its rows
+    let waiting = waiting.filter(|(_, waiting)| runner.check_selected(&waiting.sequence.origin).is_ok());
     let (mut chosen, others): (Vec<_>, Vec<_>) = waiting.partition(|(other, _)| *other == id);
     if chosen.is_empty() || others.is_empty() {
         return Ok(());

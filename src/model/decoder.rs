@@ -68,6 +68,13 @@ pub struct Mlp {
     pub down_proj: Weight,
 }
 
+impl Mlp {
+    /// Whether the activation is part of the projection before it.
+    fn is_fused(&self) -> bool {
+        self.gate_up_proj.parts.len() == 1 && self.gate_up_proj.low_rank.is_empty()
+    }
+}
+
 /// A decoder-only transformer in the memory of one engine.
 #[derive(Clone, Debug)]
 pub struct Decoder {

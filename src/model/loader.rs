@@ -7,6 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::adapter::hash;
 use super::config::Config;
 use super::decoder::Decoder;
 use super::decoder_loader::{decoder, decoder_groups};
@@ -415,5 +416,5 @@ fn fingerprint(info: &TensorInfo, rows: &[u8]) -> u64 {
     let dims = info.dims.iter().flat_map(|dim| dim.to_le_bytes());
     let begin = rows.iter().take(row.min(64)).copied();
     let bytes = info.name.bytes().chain(dims).chain(info.block.name().bytes()).chain(begin);
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    hash(bytes)
 }

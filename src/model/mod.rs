@@ -5,6 +5,7 @@
 //! hyperparameters of a file. [`loader`] streams tensors into buffers; [`kv_cache`] holds the keys
 //! and values of past tokens.
 
+pub mod adapter;
 pub mod architecture;
 pub mod config;
 pub mod decoder;
@@ -22,6 +23,7 @@ mod vectors;
 mod vocabulary;
 mod weights;
 
+pub use adapter::{Adapter, AdapterLoader};
 pub use config::Config;
 pub use decoder::Decoder;
 pub use encoder::Encoder;

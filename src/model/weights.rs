@@ -12,7 +12,7 @@ use super::vectors::Vectors;
 use crate::format::TensorInfo;
 use crate::format::layout::{Layout, MOST_TILE};
 use crate::ops::{Embed, Epilogue, ExpertLinear, Index, Linear, LinearPair, Recording, RmsNorm};
-use crate::record::{Matrix, Memory, Tensor};
+use crate::record::{BufferId, Matrix, Memory, Tensor};
 use crate::{Error, Result};
 
 /// Consecutive rows of a [`Weight`].
@@ -30,6 +30,34 @@ pub struct Part {
 #[derive(Clone, Debug, Default)]
 pub struct Weight {
     pub parts: Vec<Part>,
+    /// What adapters add to its product.
+    pub low_rank: Vec<LowRank>,
+}
+
+/// What an adapter adds to the product of a weight and x: scale · B A x (LoRA, Hu et al. 2021,
+/// arXiv 2106.09685).
+#[derive(Clone, Copy, Debug)]
+pub struct LowRank {
+    /// A: (rank, inputs)
+    pub down: Matrix,
+    /// B: (some of the outputs, rank)
+    pub up: Matrix,
+    /// The first of these outputs.
+    pub first_row: usize,
+    pub scale: f32,
+    /// A buffer for A x: as many values as tokens · rank.
+    pub inner: BufferId,
+}
+
+impl LowRank {
+    /// Records y += factor · scale · B A norm(x).
+    fn record(&self, r: &mut Recording, x: Tensor, norm: Option<RmsNorm>, factor: f32, y: Tensor) -> Result<()> {
+        let &Self { down, up, first_row: y_offset, scale, inner } = self;
+        let inner = Tensor { buffer: inner, rows: y.rows, cols: down.rows };
+        let (affine, store, epilogue) = (None, Epilogue::Store, Epilogue::Accumulate { scale: factor * scale });
+        r.push(Linear { x, norm, weight: down, affine, epilogue: store, y_offset: 0, y: inner })?;
+        r.push(Linear { x: inner, norm: None, weight: up, affine, epilogue, y_offset, y })
+    }
 }
 
 impl Weight {
@@ -66,7 +94,15 @@ impl Weight {
                 recording.push(LinearPair { head, tail })
             }
             None => self.parts.iter().try_for_each(|part| recording.push(of_part(part))),
+        }?;
+        let factor = match epilogue {
+            Epilogue::Accumulate { scale } | Epilogue::Cap { scale, cap: None } => scale,
+            _ => 1.0,
+        };
+        if !self.low_rank.is_empty() {
+            ensure_sum(&epilogue)?;
         }
+        self.low_rank.iter().try_for_each(|term| term.record(recording, x, norm, factor, y))
     }
 
     /// The parts, if [`LinearPair`] joins them.
@@ -82,6 +118,18 @@ impl Weight {
             recording.push(Linear { x, norm, weight, affine, epilogue, y_offset, y })?;
         }
         Ok(())
+    }
+}
+
+/// `Internal` unless something can be added behind this epilogue.
+fn ensure_sum(epilogue: &Epilogue) -> Result<()> {
+    match epilogue {
+        Epilogue::Store | Epilogue::Accumulate { .. } | Epilogue::Cap { cap: None, .. } => Ok(()),
+        other => Err(Error::Internal {
+            op: "record",
+            expected: "an epilogue that a sum can follow".into(),
+            got: format!("{other:?}"),
+        }),
     }
 }
 

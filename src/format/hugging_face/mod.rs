@@ -3,6 +3,7 @@
 //!
 //! | module | content |
 //! |---|---|
+//! | [`adapter`] | a folder of PEFT → the tensors of a GGUF adapter |
 //! | [`config`] | `config.json` → metadata |
 //! | [`names`] | tensor names of transformers → those of GGUF |
 //! | [`order`] | tensors whose rows GGUF stores in another order |
@@ -10,6 +11,7 @@
 //! | [`reader`] | the push reader: headers of the safetensors files → named tensors |
 //! | [`values`] | the values behind a header → rows |
 
+mod adapter;
 mod config;
 mod names;
 mod order;
@@ -21,6 +23,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+pub use adapter::PeftReader;
 pub use reader::FolderReader;
 
 use super::metadata::Array;

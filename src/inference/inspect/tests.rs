@@ -52,7 +52,7 @@ fn check_layer(case: &str, decoder: &mut LoadedDecoder, id: GenerationId, seen: 
         &decoder.inspecting.iter().find(|(other, _)| *other == id).unwrap().1.sequence.blocks,
         tokens,
     );
-    let attention = runner.decoder.attention(layer, kv, &runner.programs.activations);
+    let attention = runner.decoder.attention(layer, kv, &runner.programs.steps.activations);
     let values = block_on(runner.engine.read_ranges(kv.buffer, ranges[ranges.len() / 2..].to_vec())).unwrap();
     let whole = attended(kv, attention.heads, weights, &values, tokens);
     let rows = (tokens - 1) % runner.programs.read + 1;

@@ -57,7 +57,7 @@ impl Walk {
     /// The times, once all layers were read; and that of the output head.
     pub async fn times(&mut self, runner: &mut Runner) -> Result<Option<Times>> {
         let Some(mut times) = self.times.take() else { return Ok(None) };
-        let (x, a) = (self.output(self.ids.len() - 1), runner.programs.activations.first(1));
+        let (x, a) = (self.output(self.ids.len() - 1), runner.programs.steps.activations.first(1));
         runner.engine.write_values(a.x.buffer, 0, x)?;
         times.release(runner);
         let mut head = Recording::default();
@@ -108,7 +108,7 @@ impl Walk {
         let rows = rows(0, self.first + chunk.start, &self.ids[chunk.clone()]);
         // no room is missing later on, and other calls wait for memory before the first layer
         runner.grow(sequence, self.first..self.first + self.ids.len()).await?;
-        let (x, hidden) = (runner.programs.activations.x, runner.decoder.config.hidden);
+        let (x, hidden) = (runner.programs.steps.activations.x, runner.decoder.config.hidden);
         if layer.is_some() {
             let values = &self.x[chunk.start * hidden..chunk.end * hidden];
             runner.engine.write_values(x.buffer, 0, values)?;
@@ -212,14 +212,14 @@ impl Walk {
 }
 
 fn attention(runner: &Runner, layer: usize) -> Attention {
-    runner.decoder.attention(layer, runner.programs.kv.layer(layer), &runner.programs.activations)
+    runner.decoder.attention(layer, runner.programs.kv.layer(layer), &runner.programs.steps.activations)
 }
 
 /// Where a layer writes the experts of each token, if it has some.
 fn route(runner: &Runner, layer: Option<usize>) -> Option<Tensor> {
     let has_some =
         layer.is_some_and(|layer| matches!(runner.decoder.layers[layer].feed_forward, FeedForward::Experts(_)));
-    runner.programs.activations.route().filter(|_| has_some)
+    runner.programs.steps.activations.route().filter(|_| has_some)
 }
 
 pub(super) fn norm(row: &[f32]) -> f32 {

@@ -56,7 +56,7 @@ impl Activations {
         };
         let mut tensor = |cols| activations(memory, tokens, cols);
         let fused = model.layers.iter().all(|layer| match &layer.feed_forward {
-            FeedForward::Dense(mlp) => mlp.gate_up_proj.parts.len() == 1,
+            FeedForward::Dense(mlp) => mlp.is_fused(),
             FeedForward::Experts(_) => false,
         });
         let inputs = config.activation().inputs();
@@ -88,6 +88,16 @@ impl Activations {
             gate_up: tensor(if fused { inputs } else { inputs * ffn })?,
             ffn: tensor(ffn)?,
             mixture,
+        })
+    }
+
+    /// The same buffers, with room for gate and up projection apart.
+    pub fn widened(&self, memory: &mut dyn Memory, model: &Decoder) -> Result<Self> {
+        let cols = model.config.activation().inputs() * model.config.ffn;
+        let is_wide = self.gate_up.cols >= cols;
+        Ok(Self {
+            gate_up: if is_wide { self.gate_up } else { activations(memory, self.x.rows, cols)? },
+            ..self.clone()
         })
     }
 

@@ -49,6 +49,6 @@ impl Decoder {
             }
         }
         let holds = |weight: &Weight| weight.parts.iter().any(|part| part.matrix.buffer == matrix);
-        weights.iter().find(|(weight, _)| holds(weight)).map_or("linear", |&(_, name)| name)
+        weights.iter().find(|(weight, _)| holds(weight)).map_or("adapter", |&(_, name)| name)
     }
 }

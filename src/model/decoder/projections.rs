@@ -35,7 +35,7 @@ impl Decoder {
         ffn: Tensor,
     ) -> Result<()> {
         let activation = self.config.activation();
-        if mlp.gate_up_proj.parts.len() == 1 {
+        if mlp.is_fused() {
             return mlp.gate_up_proj.linear(r, x, norm, Epilogue::Activate(activation), ffn);
         }
         mlp.gate_up_proj.linear(r, x, norm, Epilogue::Store, gate_up)?;

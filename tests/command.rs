@@ -246,3 +246,21 @@ fn an_inspection_shows_what_the_model_computes() {
     let (ok, said) = model.run("inspect", &["--top", "0"]);
     assert!(!ok && said.contains("--top"), "{said}");
 }
+
+#[test]
+fn an_adapter_changes_the_logits() {
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
+    let model = format!("{fixtures}/architectures/llama/model.gguf");
+    let logits = |adapter: &str| {
+        let adapter = format!("{fixtures}/adapters/{adapter}");
+        let arguments = ["logits", "-m", &model, "--ids", "2,3,4", "--device", "cpu", "--adapter", &adapter];
+        let (ok, said) = weft(&arguments);
+        assert!(ok, "{said}");
+        said
+    };
+    let folder = logits("llama");
+    assert_eq!(logits("llama/adapter.gguf=1.0"), folder);
+    assert_ne!(logits("llama=0.5"), folder);
+    let (ok, said) = weft(&["logits", "-m", &model, "--ids", "2", "--device", "cpu", "--adapter", &model]);
+    assert!(!ok && said.contains("the adapter cannot be used: general.type: expected adapter, got model"), "{said}");
+}

@@ -3,6 +3,8 @@
 
 #![allow(clippy::disallowed_methods)] // never built for the browser
 
+#[path = "weft/adapters.rs"]
+mod adapters;
 #[path = "weft/bench.rs"]
 mod bench;
 #[path = "weft/constrain.rs"]
@@ -30,6 +32,7 @@ use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use adapters::AdapterArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use encode::Encode;
 use files::{Files, io_error};
@@ -61,6 +64,8 @@ enum Command {
     Logits {
         #[command(flatten)]
         model: ModelArgs,
+        #[command(flatten)]
+        adapters: AdapterArgs,
         /// Token ids, separated by commas.
         #[arg(long, value_delimiter = ',', required = true)]
         ids: Vec<u32>,
@@ -73,6 +78,8 @@ enum Command {
     Perplexity {
         #[command(flatten)]
         model: ModelArgs,
+        #[command(flatten)]
+        adapters: AdapterArgs,
         /// The text.
         #[arg(short, long)]
         file: PathBuf,
@@ -176,8 +183,9 @@ async fn run(command: Command) -> Result<()> {
         Command::Encode(command) => command.run().await,
         Command::Inspect(command) => command.run().await,
         Command::Generate(command) => command.run().await,
-        Command::Logits { model, ids, all } => {
+        Command::Logits { model, adapters, ids, all } => {
             let mut decoder = model.load().await?;
+            adapters.load(&mut decoder).await?;
             let mut rows = Vec::new();
             decoder
                 .logits(&ids, |position, logits| {
@@ -188,10 +196,11 @@ async fn run(command: Command) -> Result<()> {
                 .await?;
             print_json(&json!({ "ids": ids, "logits": rows }))
         }
-        Command::Perplexity { model, file, ctx, chunks } => {
+        Command::Perplexity { model, adapters, file, ctx, chunks } => {
             let text = String::from_utf8_lossy(&read(&file)?).into_owned();
             let run = RunArgs { context: Some(ctx), ..model.run };
             let mut decoder = ModelArgs { run, ..model }.load().await?;
+            adapters.load(&mut decoder).await?;
             measure::perplexity(&mut decoder, &text, ctx, chunks).await
         }
         Command::Tokenize { model } => {

@@ -10,6 +10,7 @@ use weft_llm::inference::{Event, GenerateOptions, LoadedDecoder, Speculate, Spec
 use weft_llm::sampling::SamplingOptions;
 use weft_llm::tokenizer::Message;
 
+use super::adapters::AdapterArgs;
 use super::files::Files;
 use super::synthetic::SyntheticArgs;
 use super::{RunArgs, print, print_json, seconds_since_1970};
@@ -34,6 +35,8 @@ pub struct BenchArgs {
     synthetic: SyntheticArgs,
     #[command(flatten)]
     run: RunArgs,
+    #[command(flatten)]
+    adapters: AdapterArgs,
     /// Tokens of a synthetic prompt.
     #[arg(long, default_value_t = 256)]
     prompt_tokens: usize,
@@ -62,6 +65,7 @@ impl BenchArgs {
         let start = Instant::now();
         let mut decoder = self.load(self.run.context.or(needed)).await?;
         decoder.warm_up().await?;
+        self.adapters.load(&mut decoder).await?;
         let load_seconds = start.elapsed().as_secs_f64();
         for &position in &self.position {
             let vocabulary = decoder.info().vocabulary_size;

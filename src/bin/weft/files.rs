@@ -10,7 +10,7 @@ use weft_llm::record::KvFormat;
 use weft_llm::{Error, Result};
 
 /// Bytes per read.
-const CHUNK: usize = 1 << 20;
+pub const CHUNK: usize = 1 << 20;
 
 /// The files of a model, and the type to quantise weights to.
 pub struct Files {

@@ -9,6 +9,7 @@ use weft_llm::inference::{Event, FinishReason, GenerateOptions, LoadedDecoder, S
 use weft_llm::sampling::SamplingOptions;
 use weft_llm::tokenizer::{Conversation, EncodeOptions, Message};
 
+use super::adapters::AdapterArgs;
 use super::constrain::{Constraining, ConstraintArgs};
 use super::options::{Thoughts, invalid, read_tools, reads, variable};
 use super::{ModelArgs, encode, print, seconds_since_1970};
@@ -17,6 +18,8 @@ use super::{ModelArgs, encode, print, seconds_since_1970};
 pub struct Generate {
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    adapters: AdapterArgs,
     /// The prompt.
     #[arg(short, long, required_unless_present = "ids")]
     prompt: Option<String>,
@@ -66,7 +69,7 @@ struct TemplateArgs {
 
 impl Generate {
     pub async fn run(self) -> Result<()> {
-        let Self { model, prompt, ids, suffix, max_tokens, temp, seed, chat, speculate, template, constraint } = self;
+        let Self { model, adapters, prompt, ids, suffix, max_tokens, temp, seed, chat, speculate, template, constraint } = self;
         // files are read first: a model may take minutes
         let tools = template.tools.as_deref().map(read_tools).transpose()?;
         let constraint = constraint.read()?;
@@ -75,6 +78,7 @@ impl Generate {
             return Err(invalid("--thoughts", expected, "on"));
         }
         let mut decoder = model.load().await?;
+        adapters.load(&mut decoder).await?;
         let constraining = constraint.map(|given| given.open(&decoder)).transpose()?;
         let (by_ids, infill) = (prompt.is_none(), suffix.is_some());
         let keep_special = if template.prints_special() { special(&decoder) } else { Vec::new() };

@@ -10,12 +10,15 @@ use weft_llm::inference::inspect::{
 };
 use weft_llm::tokenizer::Message;
 
+use super::adapters::AdapterArgs;
 use super::{ModelArgs, encode, print, print_json, seconds_since_1970};
 
 #[derive(Args)]
 pub struct Inspect {
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    adapters: AdapterArgs,
     /// The text.
     #[arg(short, long)]
     prompt: String,
@@ -51,6 +54,7 @@ struct Layer {
 impl Inspect {
     pub async fn run(self) -> Result<()> {
         let mut decoder = self.model.load_any().await?.into_decoder("inspect")?;
+        self.adapters.load(&mut decoder).await?;
         let ids = match self.chat {
             true => {
                 decoder.chat_prompt(&vec![Message::new("user", self.prompt)].into(), seconds_since_1970() as i64)?

@@ -47,7 +47,11 @@ const calls = [
   [(llm) => llm.session().send('a', { prefx: 'b' }), I, /Did you mean `prefix`\?/],
   [(llm) => llm.embed(['a'], { normalise: true }), I, /Did you mean `normalize`\?/],
   [(llm) => llm.tokenize('a', { addSpecials: true }), I, /Did you mean `addSpecial`\?/],
-  [(llm) => llm.score('a', { before: 'b' }), I, /`before`: there is no such option. The options are after, signal/],
+  [
+    (llm) => llm.score('a', { before: 'b' }),
+    I,
+    /`before`: there is no such option. The options are after, adapter, signal/,
+  ],
   [(llm) => llm.classify('a', ['b', 'c'], { instructions: '' }), I, /Did you mean `instruction`\?/],
   // values
   [

@@ -9,7 +9,9 @@ use super::values::{
 };
 use crate::inference::encoder::LabelScore;
 use crate::inference::inspect::{InspectEvent, InspectOptions, Nearest};
-use crate::inference::{EmbedOptions, Event, GenerateOptions, Info, LoadedDecoder, LoadedModel, Speculated};
+use crate::inference::{
+    AdapterUse, EmbedOptions, Event, GenerateOptions, Info, LoadedDecoder, LoadedModel, Speculated,
+};
 use crate::tokenizer::{Conversation, EncodeOptions};
 
 /// A loaded model. While the promise of one method is pending, no other method may be called.
@@ -174,6 +176,42 @@ impl Llm {
     pub fn reuse(&mut self, known: &[u32], prompt: &[u32]) -> Result<Uint32Array, JsValue> {
         let ids = self.decoder("chat")?.reuse(known, prompt).map_err(to_js)?;
         Ok(Uint32Array::from(ids.as_slice()))
+    }
+
+    /// Begins to load an adapter; `config`: the text of PEFT's `adapter_config.json`, none for a GGUF
+    /// file. Ends one that was begun before and is not complete.
+    pub fn begin_adapter(&mut self, name: &str, config: Option<String>) -> Result<(), JsValue> {
+        self.decoder("adapters")?.begin_adapter(name, config.as_deref()).map_err(to_js)
+    }
+
+    /// Takes the next bytes of the adapter. An error ends the load.
+    pub async fn feed_adapter(&mut self, bytes: &[u8]) -> Result<(), JsValue> {
+        self.decoder("adapters")?.feed_adapter(bytes).await.map_err(to_js)
+    }
+
+    /// To be called after the last byte.
+    pub async fn finish_adapter(&mut self) -> Result<(), JsValue> {
+        self.decoder("adapters")?.finish_adapter().await.map_err(to_js)
+    }
+
+    /// Frees an adapter that nothing uses.
+    pub fn unload_adapter(&mut self, name: &str) -> Result<(), JsValue> {
+        self.decoder("adapters")?.unload_adapter(name).map_err(to_js)
+    }
+
+    /// Makes an adapter part of whatever begins; with a scale of 0 no longer.
+    pub fn merge_adapter(&mut self, name: &str, scale: f32) -> Result<(), JsValue> {
+        self.decoder("adapters")?.merge_adapter(name, scale).map_err(to_js)
+    }
+
+    /// Sets the adapters of whatever begins from now on, and how much of each.
+    pub fn use_adapters(&mut self, names: Vec<String>, scales: Vec<f32>) -> Result<(), JsValue> {
+        // an encoder has none
+        if names.is_empty() && matches!(self.model, LoadedModel::Encoder(_)) {
+            return Ok(());
+        }
+        let uses: Vec<_> = names.into_iter().zip(scales).map(|(name, scale)| AdapterUse { name, scale }).collect();
+        self.decoder("adapters")?.use_adapters(&uses).map_err(to_js)
     }
 
     /// Keys and values of `ids` in one layer: those computed here, or those that were restored for

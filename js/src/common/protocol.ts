@@ -34,8 +34,15 @@ import type { ModuleAddresses } from './builds.js';
 import type { SerializedError } from './errors.js';
 import type { FileSource } from './source.js';
 
+/** An adapter, and how much of it. */
+export interface AdapterUse {
+  readonly name: string;
+  readonly scale: number;
+}
+
 /** Options of a generation: those of the engine, and what surrounds it. */
 export interface StartOptions extends Omit<GenerateOptions, 'constrained' | 'infill' | 'ignoreEos'> {
+  readonly adapters?: readonly AdapterUse[];
   /** What to look at in each step. */
   readonly inspect?: EngineInspectOptions;
   /** As JSON; null if there is none. */
@@ -152,8 +159,25 @@ export type Call =
   /** Token ids of a conversation; keeps the ids of `known` as far as they spell the same text. */
   | { readonly type: 'prompt'; readonly conversation: Conversation; readonly known: readonly number[] }
   /** Reads the layers of a {@link KvCache}. */
-  | { readonly type: 'readCache'; readonly ids: readonly number[]; readonly restored: number | null }
-  | { readonly type: 'encode'; readonly task: EncodeTask }
+  | {
+      readonly type: 'readCache';
+      readonly ids: readonly number[];
+      readonly restored: number | null;
+      readonly adapters?: readonly AdapterUse[];
+    }
+  | { readonly type: 'encode'; readonly task: EncodeTask; readonly adapters?: readonly AdapterUse[] }
+  | {
+      readonly type: 'adapter';
+      readonly name: string;
+      readonly files: readonly FileSource[];
+      /** Null if nothing may be stored. */
+      readonly store: StoreOptions | null;
+      /** The caller's `fetch`, if there is one. */
+      readonly fetchPort: MessagePort | null;
+    }
+  | { readonly type: 'unloadAdapter'; readonly name: string }
+  /** With a scale of 0 it is no longer merged. */
+  | { readonly type: 'mergeAdapter'; readonly name: string; readonly scale: number }
   | {
       readonly type: 'score';
       readonly texts: readonly (string | readonly number[])[];
@@ -161,8 +185,14 @@ export type Call =
       readonly after: Prompt | null;
       /** Whether the end of the answer counts too. */
       readonly end: boolean;
+      readonly adapters?: readonly AdapterUse[];
     }
-  | { readonly type: 'inspect'; readonly prompt: Prompt; readonly options: EngineInspectOptions }
+  | {
+      readonly type: 'inspect';
+      readonly prompt: Prompt;
+      readonly options: EngineInspectOptions;
+      readonly adapters?: readonly AdapterUse[];
+    }
   /** `token`: an id, or a text that is one token. */
   | { readonly type: 'nearest'; readonly token: number | string; readonly top: number }
   | { readonly type: 'tokenize'; readonly text: string; readonly addSpecial: boolean; readonly parseSpecial: boolean }
@@ -175,10 +205,13 @@ export type LoadedInfo = Omit<ModelInfo, keyof Sharing>;
 export type Started = Pick<Usage, 'promptTokens' | 'cachedTokens'>;
 
 export type LoadCall = Extract<Call, { type: 'load' }>;
+export type AdapterCall = Extract<Call, { type: 'adapter' }>;
+export type EncodeCall = Extract<Call, { type: 'encode' }>;
 export type EstimateCall = Extract<Call, { type: 'estimate' }>;
 export type GenerateCall = Extract<Call, { type: 'generate' }>;
 export type InspectCall = Extract<Call, { type: 'inspect' }>;
 export type NearestCall = Extract<Call, { type: 'nearest' }>;
+export type ReadCacheCall = Extract<Call, { type: 'readCache' }>;
 export type ScoreCall = Extract<Call, { type: 'score' }>;
 
 export type Request =
@@ -206,6 +239,7 @@ export type Reply =
         | NearToken[]
         | Estimate
         | KvCache['layers']
+        | null
         | number[]
         | string;
     }

@@ -33,6 +33,18 @@ interface Place {
 const CONFIG = 'config.json';
 const INDEX = 'model.safetensors.index.json';
 
+/** What a folder of a kind has. */
+export interface FolderKind {
+  /** The option that names it. */
+  readonly option: string;
+  /** The small file without which a folder is none. */
+  readonly config: string;
+  /** All small files. */
+  readonly texts: readonly string[];
+  /** The file of the weights, where no index names others. */
+  readonly weights: string;
+}
+
 const MIB = 1 << 20;
 
 /** The small files. Only the first is required. */
@@ -49,6 +61,19 @@ const TEXTS = [
   '1_Pooling/config.json',
 ];
 
+/** A model of transformers. */
+export const MODEL: FolderKind = { option: 'model', config: CONFIG, texts: TEXTS, weights: 'model.safetensors' };
+
+const ADAPTER_CONFIG = 'adapter_config.json';
+
+/** An adapter of PEFT. */
+export const ADAPTER: FolderKind = {
+  option: 'source',
+  config: ADAPTER_CONFIG,
+  texts: [ADAPTER_CONFIG],
+  weights: 'adapter_model.safetensors',
+};
+
 /** Maximum bytes of a small file, several times those of published models. */
 const LIMIT = 16 * MIB;
 const LIMITS: Readonly<Record<string, number>> = {
@@ -61,22 +86,26 @@ const LIMITS: Readonly<Record<string, number>> = {
  * Reads the folder that the sources stand for; undefined for model files. Errors: `NETWORK`,
  * `INVALID_OPTION`, `INVALID_MODEL`.
  */
-export async function readFolder(sources: readonly FileSource[], around: Surroundings): Promise<Folder | undefined> {
-  const place = await placeOf(sources);
+export async function readFolder(
+  sources: readonly FileSource[],
+  around: Surroundings,
+  kind: FolderKind = MODEL,
+): Promise<Folder | undefined> {
+  const place = await placeOf(sources, kind.config);
   if (!place) return undefined;
   const texts = new Map<string, string>();
   const absent: string[] = [];
-  for (const name of TEXTS) {
+  for (const name of kind.texts) {
     if (!isExpected(name, texts)) continue;
     const file = await place.find(name);
-    const text = await textOf(name, file, around, () => file?.type === 'address' && absent.push(file.key));
+    const text = await textOf(name, file, around, kind, () => file?.type === 'address' && absent.push(file.key));
     if (text !== undefined) texts.set(name, text);
-    else if (name === CONFIG) {
-      const expected = `a folder with ${CONFIG}, or the address of a GGUF file (of a hub: 'hf:owner/repository/file.gguf')`;
-      throw invalidOption('model', expected, `${place.name} without one`);
+    else if (name === kind.config) {
+      const expected = `a folder with ${name}, or the address of a GGUF file (of a hub: 'hf:owner/repository/file.gguf')`;
+      throw invalidOption(kind.option, expected, `${place.name} without one`);
     }
   }
-  const { names, bytes } = shardsOf(texts.get(INDEX));
+  const { names, bytes } = shardsOf(texts.get(INDEX), kind.weights);
   const weights: (Address | Blobs)[] = [];
   for (const name of names) {
     const file = await place.find(name);
@@ -104,8 +133,8 @@ function isExpected(name: string, texts: ReadonlyMap<string, string>): boolean {
  * Reads the index: names of the weights' files, in the order that the module expects, and their
  * bytes.
  */
-function shardsOf(index: string | undefined): { names: readonly string[]; bytes: number | null } {
-  if (index === undefined) return { names: ['model.safetensors'], bytes: null };
+function shardsOf(index: string | undefined, alone: string): { names: readonly string[]; bytes: number | null } {
+  if (index === undefined) return { names: [alone], bytes: null };
   try {
     const { metadata, weight_map: map } = JSON.parse(index) as {
       metadata?: { total_size?: unknown };
@@ -130,25 +159,26 @@ function inBytes(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-async function placeOf(sources: readonly FileSource[]): Promise<Place | undefined> {
+async function placeOf(sources: readonly FileSource[], config: string): Promise<Place | undefined> {
   const [first] = sources;
   if (sources.length === 1 && first?.type === 'folder') {
     return { name: first.name, find: async (file) => fileIn(first, file) };
   }
   if (sources.length === 1 && first?.type === 'handle' && first.handle.kind === 'directory') {
     const { handle } = first;
-    return (await inHandle(handle, CONFIG)) && { name: handle.name, find: (file) => inHandle(handle, file) };
+    return (await inHandle(handle, config)) && { name: handle.name, find: (file) => inHandle(handle, file) };
   }
-  return placeOfBlobs(sources.filter((source) => source.type === 'blob'));
+  const blobs = sources.filter((source) => source.type === 'blob');
+  return placeOfBlobs(blobs, config);
 }
 
 /** Files that the user chose one by one or as a folder; the path tells them apart. */
-function placeOfBlobs(blobs: readonly Blobs[]): Place | undefined {
+function placeOfBlobs(blobs: readonly Blobs[], file: string): Place | undefined {
   const paths = new Map(blobs.map((source) => [source.path ?? nameOf(source), source]));
-  const configs = [...paths.keys()].filter((path) => path === CONFIG || path.endsWith(`/${CONFIG}`));
+  const configs = [...paths.keys()].filter((path) => path === file || path.endsWith(`/${file}`));
   const [config] = configs.sort((a, b) => a.split('/').length - b.split('/').length);
   if (config === undefined) return undefined;
-  const root = config.slice(0, -CONFIG.length);
+  const root = config.slice(0, -file.length);
   return { name: root.split('/').at(-2) ?? 'model', find: async (file) => paths.get(root + file) };
 }
 
@@ -183,6 +213,7 @@ async function textOf(
   name: string,
   file: Address | Blobs | undefined,
   around: Surroundings,
+  { config }: FolderKind,
   missing: () => void,
 ): Promise<string | undefined> {
   if (!file) return undefined;
@@ -217,7 +248,7 @@ async function textOf(
   await reader.forget();
   const isPage = mismatch('text', first, length) !== undefined;
   // app servers send their start page for files that they do not have
-  if (isPage && name !== CONFIG) return undefined;
+  if (isPage && name !== config) return undefined;
   throw new WeftError(
     'INVALID_MODEL',
     isPage ? answeredPage(file) : `${file.url} is not the file of a model: ${wrong}.`,

@@ -8,7 +8,7 @@ import type { StoredFile } from '../store/file.js';
 import { CHUNK_BYTES } from '../store/manifest.js';
 import type { DownloadInfo } from '../types/index.js';
 import { AddressReader, type Surroundings } from './address.js';
-import { readFolder, type Folder } from './folder.js';
+import { MODEL, readFolder, type Folder, type FolderKind } from './folder.js';
 import { compareHash } from './hash.js';
 import { readPieces } from './memory.js';
 import { receive } from './port.js';
@@ -41,6 +41,7 @@ export class ModelReader {
   readonly #files: readonly FileSource[];
   readonly #sha256: readonly string[];
   readonly #around: Surroundings;
+  readonly #kind: FolderKind;
   readonly #readers: AddressReader[] = [];
   readonly #stored = new Map<string, StoredFile>();
   #opened: Promise<Opened> | undefined;
@@ -50,7 +51,9 @@ export class ModelReader {
     files: readonly FileSource[],
     sha256: readonly string[],
     { answerMs, ...around }: Omit<Surroundings, 'opened'> & { readonly answerMs?: number },
+    kind: FolderKind = MODEL,
   ) {
+    this.#kind = kind;
     this.#files = files;
     this.#sha256 = sha256;
     let storage: ReturnType<Surroundings['storage']> | undefined;
@@ -69,7 +72,7 @@ export class ModelReader {
 
   async #open(): Promise<Opened> {
     const { meter } = this.#around;
-    const folder = await readFolder(this.#files, this.#around);
+    const folder = await readFolder(this.#files, this.#around, this.#kind);
     const files = folder?.weights ?? (await Promise.all(this.#files.map(filesOf))).flat();
     if (this.#sha256.length > 0 && (folder || this.#sha256.length !== files.length)) {
       const expected = folder ? 'none for a folder' : `one for each of the ${files.length} files`;

@@ -4,6 +4,7 @@ import { invalidOption } from '../common/errors.js';
 import { jsonSchemaOf } from '../common/json-schema.js';
 import type { StartOptions } from '../common/protocol.js';
 import type { GenerateOptions, SchemaLimits, TextOptions, TokenIds, TokenizeOptions } from '../types/index.js';
+import { checkAdapter } from './adapters.js';
 import {
   areStrings,
   checkIds,
@@ -25,16 +26,19 @@ import { checkSampling, OF_SAMPLING } from './sampling.js';
  */
 export function checkGenerate(options: GenerateOptions): StartOptions {
   checkNames(options, GENERATE_OPTIONS);
-  const { signal, stop, keepSpecial, constraint, onUnsupported, limits, inspect, speculate, ...sampling } = options;
+  const { signal, stop, keepSpecial, constraint, onUnsupported, limits, inspect, speculate, adapter, ...sampling } =
+    options;
   checkSignal(signal);
   const stops = checkStrings('stop', typeof stop === 'string' && stop !== '' ? [stop] : stop);
   const kept = checkStrings('keepSpecial', keepSpecial);
+  const adapters = checkAdapter(adapter);
   const entropy = Math.floor(Math.random() * Number.MAX_SAFE_INTEGER);
   return {
     ...checkSampling(sampling),
     stop: stops,
     keepSpecial: kept,
     ...(speculate !== undefined && { speculate: checkSpeculate(speculate) }),
+    ...(adapters && { adapters }),
     ...(inspect !== undefined && { inspect: checkStepInspect(inspect) }),
     constraint: checkConstraint(constraint),
     schemas: checkSchemas(onUnsupported, limits),
@@ -56,7 +60,7 @@ export function splitSuffix(textOptions: TextOptions): { suffix: string | undefi
 
 export const OF_GENERATIONS: FieldsOf<GenerateOptions> = {
   ...{ maxTokens: 1, ...OF_SAMPLING, stop: 1, constraint: 1, signal: 1 },
-  ...{ topLogprobs: 1, keepSpecial: 1, onUnsupported: 1, limits: 1, inspect: 1, speculate: 1 },
+  ...{ topLogprobs: 1, keepSpecial: 1, onUnsupported: 1, limits: 1, inspect: 1, speculate: 1, adapter: 1 },
 };
 
 /** Names of the options of every generation. */

@@ -10,12 +10,12 @@ const OF_STEPS: FieldsOf<StepInspectOptions> = {
   ...{ attention: 1, hiddenStates: 1, lens: 1, next: 1, experts: 1, rotations: 1, timing: 1 },
 };
 
-const OF_INSPECTIONS: FieldsOf<InspectOptions> = { ...OF_SAMPLING, ...OF_STEPS, logprobs: 1, signal: 1 };
+const OF_INSPECTIONS: FieldsOf<InspectOptions> = { ...OF_SAMPLING, ...OF_STEPS, logprobs: 1, adapter: 1, signal: 1 };
 
 /** Returns what the worker is told. */
 export function checkInspect(options: InspectOptions): EngineOptions {
   checkNames(options, Object.keys(OF_INSPECTIONS));
-  const { signal, ...rest } = options;
+  const { signal, adapter: _, ...rest } = options;
   checkSignal(signal);
   const [looks, sampling] = [{}, {}] as [StepInspectOptions, SamplingOptions];
   for (const [name, value] of Object.entries(rest))

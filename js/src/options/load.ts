@@ -130,12 +130,12 @@ function checkKvCache(kvCache: unknown): KvFormat | null {
   return found;
 }
 
-function checkFetch(fetch: unknown): void {
+export function checkFetch(fetch: unknown): void {
   if (fetch !== undefined && typeof fetch !== 'function') throw invalidOption('fetch', 'a function', fetch);
 }
 
 /** A port to the caller's `fetch`, if there is one. */
-function portOf(fetch: LoadOptions['fetch']): MessagePort | null {
+export function portOf(fetch: LoadOptions['fetch']): MessagePort | null {
   if (!fetch) return null;
   const { port1, port2 } = new MessageChannel();
   giveFetch(fetch, port1);
@@ -143,12 +143,12 @@ function portOf(fetch: LoadOptions['fetch']): MessagePort | null {
 }
 
 /** Objects of a call that must be transferred because they cannot be copied. */
-export function transfersOf({ files, fetchPort }: LoadCall | EstimateCall): Transferable[] {
+export function transfersOf({ files, fetchPort }: Pick<LoadCall, 'files' | 'fetchPort'>): Transferable[] {
   const streams = files.flatMap((file) => (file.type === 'stream' ? [file.port] : []));
   return fetchPort ? [...streams, fetchPort] : streams;
 }
 
-function checkStore(store: unknown): StoreOptions | null {
+export function checkStore(store: unknown): StoreOptions | null {
   if (store === false) return null;
   if (store === undefined || store === true) return checkStore({});
   if (typeof store !== 'object' || store === null)

@@ -1,8 +1,9 @@
 /** Checks the options of scores and labels. */
 
 import { invalidOption } from '../common/errors.js';
-import type { Conversation, PlainMessage, Prompt } from '../common/protocol.js';
+import type { AdapterUse, Conversation, PlainMessage, Prompt } from '../common/protocol.js';
 import type { LabelOptions, Message, ScoreOptions } from '../types/index.js';
+import { checkAdapter } from './adapters.js';
 import { checkIds, checkNames, checkSignal, checkText, checkTexts } from './check.js';
 import { checkMessages } from './messages.js';
 
@@ -31,7 +32,8 @@ export function checkScored(text: string | readonly number[]): string | number[]
  * The options of labels with their defaults filled in; a copy, safe from later changes by the
  * caller.
  */
-export interface Labelling extends Required<Omit<LabelOptions, 'signal'>> {
+export interface Labelling extends Required<Omit<LabelOptions, 'signal' | 'adapter'>> {
+  readonly adapters: readonly AdapterUse[] | undefined;
   readonly text: string;
   readonly labels: readonly string[];
   readonly signal: AbortSignal | undefined;
@@ -42,7 +44,8 @@ export function checkLabelling(text: string, labels: readonly string[], options:
   if (checked.length < 2 || new Set(checked).size < checked.length) {
     throw invalidOption('labels', 'at least two different ones', labels);
   }
-  checkNames(options, ['instruction', 'examples', 'calibrate', 'signal']);
+  checkNames(options, ['instruction', 'examples', 'calibrate', 'adapter', 'signal']);
+  const adapters = checkAdapter(options.adapter);
   const { instruction = defaultInstruction(checked), examples = [], calibrate = false, signal } = options;
   if (!Array.isArray(examples)) throw invalidOption('examples', 'an array of { text, label }', examples);
   const shown = (examples as Labelling['examples']).map((example, index) => {
@@ -54,7 +57,7 @@ export function checkLabelling(text: string, labels: readonly string[], options:
   if (typeof calibrate !== 'boolean') throw invalidOption('calibrate', 'a boolean', calibrate);
   checkSignal(signal);
   const instructed = checkText('instruction', instruction);
-  return { text, labels: checked, instruction: instructed, examples: shown, calibrate, signal };
+  return { text, labels: checked, instruction: instructed, examples: shown, calibrate, adapters, signal };
 }
 
 const defaultInstruction = (labels: readonly string[]) =>

@@ -49,10 +49,7 @@ export class Connection {
   open(call: Call, listener: Listener): number {
     if (this.#failure) throw this.#failure;
     const id = this.#nextId++;
-    this.#port.postMessage(
-      { type: 'call', id, call },
-      call.type === 'load' || call.type === 'estimate' ? transfersOf(call) : [],
-    );
+    this.#port.postMessage({ type: 'call', id, call }, 'fetchPort' in call ? transfersOf(call) : []);
     this.#listeners.set(id, listener);
     return id;
   }

@@ -5,6 +5,7 @@ import type { Call, EncodeTask, KvCache, LoadedInfo, Prompt, ScoreCall, ScoredTe
 import { createChatCompletions } from '../openai/chat.js';
 import { createCompletions } from '../openai/completions.js';
 import { createEmbeddings } from '../openai/embeddings.js';
+import { adaptersOf, checkAdapterLoad, checkAdapterName, checkScale } from '../options/adapters.js';
 import { checkChat } from '../options/chat.js';
 import { checkIds, checkNames, checkString, checkText, checkTexts } from '../options/check.js';
 import { checkEmbed, checkEncode, checkTopK } from '../options/encode.js';
@@ -53,6 +54,8 @@ export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: S
     return generate(checked.conversation, checked.options);
   };
   const score = (call: ScoreCall, signal?: AbortSignal) => promised(connection, call, signal) as Promise<ScoredText[]>;
+  const merge = (name: string, scale: number) =>
+    connection.request({ type: 'mergeAdapter', name: checkAdapterName('name', name), scale });
   const ofSessions: SessionModel = {
     get info() {
       return info;
@@ -60,8 +63,10 @@ export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: S
     prompt: (conversation, known) => connection.request({ type: 'prompt', conversation, known }) as Promise<number[]>,
     generate: (prompt, options, signal, cache) =>
       generation(connection, { type: 'generate', prompt, options, ...(cache ? { cache } : {}) }, signal),
-    readCache: (ids, restored) =>
-      connection.request({ type: 'readCache', ids, restored: restored ?? null }) as Promise<KvCache['layers']>,
+    readCache: (ids, restored, adapter) =>
+      connection.request({ type: 'readCache', ids, restored: restored ?? null, ...adaptersOf({ adapter }) }) as Promise<
+        KvCache['layers']
+      >,
   };
   const llm: Llm = {
     get info() {
@@ -70,6 +75,21 @@ export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: S
     generate(prompt, textOptions = {}) {
       const { suffix, options } = splitSuffix(textOptions);
       return generate(checkPrompt(prompt), options, suffix);
+    },
+    adapters: {
+      async load(source, options) {
+        const call = checkAdapterLoad(source, options);
+        await promised(connection, call, options.signal);
+      },
+      async unload(name) {
+        await connection.request({ type: 'unloadAdapter', name: checkAdapterName('name', name) });
+      },
+      async merge(name, scale = 1) {
+        await merge(name, checkScale('scale', scale));
+      },
+      async unmerge(name) {
+        await merge(name, 0);
+      },
     },
     chat: Object.assign(answer, { completions: createChatCompletions(() => llm) }),
     session(options = {}) {
@@ -83,14 +103,15 @@ export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: S
     completions: createCompletions(() => llm),
     embeddings: createEmbeddings(() => llm),
     async embed(texts, options = {}) {
-      const { truncate } = checkEncode(options, ['pooling', 'normalize']);
+      const { truncate } = checkEncode(options, ['pooling', 'normalize', 'adapter']);
       const task = {
         name: 'embed',
         texts: checkTexts('texts', texts),
         options: checkEmbed(options),
         truncate,
       } as const;
-      return (await encode(connection, task, options.signal)) as Float32Array[];
+      const call = { type: 'encode', task, ...adaptersOf(options) } as const;
+      return (await promised(connection, call, options.signal)) as Float32Array[];
     },
     async rerank(query, documents, options = {}) {
       const texts = checkTexts('documents', documents);
@@ -127,12 +148,13 @@ export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: S
       return (await encode(connection, task, options.signal)) as Filling[][];
     },
     async score(text, options = {}) {
-      checkNames(options, ['after', 'signal']);
+      checkNames(options, ['after', 'adapter', 'signal']);
       const call = {
         type: 'score',
         texts: [checkScored(text)],
         after: checkAfter(options.after, info.roles),
         end: false,
+        ...adaptersOf(options),
       } as const;
       const [scored] = await score(call, options.signal);
       return scoreOf(scored as ScoredText);
@@ -146,6 +168,7 @@ export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: S
           ? { messages: checkMessages(prompt as readonly Message[], info.roles), tools: null, variables: {} }
           : checkPrompt(prompt as string | TokenIds),
         options: checkInspect(options),
+        ...adaptersOf(options),
       } as const;
       return (await promised(connection, call, options.signal)) as Inspection;
     },

@@ -30,9 +30,10 @@ export async function rankLabels(
   labelling: Labelling,
   chats: boolean,
 ): Promise<LabelScore[]> {
-  const { text, labels, calibrate, signal } = labelling;
+  const { text, labels, calibrate, adapters, signal } = labelling;
   const logprobs = async (text: string) => {
-    const scored = await score(chats ? chatCall(text, labelling) : textCall(text, labelling), signal);
+    const call = chats ? chatCall(text, labelling) : textCall(text, labelling);
+    const scored = await score({ ...call, ...(adapters && { adapters }) }, signal);
     return scored.map(({ logprobs }) => sum(logprobs));
   };
   const likely = await logprobs(text);

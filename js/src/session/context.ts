@@ -2,7 +2,7 @@
 
 import { WeftError } from '../common/errors.js';
 import type { Conversation, KvCache, PlainMessage, Prompt, StartOptions } from '../common/protocol.js';
-import type { Generation, ModelInfo } from '../types/index.js';
+import type { AdapterChoice, Generation, ModelInfo } from '../types/index.js';
 import type { Dropped, Overflow } from '../types/session.js';
 
 /** The calls that a session makes to its model. */
@@ -13,7 +13,11 @@ export interface SessionModel {
   /** `cache`: keys and values to restore first. */
   generate(prompt: Prompt, options: StartOptions, signal: AbortSignal, cache: KvCache | undefined): Generation;
   /** `restored`: see {@link State}. */
-  readCache(ids: readonly number[], restored: number | undefined): Promise<KvCache['layers']>;
+  readCache(
+    ids: readonly number[],
+    restored: number | undefined,
+    adapter: AdapterChoice | undefined,
+  ): Promise<KvCache['layers']>;
 }
 
 /** The fixed rules of a session. */

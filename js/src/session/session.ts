@@ -145,7 +145,8 @@ export class ChatSession implements Session {
     checkNames(options, ['signal']);
     const { signal: given } = options;
     const added = this.#turn(turn);
-    const start = checkGenerate(given === undefined ? {} : { signal: given });
+    const { adapter } = this.#settings.generate;
+    const start = checkGenerate({ ...(adapter !== undefined && { adapter }), ...(given && { signal: given }) });
     const { signal, release } = anyOf(this.#end.signal, given);
     let leave = () => {};
     try {
@@ -207,7 +208,7 @@ export class ChatSession implements Session {
   async #readCache(state: State, ids: readonly number[]): Promise<State['cache']> {
     // restored and not used yet
     if (state.cache) return state.cache;
-    return { ids, layers: await this.#model.readCache(ids, state.restored) };
+    return { ids, layers: await this.#model.readCache(ids, state.restored, this.#settings.generate.adapter) };
   }
 
   dispose(): void {

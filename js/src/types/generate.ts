@@ -2,6 +2,7 @@
 
 import type * as grammar from '../../generated/weft-grammar-types.js';
 import type * as wasm from '../../generated/weft-types.js';
+import type { AdapterChoice } from './adapters.js';
 import type { Inspection, StepInspectOptions } from './inspect.js';
 import type { SamplingOptions } from './sampling.js';
 
@@ -30,6 +31,8 @@ export interface GenerateOptions
    * it repeats a text. Default: no drafts.
    */
   speculate?: 'lookup';
+  /** Adapters that were loaded with `llm.adapters.load`. Default: none, but for merged ones. */
+  adapter?: AdapterChoice;
   /** What to look at in each step; a piece then has `inspection`. Default: nothing. */
   inspect?: StepInspectOptions;
   /** Stops the answer at once; its iteration then ends with the reason `abort`. */

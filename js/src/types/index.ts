@@ -1,5 +1,6 @@
 /** Everything that an app sees of the package. The types of OpenAI's format are in openai.ts. */
 
+export type * from './adapters.js';
 export type * from './chat.js';
 export type * from './generate.js';
 export type * from './info.js';

@@ -1,5 +1,6 @@
 /** Looking inside a model: what is asked for, and what is seen. */
 
+import type { AdapterChoice } from './adapters.js';
 import type * as wasm from '../../generated/weft-types.js';
 import type { SamplingOptions } from './sampling.js';
 
@@ -24,6 +25,8 @@ export interface InspectOptions extends SamplingOptions, StepInspectOptions {
    * Default false.
    */
   logprobs?: boolean;
+  /** Adapters that were loaded with `llm.adapters.load`. Default: none, but for merged ones. */
+  adapter?: AdapterChoice;
   /** Stops between two layers; the promise then rejects with the signal's reason. */
   signal?: AbortSignal;
 }

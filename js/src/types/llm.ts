@@ -1,5 +1,6 @@
 /** A loaded model and its methods. */
 
+import type { Adapters } from './adapters.js';
 import type { ChatOptions, Message } from './chat.js';
 import type { Generation, TextOptions, TokenIds, TokenizeOptions } from './generate.js';
 import type { ModelInfo } from './info.js';
@@ -43,6 +44,8 @@ export interface Llm {
    * text; everything that needs text fails with `UNSUPPORTED_TOKENIZER`.
    */
   generate(prompt: string | TokenIds, options?: TextOptions): Generation;
+  /** LoRA adapters, which a call names with `adapter`. */
+  readonly adapters: Adapters;
   /** Answers a conversation. */
   readonly chat: Chat;
   /** Starts a conversation in which each turn computes only its new tokens. */

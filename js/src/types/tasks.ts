@@ -1,6 +1,7 @@
 /** Vectors, labels, scores and rankings of texts. */
 
 import type * as wasm from '../../generated/weft-types.js';
+import type { AdapterChoice } from './adapters.js';
 import type { ChatOptions, Message } from './chat.js';
 import type { Finish, TextOptions, TokenIds } from './generate.js';
 
@@ -16,7 +17,10 @@ export interface EncodeOptions {
   signal?: AbortSignal;
 }
 
-export interface EmbedOptions extends Omit<wasm.EmbedOptions, 'truncate'>, EncodeOptions {}
+export interface EmbedOptions extends Omit<wasm.EmbedOptions, 'truncate'>, EncodeOptions {
+  /** Adapters of a decoder that was trained for embeddings. Default: none, but for merged ones. */
+  adapter?: AdapterChoice;
+}
 
 export interface ClassifyOptions extends EncodeOptions {
   /**
@@ -50,6 +54,8 @@ export interface LabelOptions {
    * some words to others. Default false.
    */
   calibrate?: boolean;
+  /** Adapters that were loaded with `llm.adapters.load`. Default: none, but for merged ones. */
+  adapter?: AdapterChoice;
   /** Stops; the promise then rejects with the signal's reason. */
   signal?: AbortSignal;
 }
@@ -60,6 +66,8 @@ export interface ScoreOptions {
    * text answers.
    */
   after?: string | readonly number[] | readonly Message[];
+  /** Adapters that were loaded with `llm.adapters.load`. Default: none, but for merged ones. */
+  adapter?: AdapterChoice;
   /** Stops; the promise then rejects with the signal's reason. */
   signal?: AbortSignal;
 }

@@ -1,8 +1,9 @@
 /** Runs an encoder over the texts of a task. */
 
 import { serializeError, WeftError } from '../common/errors.js';
-import type { EncodeResult, EncodeTask } from '../common/protocol.js';
+import type { EncodeCall, EncodeResult, EncodeTask } from '../common/protocol.js';
 import type { LabelScore } from '../types/index.js';
+import { useAdapters } from './adapters.js';
 import type { Model } from './model.js';
 import type { RuntimeLlm } from './runtime.js';
 import { run } from './steps.js';
@@ -11,13 +12,14 @@ import type { Turn } from './turns.js';
 /** Runs a task, one text in each step; undefined if `signal` stopped it. */
 export async function encode(
   model: Model,
-  task: EncodeTask,
+  { task, adapters }: EncodeCall,
   turn: Turn,
   signal: AbortSignal,
 ): Promise<EncodeResult | undefined> {
   const texts = textsOf(task);
   const done: unknown[] = [];
   const step = async (llm: RuntimeLlm) => {
+    useAdapters(llm, adapters);
     try {
       if (done.length < texts.length) done.push(await encodeText(llm, task, texts[done.length] as string));
     } catch (error) {

@@ -3,6 +3,7 @@
 import { invalidOption } from '../common/errors.js';
 import type { InspectCall, NearestCall } from '../common/protocol.js';
 import type { Inspection, NearToken } from '../types/index.js';
+import { useAdapters } from './adapters.js';
 import { prepareAny } from './generation.js';
 import type { Model } from './model.js';
 import type { RuntimeLayer, RuntimeLlm } from './runtime.js';
@@ -17,7 +18,7 @@ import type { Turn } from './turns.js';
  */
 export async function inspect(
   model: Model,
-  { prompt, options }: InspectCall,
+  { prompt, options, adapters }: InspectCall,
   turn: Turn,
   signal: AbortSignal,
 ): Promise<Inspection | undefined> {
@@ -33,6 +34,7 @@ export async function inspect(
     if (running?.llm !== llm) {
       end();
       ids ??= prepareAny(llm, prompt, undefined, null).ids;
+      useAdapters(llm, adapters);
       running = { llm, handle: llm.inspect(ids, options) };
       layers = [];
     }

@@ -3,6 +3,7 @@
 import { serializeError, WeftError } from '../common/errors.js';
 import type { LoadedInfo } from '../common/protocol.js';
 import type { Device } from '../types/index.js';
+import { Adapters } from './adapters.js';
 import { Contexts } from './contexts.js';
 import type { RuntimeLlm } from './runtime.js';
 
@@ -16,6 +17,7 @@ const LOSSES = 2;
 
 export class Model {
   readonly contexts: Contexts = new Contexts();
+  readonly adapters: Adapters = new Adapters();
   readonly #load: (device: Device) => Promise<Loaded>;
   readonly #device: Device;
   readonly #onReload: (info: LoadedInfo) => void;
@@ -89,6 +91,7 @@ export class Model {
     for (;;) {
       try {
         const { llm, info } = await this.#load(this.#gaveUp ? 'cpu' : this.#device);
+        await this.adapters.restore(llm);
         const reason = this.#gaveUp ?? info.engine.reason;
         const again = this.#info !== undefined;
         this.#info = { ...info, engine: { ...info.engine, reason, deviceLosses: this.#losses } };

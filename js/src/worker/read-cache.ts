@@ -1,6 +1,7 @@
 /** Reads keys and values out of the engine, for a conversation that is saved. */
 
-import type { StartOptions } from '../common/protocol.js';
+import type { ReadCacheCall, StartOptions } from '../common/protocol.js';
+import { useAdapters } from './adapters.js';
 import type { Constraints } from './constraints.js';
 import { generate, type Listener } from './generation.js';
 import type { Model } from './model.js';
@@ -22,14 +23,13 @@ const NOBODY: Listener = { started: () => undefined, piece: () => undefined };
  */
 export async function readCache(
   model: Model,
-  ids: readonly number[],
-  restored: number | null,
+  { ids, restored, adapters = [] }: ReadCacheCall,
   constraints: Constraints,
   turn: Turn,
   signal: AbortSignal,
 ): Promise<Float32Array[] | undefined> {
   const { layers } = await model.info();
-  const options = restored === null ? PREFILL : { ...PREFILL, restored };
+  const options = { ...PREFILL, adapters, ...(restored !== null && { restored }) };
   const wanted = Uint32Array.from(ids);
   for (;;) {
     await generate(model, { type: 'generate', prompt: ids, options }, constraints, turn, signal, NOBODY);
@@ -37,6 +37,7 @@ export async function readCache(
     // in the same turn, so that no other call can drop them
     try {
       const llm = await model.get();
+      useAdapters(llm, adapters);
       const read: Float32Array[] = [];
       while (read.length < layers) read.push(await llm.read_kv(wanted, read.length, restored ?? undefined));
       model.progressed();

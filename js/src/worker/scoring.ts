@@ -2,6 +2,7 @@
 
 import { serializeError } from '../common/errors.js';
 import type { ScoreCall, ScoredText } from '../common/protocol.js';
+import { useAdapters } from './adapters.js';
 import { prepare } from './conversation.js';
 import type { Model } from './model.js';
 import type { RuntimeLlm } from './runtime.js';
@@ -26,6 +27,7 @@ export async function score(
   const step = async (llm: RuntimeLlm) => {
     if (done.length === call.texts.length) return true;
     text ??= { ...idsOf(llm, call, done.length), read: 0, logprobs: [] };
+    useAdapters(llm, call.adapters);
     await scorePiece(llm, text, call.end);
     model.progressed();
     if (text.read < text.ids.length) return false;

@@ -8,6 +8,7 @@ import { serializeError, WeftError, type SerializedError } from '../common/error
 import type { Call, LoadCall, Port, Reply, Request } from '../common/protocol.js';
 import { browserDownloads, type Downloads } from '../download/browser.js';
 import type { Progress } from '../types/index.js';
+import { readAdapter } from './adapters.js';
 import { Constraints } from './constraints.js';
 import { prepare } from './conversation.js';
 import { encode } from './encoding.js';
@@ -20,7 +21,7 @@ import { FairQueue } from './queue.js';
 import { readCache } from './read-cache.js';
 import type { RuntimeLlm, Start } from './runtime.js';
 import { score } from './scoring.js';
-import { once } from './steps.js';
+import { once, run } from './steps.js';
 import { Turns, type Turn } from './turns.js';
 
 /** The page at the other end of a port. */
@@ -200,14 +201,14 @@ export class Service {
         return reply(await once(model, turn, signal, work));
       }
       case 'readCache': {
-        const value = await readCache(model, call.ids, call.restored, this.#constraints, turn, signal);
+        const value = await readCache(model, call, this.#constraints, turn, signal);
         return reply(
           value,
           value?.map(({ buffer }) => buffer as ArrayBuffer),
         );
       }
       case 'encode':
-        return reply(await encode(model, call.task, turn, signal));
+        return reply(await encode(model, call, turn, signal));
       case 'score':
         return reply(await score(model, call, turn, signal));
       case 'inspect': {
@@ -216,6 +217,17 @@ export class Service {
       }
       case 'nearest':
         return reply(await nearestTokens(model, call, turn, signal));
+      case 'adapter': {
+        const held = await readAdapter(call, this.#downloads, async () => new (await this.#runtime!).Sha256());
+        const step = (llm: RuntimeLlm) => model.adapters.add(llm, call.name, held).then(() => true);
+        return reply((await run(model, turn, signal, step)) ? null : undefined);
+      }
+      case 'unloadAdapter':
+        return reply(await once(model, turn, signal, (llm) => (model.adapters.remove(llm, call.name), null)));
+      case 'mergeAdapter': {
+        const { name, scale } = call;
+        return reply(await once(model, turn, signal, (llm) => (model.adapters.merge(llm, name, scale), null)));
+      }
       case 'tokenize': {
         const { text, addSpecial, parseSpecial } = call;
         const work = (llm: RuntimeLlm) => Array.from(llm.tokenize(text, addSpecial, parseSpecial));

@@ -46,7 +46,7 @@ export class FakeLlm {
   chat_template = () => this.template;
   /** Each token is less likely than the one before. */
   score = async (ids, from, end) => {
-    this.log.push(['score', ids.length, from, end]);
+    this.log.push(['score', ids.length, from, end, ...(this.adapters?.length ? [this.adapters] : [])]);
     const scored = Array.from(ids.slice(from), (_, i) => -(from + i));
     return Float32Array.from(end ? [...scored, -0.5] : scored);
   };
@@ -74,7 +74,7 @@ export class FakeLlm {
     this.name = name;
     this.ids = [...ids];
     this.options = options;
-    this.log.push(['start', name]);
+    this.log.push(['start', name, ...(this.adapters?.length ? [this.adapters] : [])]);
     this.events = [
       { type: 'prompt', done: ids.length, total: ids.length },
       ...this.words.map((text, id) => ({ type: 'token', id, text })),
@@ -118,6 +118,26 @@ export class FakeLlm {
 
   force(text) {
     this.log.push(['force', text]);
+  }
+
+  /** Adapters of what begins next: name and scale, one after the other. */
+  use_adapters(names, scales) {
+    this.adapters = names.flatMap((name, i) => [name, scales[i]]);
+  }
+  begin_adapter(name, config) {
+    this.adapter = { name, config, bytes: [] };
+  }
+  async feed_adapter(bytes) {
+    this.adapter.bytes.push(...bytes);
+  }
+  async finish_adapter() {
+    this.log.push(['adapter', this.adapter]);
+  }
+  unload_adapter(name) {
+    this.log.push(['unload', name]);
+  }
+  merge_adapter(name, scale) {
+    this.log.push(['merge', name, scale]);
   }
 
   finish() {

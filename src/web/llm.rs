@@ -178,8 +178,8 @@ impl Llm {
         Ok(Uint32Array::from(ids.as_slice()))
     }
 
-    /// Begins to load an adapter; `config`: the text of PEFT's `adapter_config.json`, none for a GGUF
-    /// file. Ends one that was begun before and is not complete.
+    /// Begins to load an adapter; `config`: the text of PEFT's `adapter_config.json`, none for a
+    /// GGUF file. Ends one that was begun before and is not complete.
     pub fn begin_adapter(&mut self, name: &str, config: Option<String>) -> Result<(), JsValue> {
         self.decoder("adapters")?.begin_adapter(name, config.as_deref()).map_err(to_js)
     }

@@ -20,6 +20,7 @@ const remedies: Record<ErrorCode, Remedy[]> = {
   UNSUPPORTED_MODEL: ['choose-model'],
   UNSUPPORTED_TOKENIZER: ['choose-model'],
   INVALID_MODEL: ['retry', 'choose-model'],
+  INVALID_ADAPTER: [],
   NETWORK: ['retry', 'choose-model'],
   FILE_CHANGED: ['retry'],
   INTEGRITY: ['retry', 'choose-model'],

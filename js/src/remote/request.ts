@@ -43,7 +43,8 @@ export function chatRequest(messages: readonly Message[], chatOptions: ChatOptio
 
 function sampling(options: GenerateOptions): Sampling {
   checkGenerate(options);
-  const { topLogprobs, keepSpecial, penaltyLastN, inspect, speculate } = options;
+  const { topLogprobs, keepSpecial, penaltyLastN, inspect, speculate, adapter } = options;
+  if (adapter !== undefined) throw local('adapter', 'none: a server chooses its own', adapter);
   if (inspect !== undefined) throw local('inspect', 'none: a server shows nothing of its model', inspect);
   if (topLogprobs !== undefined)
     throw local('topLogprobs', 'none: `logprobs` of `chat.completions.create`', topLogprobs);

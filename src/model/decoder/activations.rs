@@ -55,10 +55,6 @@ impl Activations {
             None => None,
         };
         let mut tensor = |cols| activations(memory, tokens, cols);
-        let fused = model.layers.iter().all(|layer| match &layer.feed_forward {
-            FeedForward::Dense(mlp) => mlp.is_fused(),
-            FeedForward::Experts(_) => false,
-        });
         let inputs = config.activation().inputs();
         let ffn = config.experts.as_ref().map_or(1, |experts| experts.chosen) * config.ffn;
         let mixture = match config.experts.as_ref().zip(gathered) {
@@ -85,16 +81,16 @@ impl Activations {
             angles: model.ropes.iter().map(|(rope, _)| tensor(rope.dim)).collect::<Result<_>>()?,
             qkv: tensor(config.qkv_width())?,
             attn: tensor(config.heads * config.head_dim)?,
-            gate_up: tensor(if fused { inputs } else { inputs * ffn })?,
+            gate_up: tensor(if is_fused(model) { inputs } else { inputs * ffn })?,
             ffn: tensor(ffn)?,
             mixture,
         })
     }
 
-    /// The same buffers, with room for gate and up projection apart.
+    /// The same buffers, with room for gate and up projection apart if the model needs it.
     pub fn widened(&self, memory: &mut dyn Memory, model: &Decoder) -> Result<Self> {
         let cols = model.config.activation().inputs() * model.config.ffn;
-        let is_wide = self.gate_up.cols >= cols;
+        let is_wide = self.gate_up.cols >= cols || is_fused(model);
         Ok(Self {
             gate_up: if is_wide { self.gate_up } else { activations(memory, self.x.rows, cols)? },
             ..self.clone()
@@ -138,6 +134,14 @@ impl Activations {
             }),
         }
     }
+}
+
+/// Whether gate and up projection of all layers have the activation as their epilogue.
+fn is_fused(model: &Decoder) -> bool {
+    model.layers.iter().all(|layer| match &layer.feed_forward {
+        FeedForward::Dense(mlp) => mlp.is_fused(),
+        FeedForward::Experts(_) => false,
+    })
 }
 
 /// A buffer for activations of `tokens` tokens.

@@ -5,7 +5,8 @@
 // complete sum. RESIDUAL adds the norm of a block to x first, see shared/residual. AFFINE
 // multiplies by a scale per row and adds a bias. ACTIVATE applies the activation function; with
 // GATED, row n is the gate and row outputs + n the up projection, and their product is stored. CAP
-// applies a soft cap, as to logits. EXPERTS takes rows that depend on the token, see shared/experts.
+// applies a soft cap, as to logits. EXPERTS takes rows that depend on the token, see
+// shared/experts.
 #import step
 #import weight
 

@@ -303,8 +303,8 @@ impl Programs {
     }
 
     /// Checks those draws that are not made yet, of generations whose sampler changes logits, or
-    /// that tell log-probabilities. Returns false if one is wrong on this engine. Errors: those that
-    /// end an engine.
+    /// that tell log-probabilities. Returns false if one is wrong on this engine. Errors: those
+    /// that end an engine.
     pub async fn check_draws(&mut self, engine: &mut dyn Engine, adjusts: bool, tells: bool) -> Result<bool> {
         let (adjusts, tells) = (adjusts && self.later.adjusted.is_none(), tells && self.later.likely.is_none());
         if !(adjusts || tells) || self.later.draws_wrong {

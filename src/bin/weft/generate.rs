@@ -69,7 +69,20 @@ struct TemplateArgs {
 
 impl Generate {
     pub async fn run(self) -> Result<()> {
-        let Self { model, adapters, prompt, ids, suffix, max_tokens, temp, seed, chat, speculate, template, constraint } = self;
+        let Self {
+            model,
+            adapters,
+            prompt,
+            ids,
+            suffix,
+            max_tokens,
+            temp,
+            seed,
+            chat,
+            speculate,
+            template,
+            constraint,
+        } = self;
         // files are read first: a model may take minutes
         let tools = template.tools.as_deref().map(read_tools).transpose()?;
         let constraint = constraint.read()?;

@@ -5,8 +5,8 @@
 //! depends on it, in a bounded time and with few pipelines, which a browser compiles slowly. The
 //! winner is remembered as JSON, and meets the next challenger on the next visit.
 //!
-//! A winner that decides about the layout of weights must compute what the reference does, on random
-//! data. Whether every kernel of a model does is for `self_test`.
+//! A winner that decides about the layout of weights must compute what the reference does, on
+//! random data. Whether every kernel of a model does is for `self_test`.
 
 mod heats;
 mod prior;
@@ -175,17 +175,16 @@ async fn choose(
     let mut stand = Stand { timing, start: now(), budget: Budget::new(BUDGET, RACES) };
     let mut chosen = Variants { narrow_tiles: true, ..Variants::PLAIN };
 
-    let (mut wide, mut narrow) = (None, None);
     if let Some(heat) = &heats.wide {
         let field = Field::new(MATVEC, engine, champions.map(|of| of.matvec_wide), visit);
-        wide = Some(stand.race(engine, heat, field, |matvec_wide| Variants { matvec_wide, ..chosen }).await?);
+        let with = |matvec| Variants { matvec_wide: matvec, matvec_narrow: matvec, ..chosen };
+        chosen = stand.race(engine, heat, field, with).await?;
     }
     if let Some(heat) = &heats.narrow {
         let field = Field::new(MATVEC, engine, champions.map(|of| of.matvec_narrow), visit);
-        narrow = Some(stand.race(engine, heat, field, |matvec_narrow| Variants { matvec_narrow, ..chosen }).await?);
-    }
-    if let Some(either) = wide.or(narrow) {
-        (chosen.matvec_wide, chosen.matvec_narrow) = (wide.unwrap_or(either), narrow.unwrap_or(either));
+        let wide = heats.wide.as_ref().map(|_| chosen.matvec_wide);
+        let with = |narrow| Variants { matvec_wide: wide.unwrap_or(narrow), matvec_narrow: narrow, ..chosen };
+        chosen = stand.race(engine, heat, field, with).await?;
     }
 
     // these read the layout that the choices above determine
@@ -197,13 +196,11 @@ async fn choose(
         Some(_) => Variants { matmul: exact, matmul_rounded: Some(many), ..chosen },
         None => Variants { matmul: many, matmul_rounded: None, ..chosen },
     };
-    chosen = with(stand.race(engine, &heats.prompt, field, with).await?);
+    chosen = stand.race(engine, &heats.prompt, field, with).await?;
 
     chosen.attend_one = Field::new(ATTEND_ONE, engine, None, visit).racers[0];
     let field = Field::new(ATTEND_MANY, engine, champions.map(|of| of.attend_many), visit);
-    let with = |attend_many| Variants { attend_many, ..chosen };
-    chosen = with(stand.race(engine, &heats.attend_many, field, with).await?);
-    Ok(chosen)
+    stand.race(engine, &heats.attend_many, field, |attend_many| Variants { attend_many, ..chosen }).await
 }
 
 /// The candidates of a race.
@@ -245,17 +242,17 @@ struct Stand {
 }
 
 impl Stand {
-    /// Finds the faster of the racers that is right.
+    /// The choice with the faster of the racers that is right.
     async fn race<V: Candidate>(
         &mut self,
         engine: &mut GpuEngine,
         heat: &Heat,
         Field { racers, others }: Field<V>,
         with: impl Fn(&'static V) -> Variants,
-    ) -> Result<&'static V> {
+    ) -> Result<Variants> {
         // whether it is right, the model's self-test says
         if let [only] = racers[..] {
-            return Ok(only);
+            return Ok(with(only));
         }
         let ends = self.start + self.budget.next(self.start.elapsed());
         for racers in std::iter::once(racers).chain(others.into_iter().map(|other| vec![other])) {
@@ -266,7 +263,7 @@ impl Stand {
                 }
             };
             if let Some(winner) = winner {
-                return Ok(winner);
+                return Ok(with(winner));
             }
         }
         let name = &heat.trial.name;

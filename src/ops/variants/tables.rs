@@ -1,5 +1,5 @@
-//! The candidates: a variant is a row of a table, a shader and its constants. A new size is a new row;
-//! only a new idea is a new shader.
+//! The candidates: a variant is a row of a table, a shader and its constants. A new size is a new
+//! row; only a new idea is a new shader.
 
 use super::{AttentionVariant, Feature, LinearVariant};
 use crate::ops::gather::TILE;

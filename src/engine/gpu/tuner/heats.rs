@@ -46,8 +46,8 @@ pub struct Heats {
 }
 
 impl Heats {
-    /// For a model. Its layouts and heads are those of the shapes, so that what is timed are its own
-    /// pipelines.
+    /// For a model. Its layouts and heads are those of the shapes, so that what is timed are its
+    /// own pipelines.
     pub fn of(shapes: &Shapes) -> Self {
         let Shapes { wide, narrow, heads, kv_heads, head_dim } = *shapes;
         let whole = |Product { layout, rows, cols }: Product| Product {

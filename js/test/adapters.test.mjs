@@ -48,6 +48,25 @@ test('each call begins with the adapters that it names, and with no others', asy
   assert.deepEqual(begun(fake), [['one', 1], 'c', ['one', 1, 'two', 0.5], ['two', 1], false]);
 });
 
+test('a request in OpenAI’s shape names adapters too', async (t) => {
+  const { llm, fake } = await loadFake(t);
+  const messages = [{ role: 'user', content: 'a' }];
+  await llm.chat.completions.create({ messages, adapter: 'one' });
+  await llm.completions.create({ prompt: 'b', adapter: [{ name: 'two', scale: 2 }] });
+  await llm.completions.create({ prompt: 'c', adapter: null });
+  const [first, second, third] = begun(fake);
+  assert.deepEqual(
+    [first, second],
+    [
+      ['one', 1],
+      ['two', 2],
+    ],
+  );
+  assert.notDeepEqual(third, second);
+  const wrong = { code: 'INVALID_OPTION', message: /adapter/ };
+  await assert.rejects(llm.chat.completions.create({ messages, adapter: 7 }), wrong);
+});
+
 test('all turns of a session have its adapter', async (t) => {
   const { llm, fake } = await loadFake(t);
   const session = llm.session({ adapter: 'one' });

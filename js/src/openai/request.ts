@@ -65,7 +65,7 @@ export async function inTheirNames<T>(names: Readonly<Record<string, string>>, w
 
 const COMMON = [
   ...['model', 'max_tokens', 'n', 'seed', 'stop', 'stream', 'stream_options', 'temperature', 'top_p'],
-  ...['frequency_penalty', 'presence_penalty', 'logit_bias', 'top_k', 'min_p', 'speculate'],
+  ...['frequency_penalty', 'presence_penalty', 'logit_bias', 'top_k', 'min_p', 'speculate', 'adapter'],
 ];
 
 const CHAT = new Set([
@@ -189,6 +189,7 @@ function common(
     penaltyLastN: frequency || presence ? context : null,
     logitBias,
     speculate: request.speculate,
+    adapter: request.adapter,
     signal,
   };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value != null));

@@ -67,6 +67,8 @@ interface CommonRequest {
   readonly min_p?: number | null;
   /** See {@link GenerateOptions}; not in OpenAI's API. */
   readonly speculate?: GenerateOptions['speculate'] | null;
+  /** See {@link GenerateOptions}; not in OpenAI's API. */
+  readonly adapter?: GenerateOptions['adapter'] | null;
   readonly frequency_penalty?: number | null;
   readonly presence_penalty?: number | null;
   /** Token id → bias. */

@@ -86,48 +86,15 @@ impl Timing {
     /// Run by run if the adapter turns out to be slow with one token.
     async fn for_speed_of(self, engine: &mut GpuEngine, heats: &Heats) -> Result<Self> {
         let Self::Rows { shrink, .. } = self else { return Ok(self) };
-        let favourite = Field::new(MATVEC, engine, None, 0).racers[0];
         let Some(heat) = heats.wide.as_ref().or(heats.narrow.as_ref()) else { return Ok(self) };
-        let variants = Variants { matvec_wide: favourite, matvec_narrow: favourite, ..Variants::PLAIN };
+        let with = |matvec| Variants { matvec_wide: matvec, matvec_narrow: matvec, ..Variants::PLAIN };
+        let variants = Field::linear(engine, &[MATVEC], &with, None, 0).favourite();
         match rows::is_slow(engine, heat.shape.shrunk(shrink), variants).await {
             Ok(slow) => Ok(if slow { Self::Runs } else { self }),
             // the race itself notes what is wrong with a shader
             Err(error) if engine.recover(&error) => Ok(self),
             Err(error) => Err(error),
         }
-    }
-}
-
-/// A variant that can be measured.
-trait Candidate: 'static {
-    fn name(&self) -> &'static str;
-    fn runs_on(&self, engine: &GpuEngine) -> bool;
-    /// Whether it may win where it runs.
-    fn is_hopeful(&self, engine: &GpuEngine) -> bool;
-}
-
-impl Candidate for LinearVariant {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-    fn runs_on(&self, engine: &GpuEngine) -> bool {
-        self.suits(engine.is_software(), &engine.gpu.features)
-    }
-    fn is_hopeful(&self, engine: &GpuEngine) -> bool {
-        // the plain one is for adapters on which nothing else is right
-        self.software_only == engine.is_software() && *self != PLAIN
-    }
-}
-
-impl Candidate for AttentionVariant {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-    fn runs_on(&self, engine: &GpuEngine) -> bool {
-        self.suits(engine.is_software())
-    }
-    fn is_hopeful(&self, engine: &GpuEngine) -> bool {
-        self.software_only == engine.is_software()
     }
 }
 
@@ -176,61 +143,116 @@ async fn choose(
     let mut chosen = Variants { narrow_tiles: true, ..Variants::PLAIN };
 
     if let Some(heat) = &heats.wide {
-        let field = Field::new(MATVEC, engine, champions.map(|of| of.matvec_wide), visit);
         let with = |matvec| Variants { matvec_wide: matvec, matvec_narrow: matvec, ..chosen };
-        chosen = stand.race(engine, heat, field, with).await?;
+        let field = Field::linear(engine, &[MATVEC], &with, champions.map(|of| of.matvec_wide), visit);
+        chosen = stand.race(engine, heat, field).await?;
     }
     if let Some(heat) = &heats.narrow {
-        let field = Field::new(MATVEC, engine, champions.map(|of| of.matvec_narrow), visit);
         let wide = heats.wide.as_ref().map(|_| chosen.matvec_wide);
         let with = |narrow| Variants { matvec_wide: wide.unwrap_or(narrow), matvec_narrow: narrow, ..chosen };
-        chosen = stand.race(engine, heat, field, with).await?;
+        let field = Field::linear(engine, &[MATVEC], &with, champions.map(|of| of.matvec_narrow), visit);
+        chosen = stand.race(engine, heat, field).await?;
     }
 
     // these read the layout that the choices above determine
-    let exact = Field::new(MATMUL, engine, champions.map(|of| of.matmul), visit).racers[0];
+    let with = |matmul| Variants { matmul, ..chosen };
+    chosen = Field::linear(engine, &[MATMUL], &with, champions.map(|of| of.matmul), visit).favourite();
     let rounding: &[_] = if heats.prompt.rounds() { MATMUL_ROUNDED } else { &[] };
-    let champion = champions.map(|of| of.matmul_rounded.unwrap_or(of.matmul));
-    let field = Field::new(MATMUL.iter().chain(rounding), engine, champion, visit);
     let with = |many: &'static LinearVariant| match many.rounded() {
-        Some(_) => Variants { matmul: exact, matmul_rounded: Some(many), ..chosen },
-        None => Variants { matmul: many, matmul_rounded: None, ..chosen },
+        Some(_) => Variants { matmul_rounded: Some(many), ..chosen },
+        None => Variants { matmul: many, ..chosen },
     };
-    chosen = stand.race(engine, &heats.prompt, field, with).await?;
+    let champion = champions.map(|of| of.matmul_rounded.unwrap_or(of.matmul));
+    let field = Field::linear(engine, &[MATMUL, rounding], &with, champion, visit);
+    chosen = stand.race(engine, &heats.prompt, field).await?;
 
-    chosen.attend_one = Field::new(ATTEND_ONE, engine, None, visit).racers[0];
-    let field = Field::new(ATTEND_MANY, engine, champions.map(|of| of.attend_many), visit);
-    stand.race(engine, &heats.attend_many, field, |attend_many| Variants { attend_many, ..chosen }).await
+    let with = |attend_one| Variants { attend_one, ..chosen };
+    chosen = Field::attention(engine, ATTEND_ONE, &with, None, visit).favourite();
+    let with = |attend_many| Variants { attend_many, ..chosen };
+    let field = Field::attention(engine, ATTEND_MANY, &with, champions.map(|of| of.attend_many), visit);
+    stand.race(engine, &heats.attend_many, field).await
+}
+
+/// A choice that takes part in a race.
+#[derive(Clone, Copy)]
+struct Candidate {
+    /// Of the variant that makes the difference.
+    name: &'static str,
+    variants: Variants,
 }
 
 /// The candidates of a race.
-struct Field<V: 'static> {
+struct Field {
     /// The champion, and a challenger if there is one.
-    racers: Vec<&'static V>,
+    racers: Vec<Candidate>,
     /// What is tried, one after the other, if none of these is right.
-    others: Vec<&'static V>,
+    others: Vec<Candidate>,
 }
 
-impl<V: Candidate> Field<V> {
-    /// Of the candidates that suit the adapter; without a champion, the likeliest winner is it. On
-    /// each visit it meets another challenger.
-    fn new(
-        all: impl IntoIterator<Item = &'static V>,
+impl Field {
+    /// Of candidates, each with whether it may win where it runs. Without a champion, the likeliest
+    /// winner is it. On each visit it meets another challenger.
+    fn new(engine: &GpuEngine, mut all: Vec<(bool, Candidate)>, champion: Option<&'static str>, visit: usize) -> Self {
+        let mut take = |name| {
+            let found = all.iter().position(|(_, candidate)| candidate.name == name);
+            found.map(|index| all.remove(index))
+        };
+        let order = prior::order(&engine.gpu.family, engine.gpu.subgroup_lanes());
+        let champion = champion.and_then(&mut take);
+        let known: Vec<_> = order.into_iter().filter_map(take).collect();
+        let (mut hopeful, mut others) = (Vec::new(), Vec::new());
+        for (is_hopeful, candidate) in champion.into_iter().chain(known).chain(all) {
+            if is_hopeful { hopeful.push(candidate) } else { others.push(candidate) }
+        }
+        // a champion that was the last resort still is
+        if hopeful.is_empty() {
+            return Self { racers: others.drain(..1).collect(), others };
+        }
+        let challengers = (hopeful.len() - 1).min(CHALLENGERS);
+        let challenger = visit.checked_rem(challengers).map(|index| hopeful.remove(1 + index));
+        let racers = [hopeful.remove(0)].into_iter().chain(challenger).collect();
+        Self { racers, others: [hopeful, others].concat() }
+    }
+
+    /// Of the variants of `linear` in some tables that suit the adapter.
+    fn linear(
         engine: &GpuEngine,
-        champion: Option<&'static V>,
+        tables: &[&'static [LinearVariant]],
+        with: &dyn Fn(&'static LinearVariant) -> Variants,
+        champion: Option<&'static LinearVariant>,
         visit: usize,
     ) -> Self {
-        let order = prior::order(&engine.gpu.family, engine.gpu.subgroup_lanes());
-        let rank = |name| order.iter().position(|known| *known == name).unwrap_or(order.len());
-        let mut others: Vec<&V> = all.into_iter().filter(|candidate| candidate.runs_on(engine)).collect();
-        others.sort_by_key(|candidate| (!candidate.is_hopeful(engine), rank(candidate.name())));
-        let mut take = |name| others.iter().position(|other| other.name() == name).map(|index| others.remove(index));
-        let champion = champion.map_or("", |champion| champion.name());
-        // every table has candidates for every adapter
-        let first = take(champion).unwrap_or_else(|| others.remove(0));
-        let challengers = others.iter().take_while(|other| other.is_hopeful(engine)).take(CHALLENGERS).count();
-        let challenger = visit.checked_rem(challengers).map(|index| others.remove(index));
-        Self { racers: [first].into_iter().chain(challenger).collect(), others }
+        let software = engine.is_software();
+        let all = tables.iter().copied().flatten();
+        let suitable = all.filter(|variant| variant.suits(software, &engine.gpu.features));
+        // the plain one is for adapters on which nothing else is right
+        let is_hopeful = |variant: &LinearVariant| variant.software_only == software && *variant != PLAIN;
+        let of = |variant: &'static LinearVariant| {
+            (is_hopeful(variant), Candidate { name: variant.name, variants: with(variant) })
+        };
+        Self::new(engine, suitable.map(of).collect(), champion.map(|champion| champion.name), visit)
+    }
+
+    /// Of the variants of `attention` that suit the adapter.
+    fn attention(
+        engine: &GpuEngine,
+        all: &'static [AttentionVariant],
+        with: &dyn Fn(&'static AttentionVariant) -> Variants,
+        champion: Option<&'static AttentionVariant>,
+        visit: usize,
+    ) -> Self {
+        let software = engine.is_software();
+        let suitable = all.iter().filter(|variant| variant.suits(software));
+        let of = |variant: &'static AttentionVariant| {
+            let candidate = Candidate { name: variant.name, variants: with(variant) };
+            (variant.software_only == software, candidate)
+        };
+        Self::new(engine, suitable.map(of).collect(), champion.map(|champion| champion.name), visit)
+    }
+
+    /// The likeliest winner.
+    fn favourite(&self) -> Variants {
+        self.racers[0].variants
     }
 }
 
@@ -242,28 +264,22 @@ struct Stand {
 }
 
 impl Stand {
-    /// The choice with the faster of the racers that is right.
-    async fn race<V: Candidate>(
-        &mut self,
-        engine: &mut GpuEngine,
-        heat: &Heat,
-        Field { racers, others }: Field<V>,
-        with: impl Fn(&'static V) -> Variants,
-    ) -> Result<Variants> {
+    /// The choice of the faster of the racers that is right.
+    async fn race(&mut self, engine: &mut GpuEngine, heat: &Heat, Field { racers, others }: Field) -> Result<Variants> {
         // whether it is right, the model's self-test says
         if let [only] = racers[..] {
-            return Ok(with(only));
+            return Ok(only.variants);
         }
         let ends = self.start + self.budget.next(self.start.elapsed());
         for racers in std::iter::once(racers).chain(others.into_iter().map(|other| vec![other])) {
             let winner = match self.timing {
-                Timing::Runs => runs::race(engine, heat, &racers, &with).await?,
+                Timing::Runs => runs::race(engine, heat, &racers).await?,
                 Timing::Rows { bytes, shrink } => {
-                    rows::race(engine, (heat, heat.shape.shrunk(shrink)), &racers, &with, bytes, ends).await?
+                    rows::race(engine, (heat, heat.shape.shrunk(shrink)), &racers, bytes, ends).await?
                 }
             };
             if let Some(winner) = winner {
-                return Ok(with(winner));
+                return Ok(winner);
             }
         }
         let name = &heat.trial.name;

@@ -146,24 +146,23 @@ pub(super) async fn is_slow(engine: &mut GpuEngine, shape: Shape, variants: Vari
 /// another one is found to be faster before the race `ends`. `None`: none is right. A candidate is
 /// checked when it has won, and only where it decides about a layout. `bytes`: least bytes of
 /// weights.
-pub(super) async fn race<V: Candidate>(
+pub(super) async fn race(
     engine: &mut GpuEngine,
     (heat, shape): (&Heat, Shape),
-    candidates: &[&'static V],
-    with: impl Fn(&'static V) -> Variants,
+    candidates: &[Candidate],
     bytes: usize,
     ends: Instant,
-) -> Result<Option<&'static V>> {
+) -> Result<Option<Variants>> {
     engine.reset(Variants::PLAIN)?;
     let recording = shape.record(engine, bytes)?;
     // compiling takes at most the first half
     let compiled = now() + ends.saturating_duration_since(now()) / 2;
-    let mut field: Vec<(&V, ProgramId)> = Vec::new();
+    let mut field: Vec<(Candidate, ProgramId)> = Vec::new();
     for &candidate in candidates {
         if !field.is_empty() && now() >= compiled {
             break;
         }
-        engine.set_variants(with(candidate));
+        engine.set_variants(candidate.variants);
         let program = match engine.prepare(recording.clone()) {
             // a browser reports a refused pipeline when it runs
             Ok(program) => {
@@ -174,7 +173,7 @@ pub(super) async fn race<V: Candidate>(
         };
         match program {
             Ok(program) => field.push((candidate, program)),
-            Err(error) => engine.drop_out(candidate.name(), &heat.trial, error)?,
+            Err(error) => engine.drop_out(candidate.name, &heat.trial, error)?,
         }
     }
     while !field.is_empty() {
@@ -185,12 +184,12 @@ pub(super) async fn race<V: Candidate>(
         }
         let (candidate, _) = field.remove(winner);
         if matches!(shape, Shape::Attention { .. }) {
-            return Ok(Some(candidate));
+            return Ok(Some(candidate.variants));
         }
-        engine.set_variants(with(candidate));
+        engine.set_variants(candidate.variants);
         match run_checked(engine, &heat.trial, &heat.trial.expected().await?).await {
-            Ok(_) => return Ok(Some(candidate)),
-            Err(error) => engine.drop_out(candidate.name(), &heat.trial, error)?,
+            Ok(_) => return Ok(Some(candidate.variants)),
+            Err(error) => engine.drop_out(candidate.name, &heat.trial, error)?,
         }
     }
     Ok(None)

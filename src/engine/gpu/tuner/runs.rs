@@ -22,20 +22,15 @@ const ROUND: Duration = Duration::from_millis(8);
 const ROUNDS: usize = 3;
 
 /// Finds the fastest of the candidates that are right; `None`: none is.
-pub(super) async fn race<V: Candidate>(
-    engine: &mut GpuEngine,
-    heat: &Heat,
-    candidates: &[&'static V],
-    with: impl Fn(&'static V) -> Variants,
-) -> Result<Option<&'static V>> {
+pub(super) async fn race(engine: &mut GpuEngine, heat: &Heat, candidates: &[Candidate]) -> Result<Option<Variants>> {
     let (trial, expected) = (&heat.trial, heat.trial.expected().await?);
-    let mut field: Vec<(Duration, ProgramId, &V)> = Vec::new();
+    let mut field: Vec<(Duration, ProgramId, Candidate)> = Vec::new();
     engine.reset(Variants::PLAIN)?;
     for &candidate in candidates {
-        engine.set_variants(with(candidate));
+        engine.set_variants(candidate.variants);
         match run_checked(engine, trial, &expected).await {
             Ok(program) => field.push((trial.time(engine, program, 1).await?, program, candidate)),
-            Err(error) => engine.drop_out(candidate.name(), trial, error)?,
+            Err(error) => engine.drop_out(candidate.name, trial, error)?,
         }
     }
     let best = field.iter().map(|(time, ..)| *time).min().unwrap_or_default();
@@ -48,5 +43,5 @@ pub(super) async fn race<V: Candidate>(
             *time = if round == 0 { took } else { took.min(*time) };
         }
     }
-    Ok(field.into_iter().min_by_key(|(time, ..)| *time).map(|(.., candidate)| candidate))
+    Ok(field.into_iter().min_by_key(|(time, ..)| *time).map(|(.., candidate)| candidate.variants))
 }

@@ -199,7 +199,8 @@ impl Constrained {
 
     /// The text that must come next, whatever its tokens are; empty where there is a choice.
     pub fn forced(&mut self) -> String {
-        let bytes = self.matcher.compute_ff_bytes();
+        // of a copy: a matcher that was asked allows no special token behind the text
+        let bytes = self.matcher.clone().compute_ff_bytes();
         // a character may be begun, and its rest open
         let whole = std::str::from_utf8(&bytes).map_or_else(|error| error.valid_up_to(), str::len);
         String::from_utf8_lossy(&bytes[..whole]).into_owned()

@@ -1,7 +1,7 @@
 // Runs in the worker before the package does, and lets things fail. In the address of this file:
 //
 // `as=name`: the adapter gives this name, so that it passes for a real GPU.
-// `break=word`: shaders with this word in their label do nothing; `spare=name`: but not this one.
+// `break=word`: shaders with this word in their label do nothing.
 // `memory=n`: the driver has n MiB for all buffers together.
 // `pages=n`: a shared memory has at most so many pages of 64 KiB.
 //
@@ -52,7 +52,7 @@ if (fault.has('break')) {
   const { createShaderModule } = GPUDevice.prototype;
   GPUDevice.prototype.createShaderModule = function (descriptor) {
     const words = descriptor.label?.split(' ') ?? [];
-    const breaks = words.includes(fault.get('break')) && words[0] !== fault.get('spare');
+    const breaks = words.includes(fault.get('break'));
     const code = breaks ? descriptor.code.replace(/fn main\([^{]*\{/, '$& return;') : descriptor.code;
     return createShaderModule.call(this, { ...descriptor, code });
   };

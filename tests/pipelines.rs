@@ -52,8 +52,8 @@ fn a_model_has_few_pipelines_and_its_self_test_no_others() {
         }
     }
     println!("{counts:?}");
-    // with those of the draws that only some answers need; experts have projections of their own
-    let most = |name: &str| if name == "qwen3-30b-a3b" { 32 } else { 26 };
+    // experts have projections of their own
+    let most = |name: &str| if name == "qwen3-30b-a3b" { 28 } else { 22 };
     assert!(counts.iter().all(|((name, _), count)| *count <= most(name)), "{counts:?}");
 }
 
@@ -96,8 +96,7 @@ fn a_first_load_compiles_few_pipelines() {
         let decoder = decoder_on(engine, &tiny.bytes()).unwrap();
         let all = decoder.engine().counters().pipelines;
         println!("{name}: {tuned} of the tuner, {all} in all; {:?}", decoder.info().engine);
-        // as if each of four races had compiled its challenger, for which the time may be too short
-        // here, and one of them the rounding of activations
-        assert!(tuned >= 4 && all + 9_u64.saturating_sub(tuned) <= 24, "{name}: {tuned} of the tuner, {all} in all");
+        // shapes are those of a model in small, so that attention may have pipelines of its own
+        assert!(tuned >= 4 && all <= 28, "{name}: {tuned} of the tuner, {all} in all");
     }
 }

@@ -238,8 +238,8 @@ test(
     const right = await open(t);
     await load(right, '/tiny.gguf', { device: 'gpu' });
     const expected = answerOf(await generate(right, GREEDY));
-    // the only hopeful one on a software adapter, so that it is in no race and only the check of the
-    // model's own shaders finds it
+    // the only hopeful one on a software adapter, so that it is in no race and only the check of
+    // the model's own shaders finds it
     const page = await open(t, 'break=attention_lane');
     const { notes } = (await load(page, '/tiny.gguf', { device: 'gpu' })).engine;
     assert.match(notes.join(), /`attention_lane.* is not used, for (rope and )?attention/);

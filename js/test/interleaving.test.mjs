@@ -236,6 +236,7 @@ const grammarsWith = (changes = {}) =>
       return {
         ignored: () => [],
         mask: () => Uint32Array.of(7),
+        forced: () => '',
         accept() {},
         may_end: () => true,
         must_end: () => false,
@@ -283,7 +284,7 @@ test('a crash of the module for constraints ends its own answer alone', async (t
   const free = () => {
     throw new Error('attempted to take ownership of Rust value while it was borrowed');
   };
-  for (const method of ['mask', 'accept', 'must_end']) {
+  for (const method of ['mask', 'forced', 'accept', 'must_end']) {
     const fake = new Noted();
     const grammars = async () => ({ Grammars: grammarsWith({ [method]: crash, free }) });
     const [{ llm }] = await tabs(t, fake, 1, { grammars });

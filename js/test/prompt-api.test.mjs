@@ -316,6 +316,7 @@ const grammars = async () => ({
       let left = 2;
       return {
         mask: () => Uint32Array.of(left),
+        forced: () => '',
         accept: () => (left -= 1),
         ignored: () => [],
         may_end: () => left === 0,

@@ -213,6 +213,7 @@ class Grammars {
     const taken = [];
     return {
       mask: () => Uint32Array.of(1),
+      forced: () => '',
       accept: (id) => taken.push(id),
       ignored: () => [],
       may_end: () => taken.length === 2,

@@ -196,6 +196,7 @@ class AnyGrammars {
     AnyGrammars.asked.push(JSON.parse(constraint));
     return {
       mask: () => Uint32Array.of(1),
+      forced: () => '',
       accept: () => {},
       ignored: () => [],
       may_end: () => true,

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::support;
+use crate::support::agreement::{difference, logits};
 
 use pollster::block_on;
 use serde_json::Value;
@@ -96,21 +97,6 @@ fn prompts(file: PathBuf) -> Vec<(Vec<u32>, Vec<Vec<f32>>)> {
 
 fn of_adapter(adapter: &str) -> Vec<(Vec<u32>, Vec<Vec<f32>>)> {
     prompts(fixtures("adapters").join(adapter).join("reference.json"))
-}
-
-fn logits(decoder: &mut LoadedDecoder, ids: &[u32]) -> Vec<Vec<f32>> {
-    let mut rows = Vec::new();
-    block_on(decoder.logits(ids, |_, logits| rows.push(logits.to_vec()))).unwrap();
-    rows
-}
-
-fn difference(got: &[Vec<f32>], expected: &[Vec<f32>]) -> f32 {
-    assert_eq!(got.len(), expected.len());
-    let pairs = || got.iter().flatten().zip(expected.iter().flatten());
-    let largest = pairs().map(|(_, expected)| expected.abs()).fold(0.0, f32::max);
-    assert!(largest > 0.1, "nothing to compare");
-    pairs().map(|(a, b)| (a - b).abs()).fold(0.0, |most, d| if d.is_nan() { f32::INFINITY } else { f32::max(most, d) })
-        / largest
 }
 
 #[test]

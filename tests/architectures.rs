@@ -10,6 +10,7 @@ mod saved;
 #[path = "architectures/scaled.rs"]
 mod scaled;
 use crate::support;
+use crate::support::agreement::{difference, logits};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -90,21 +91,6 @@ fn open_in(
     loading.set_kv_format(Some(format));
     block_on(loading.feed(bytes))?;
     block_on(loading.finish_any())
-}
-
-fn logits(decoder: &mut LoadedDecoder, ids: &[u32]) -> Vec<Vec<f32>> {
-    let mut rows = Vec::new();
-    block_on(decoder.logits(ids, |_, logits| rows.push(logits.to_vec()))).unwrap();
-    rows
-}
-
-fn difference(got: &[Vec<f32>], expected: &[Vec<f32>]) -> f32 {
-    assert_eq!(got.len(), expected.len());
-    let pairs = || got.iter().flatten().zip(expected.iter().flatten());
-    let largest = pairs().map(|(_, expected)| expected.abs()).fold(0.0, f32::max);
-    assert!(largest > 0.1, "nothing to compare");
-    pairs().map(|(a, b)| (a - b).abs()).fold(0.0, |most, d| if d.is_nan() { f32::INFINITY } else { f32::max(most, d) })
-        / largest
 }
 
 #[test]

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(dead_code)] // each test program compiles its own copy and uses a part
 
+pub mod agreement;
 pub mod chats;
 pub mod slow;
 pub mod tiny;

@@ -248,6 +248,20 @@ test(
 );
 
 test(
+  'the driver compiles the shader of penalties wrongly → nothing: the host draws → everything',
+  { timeout },
+  async (t) => {
+    const right = await open(t);
+    await load(right, '/tiny.gguf', { device: 'gpu' });
+    const expected = answerOf(await generate(right, PENALISED));
+    const page = await open(t, 'break=adjust');
+    assert.equal((await load(page, '/tiny.gguf', { device: 'gpu' })).engine.kind, 'gpu');
+    assert.deepEqual(answerOf(await generate(page, PENALISED)), expected);
+    assert.deepEqual(answerOf(await generate(page, PENALISED)), expected);
+  },
+);
+
+test(
   'no shader for an operation is right, with `device: "auto"` → the CPU engine answers; `info.engine` has the reason → everything',
   { timeout },
   async (t) => {

@@ -19,6 +19,9 @@ use weft_llm::inference::{CostModel, CostOptions};
 use weft_llm::ops::{Command, Kernel, Op};
 use weft_llm::record::KvFormat;
 
+/// Challengers that race on a visit. A load has no use for the pipelines of those that lose.
+const CHALLENGERS: usize = 2;
+
 /// What decides on a pipeline.
 fn of(kernel: &Kernel) -> String {
     format!("{} {:?} {:?}", kernel.shader, kernel.defines, kernel.constants)
@@ -52,8 +55,8 @@ fn a_model_has_few_pipelines_and_its_self_test_no_others() {
         }
     }
     println!("{counts:?}");
-    // experts have projections of their own
-    let most = |name: &str| if name == "qwen3-30b-a3b" { 28 } else { 22 };
+    // with those of the two challengers of a visit, 24 at most; experts have projections of their own
+    let most = |name: &str| if name == "qwen3-30b-a3b" { 28 } else { 24 - CHALLENGERS };
     assert!(counts.iter().all(|((name, _), count)| *count <= most(name)), "{counts:?}");
 }
 
@@ -97,6 +100,6 @@ fn a_first_load_compiles_few_pipelines() {
         let all = decoder.engine().counters().pipelines;
         println!("{name}: {tuned} of the tuner, {all} in all; {:?}", decoder.info().engine);
         // shapes are those of a model in small, so that attention may have pipelines of its own
-        assert!(tuned >= 4 && all <= 28, "{name}: {tuned} of the tuner, {all} in all");
+        assert!(tuned >= 4 && all <= 24, "{name}: {tuned} of the tuner, {all} in all");
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! The candidate that is expected to win on a kind of GPU races against a challenger, on the shapes
 //! of the model that is being loaded. That happens before its weights arrive, since their layout
-//! depends on it, in a bounded time and with few pipelines, which a browser compiles slowly. The
-//! winner is remembered as JSON, and meets the next challenger on the next visit.
+//! depends on it, in a bounded time and with few pipelines, which a browser compiles slowly: a visit
+//! holds half of the races. The winner is remembered as JSON, and meets the next challenger on a
+//! later visit.
 //!
 //! A winner that decides about the layout of weights must compute what the reference does, on
 //! random data. Whether every kernel of a model does is for `self_test`.
@@ -37,13 +38,17 @@ use crate::{Error, Result};
 /// waited for: 300 ms together.
 const BUDGET: Duration = Duration::from_millis(200);
 
-/// Number of races.
-const RACES: u32 = 4;
+/// Races of a visit. The loser of each is a pipeline that the model has no use for.
+const RACES: u32 = 2;
 
-/// Candidates that may meet the champion, one on each visit.
+/// Visits that hold the races in turn: those of the largest matrices and of prompts, then those of
+/// small matrices and of attention.
+const TURNS: usize = 2;
+
+/// Candidates that may meet the champion, one after the other.
 const CHALLENGERS: usize = 3;
 
-/// Visits on which they meet in [`Timing::Rows`]. On the first one, a pipeline may take longer than
+/// How often they meet in [`Timing::Rows`]. On the first one, a pipeline may take longer than
 /// the race; a browser keeps what it compiled.
 const MEETINGS: usize = 2;
 
@@ -88,7 +93,7 @@ impl Timing {
         let Self::Rows { shrink, .. } = self else { return Ok(self) };
         let Some(heat) = heats.wide.as_ref().or(heats.narrow.as_ref()) else { return Ok(self) };
         let with = |matvec| Variants { matvec_wide: matvec, matvec_narrow: matvec, ..Variants::PLAIN };
-        let variants = Field::linear(engine, &[MATVEC], &with, None, 0).favourite();
+        let variants = Field::linear(engine, &[MATVEC], &with, None, None).favourite();
         match rows::is_slow(engine, heat.shape.shrunk(shrink), variants).await {
             Ok(slow) => Ok(if slow { Self::Runs } else { self }),
             // the race itself notes what is wrong with a shader
@@ -115,7 +120,7 @@ pub(super) async fn tune(
     };
     let (software, features) = (engine.is_software(), engine.gpu.features.clone());
     let meetings = if matches!(timing, Timing::Runs) { 1 } else { MEETINGS };
-    let visits = CHALLENGERS * meetings;
+    let visits = CHALLENGERS * meetings * TURNS;
     let found = remembered.and_then(|json| recall(json, &key));
     let found = found.filter(|(variants, _)| variants.suits(software, &features));
     let (champions, left) = (found.map(|(variants, _)| variants), found.map_or(visits, |(_, left)| left));
@@ -141,35 +146,36 @@ async fn choose(
     let heats = if matches!(timing, Timing::Runs) { Heats::of_trials() } else { heats };
     let mut stand = Stand { timing, start: now(), budget: Budget::new(BUDGET, RACES) };
     let mut chosen = Variants { narrow_tiles: true, ..Variants::PLAIN };
+    let [first, second] = std::array::from_fn(|turn: usize| (visit % TURNS == turn).then_some(visit / TURNS));
 
     if let Some(heat) = &heats.wide {
         let with = |matvec| Variants { matvec_wide: matvec, matvec_narrow: matvec, ..chosen };
-        let field = Field::linear(engine, &[MATVEC], &with, champions.map(|of| of.matvec_wide), visit);
+        let field = Field::linear(engine, &[MATVEC], &with, champions.map(|of| of.matvec_wide), first);
         chosen = stand.race(engine, heat, field).await?;
     }
     if let Some(heat) = &heats.narrow {
         let wide = heats.wide.as_ref().map(|_| chosen.matvec_wide);
         let with = |narrow| Variants { matvec_wide: wide.unwrap_or(narrow), matvec_narrow: narrow, ..chosen };
-        let field = Field::linear(engine, &[MATVEC], &with, champions.map(|of| of.matvec_narrow), visit);
+        let field = Field::linear(engine, &[MATVEC], &with, champions.map(|of| of.matvec_narrow), second);
         chosen = stand.race(engine, heat, field).await?;
     }
 
     // these read the layout that the choices above determine
     let with = |matmul| Variants { matmul, ..chosen };
-    chosen = Field::linear(engine, &[MATMUL], &with, champions.map(|of| of.matmul), visit).favourite();
+    chosen = Field::linear(engine, &[MATMUL], &with, champions.map(|of| of.matmul), None).favourite();
     let rounding: &[_] = if heats.prompt.rounds() { MATMUL_ROUNDED } else { &[] };
     let with = |many: &'static LinearVariant| match many.rounded() {
         Some(_) => Variants { matmul_rounded: Some(many), ..chosen },
         None => Variants { matmul: many, ..chosen },
     };
     let champion = champions.map(|of| of.matmul_rounded.unwrap_or(of.matmul));
-    let field = Field::linear(engine, &[MATMUL, rounding], &with, champion, visit);
+    let field = Field::linear(engine, &[MATMUL, rounding], &with, champion, first);
     chosen = stand.race(engine, &heats.prompt, field).await?;
 
     let with = |attend_one| Variants { attend_one, ..chosen };
-    chosen = Field::attention(engine, ATTEND_ONE, &with, None, visit).favourite();
+    chosen = Field::attention(engine, ATTEND_ONE, &with, None, None).favourite();
     let with = |attend_many| Variants { attend_many, ..chosen };
-    let field = Field::attention(engine, ATTEND_MANY, &with, champions.map(|of| of.attend_many), visit);
+    let field = Field::attention(engine, ATTEND_MANY, &with, champions.map(|of| of.attend_many), second);
     stand.race(engine, &heats.attend_many, field).await
 }
 
@@ -191,8 +197,14 @@ struct Field {
 
 impl Field {
     /// Of candidates, each with whether it may win where it runs. Without a champion, the likeliest
-    /// winner is it. On each visit it meets another challenger.
-    fn new(engine: &GpuEngine, mut all: Vec<(bool, Candidate)>, champion: Option<&'static str>, visit: usize) -> Self {
+    /// winner is it. `meeting`: how often it has met a challenger, each time another one; `None`: it
+    /// meets none.
+    fn new(
+        engine: &GpuEngine,
+        mut all: Vec<(bool, Candidate)>,
+        champion: Option<&'static str>,
+        meeting: Option<usize>,
+    ) -> Self {
         let mut take = |name| {
             let found = all.iter().position(|(_, candidate)| candidate.name == name);
             found.map(|index| all.remove(index))
@@ -209,7 +221,8 @@ impl Field {
             return Self { racers: others.drain(..1).collect(), others };
         }
         let challengers = (hopeful.len() - 1).min(CHALLENGERS);
-        let challenger = visit.checked_rem(challengers).map(|index| hopeful.remove(1 + index));
+        let challenger = meeting.and_then(|meeting| meeting.checked_rem(challengers));
+        let challenger = challenger.map(|index| hopeful.remove(1 + index));
         let racers = [hopeful.remove(0)].into_iter().chain(challenger).collect();
         Self { racers, others: [hopeful, others].concat() }
     }
@@ -220,7 +233,7 @@ impl Field {
         tables: &[&'static [LinearVariant]],
         with: &dyn Fn(&'static LinearVariant) -> Variants,
         champion: Option<&'static LinearVariant>,
-        visit: usize,
+        meeting: Option<usize>,
     ) -> Self {
         let software = engine.is_software();
         let all = tables.iter().copied().flatten();
@@ -230,7 +243,7 @@ impl Field {
         let of = |variant: &'static LinearVariant| {
             (is_hopeful(variant), Candidate { name: variant.name, variants: with(variant) })
         };
-        Self::new(engine, suitable.map(of).collect(), champion.map(|champion| champion.name), visit)
+        Self::new(engine, suitable.map(of).collect(), champion.map(|champion| champion.name), meeting)
     }
 
     /// Of the variants of `attention` that suit the adapter.
@@ -239,7 +252,7 @@ impl Field {
         all: &'static [AttentionVariant],
         with: &dyn Fn(&'static AttentionVariant) -> Variants,
         champion: Option<&'static AttentionVariant>,
-        visit: usize,
+        meeting: Option<usize>,
     ) -> Self {
         let software = engine.is_software();
         let suitable = all.iter().filter(|variant| variant.suits(software));
@@ -247,7 +260,7 @@ impl Field {
             let candidate = Candidate { name: variant.name, variants: with(variant) };
             (variant.software_only == software, candidate)
         };
-        Self::new(engine, suitable.map(of).collect(), champion.map(|champion| champion.name), visit)
+        Self::new(engine, suitable.map(of).collect(), champion.map(|champion| champion.name), meeting)
     }
 
     /// The likeliest winner.

@@ -7,7 +7,7 @@ use crate::ops::variants::{
 };
 
 /// Incremented when a variant or shader changes, which makes older choices invalid.
-const VERSION: u32 = 10;
+const VERSION: u32 = 11;
 
 /// Models whose choices are remembered, the latest first.
 const MODELS: usize = 8;

@@ -264,7 +264,8 @@ async function* answer(
     await wait(Number(query.get('wait') ?? 15));
   }
   const usage = { promptTokens: 38, cachedTokens: 12, completionTokens: id, timeToFirstTokenMs: 402 };
+  const drafts = options.speculate ? { draftedTokens: id, acceptedTokens: Math.floor(id / 4) } : {};
   const speeds = { promptTokensPerSecond: 310, tokensPerSecond: 64.2 };
   const reason = signal?.aborted ? 'abort' : 'stop';
-  yield { text: '', id: null, finish: { reason, usage: { ...usage, ...speeds } } };
+  yield { text: '', id: null, finish: { reason, usage: { ...usage, ...drafts, ...speeds } } };
 }

@@ -18,7 +18,7 @@ export interface Setting {
 
 interface Group {
   /** The message of its legend is this behind `settings-`. */
-  legend: 'sampling' | 'length' | 'loading' | null;
+  legend: 'sampling' | 'length' | 'speed' | 'loading' | null;
   settings: readonly Setting[];
 }
 
@@ -47,6 +47,10 @@ export const groups: readonly Group[] = [
   {
     legend: 'length',
     settings: [number('maxTokens', 1, 131072), { name: 'stop', value: '', kind: 'lines' }],
+  },
+  {
+    legend: 'speed',
+    settings: [{ name: 'speculate', value: 'lookup', kind: 'choice', options: ['lookup', 'off'] }],
   },
   {
     legend: 'loading',
@@ -135,7 +139,9 @@ export function generateSettings(chat: Values | null = null): GenerateOptions {
   const stop = setting('stop', chat)
     .split('\n')
     .filter((line) => line !== '');
-  return stop.length > 0 ? { ...options, stop } : options;
+  if (stop.length > 0) options.stop = stop;
+  if (setting('speculate', chat) === 'lookup') options.speculate = 'lookup';
+  return options;
 }
 
 restore();

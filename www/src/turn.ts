@@ -56,20 +56,23 @@ export interface Version {
 /** The end of an answer, and its speed. */
 export function statsOf({ usage, reason }: Finish, context: ContextUse | null): Stats {
   const { tokensPerSecond, timeToFirstTokenMs: firstMs, completionTokens: tokens, promptTokens, cachedTokens } = usage;
+  // each accepted token is a step that was not taken
+  const steps = tokens - (usage.acceptedTokens ?? 0);
   const full = promptTokens + tokens >= (context?.of ?? Infinity);
   const end = reason === 'length' && full ? 'full' : reason;
-  return { end, tokensPerSecond, firstMs, tokens, promptTokens, cachedTokens };
+  return { end, tokensPerSecond, firstMs, tokens, steps, promptTokens, cachedTokens };
 }
 
 /** What is told under an answer. */
 export function written(stats: Stats): string {
   if (typeof stats === 'string') return stats;
-  const { end, tokensPerSecond, firstMs, tokens, promptTokens, cachedTokens } = stats;
+  const { end, tokensPerSecond, firstMs, tokens, steps, promptTokens, cachedTokens } = stats;
   return [
     ...(end === 'stop' ? [] : [t(`stats-${end}`)]),
     t('stats-rate', { rate: tokensPerSecond }),
     t('stats-first', { seconds: firstMs / 1000 }),
     t('stats-tokens', { tokens }),
+    ...(steps > 0 && steps < tokens ? [t('stats-steps', { rate: tokens / steps })] : []),
     cachedTokens > 0
       ? t('stats-prompt-cached', { tokens: promptTokens, cached: cachedTokens })
       : t('stats-prompt', { tokens: promptTokens }),

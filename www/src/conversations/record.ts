@@ -35,6 +35,8 @@ interface Figures {
   /** Until its first token. */
   firstMs: number;
   tokens: number;
+  /** Steps of the model that they took: fewer than tokens where drafts were right. */
+  steps: number;
   promptTokens: number;
   cachedTokens: number;
 }
@@ -145,8 +147,9 @@ function record(value: unknown, what: string): Record<string, unknown> {
 function figures(value: unknown): Figures | null {
   if (typeof value !== 'object' || value === null) return null;
   const { end, ...rest } = value as Figures;
-  const { tokensPerSecond, firstMs, tokens, promptTokens, cachedTokens } = rest;
-  const numbers = { tokensPerSecond, firstMs, tokens, promptTokens, cachedTokens };
+  // without steps where an earlier version of the page saved it
+  const { tokensPerSecond, firstMs, tokens, steps = tokens, promptTokens, cachedTokens } = rest;
+  const numbers = { tokensPerSecond, firstMs, tokens, steps, promptTokens, cachedTokens };
   if (!ENDS.includes(end) || !Object.values(numbers).every((one) => typeof one === 'number')) return null;
   return { end, ...numbers };
 }

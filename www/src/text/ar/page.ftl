@@ -120,6 +120,7 @@ stats-tokens =
         [many] { $tokens } رمزًا
        *[other] { $tokens } رمز
     }
+stats-steps = { NUMBER($rate, minimumFractionDigits: 1, maximumFractionDigits: 1) } رمز لكل خطوة
 stats-prompt = الموجّه { $tokens }
 stats-prompt-cached = الموجّه { $tokens } ({ $cached } محفوظة)
 
@@ -191,6 +192,7 @@ settings-make-usual = ابدأ المحادثات الجديدة بهذه أيض
 settings-made-usual = تبدأ المحادثات الجديدة بهذه الإعدادات.
 settings-sampling = أخذ العيّنات
 settings-length = الطول
+settings-speed = السرعة
 settings-loading = التحميل
 settings-need-reload = يسري هذان عند تحميل النموذج من جديد.
 settings-reload = تحميله من جديد
@@ -223,6 +225,10 @@ setting-maxTokens = أطول إجابة، بالرموز
     .placeholder = حتى يمتلئ السياق
 setting-stop = نصوص الإيقاف
     .hint = واحد في كل سطر. تنتهي الإجابة قبل أي منها.
+setting-speculate = المسودات
+    .hint = يخمّن ما يتكرر، عدة رموز في الخطوة. تبقى الإجابة نفسها.
+setting-speculate-lookup = من النص المكرر
+setting-speculate-off = بلا
 setting-device = الجهاز
 setting-device-auto = تلقائي
 setting-device-gpu = معالج الرسوم GPU ‏(WebGPU)

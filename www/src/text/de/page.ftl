@@ -120,6 +120,7 @@ stats-tokens =
         [one] { $tokens } Token
        *[other] { $tokens } Tokens
     }
+stats-steps = { NUMBER($rate, minimumFractionDigits: 1, maximumFractionDigits: 1) } Tokens je Schritt
 stats-prompt = Prompt { $tokens }
 stats-prompt-cached = Prompt { $tokens } ({ $cached } gemerkt)
 
@@ -179,6 +180,7 @@ settings-make-usual = Auch neue Chats hiermit beginnen
 settings-made-usual = Neue Chats beginnen mit diesen Einstellungen.
 settings-sampling = Sampling
 settings-length = Länge
+settings-speed = Tempo
 settings-loading = Laden
 settings-need-reload = Diese beiden wirken, wenn das Modell neu geladen wird.
 settings-reload = Neu laden
@@ -211,6 +213,10 @@ setting-maxTokens = Längste Antwort, in Tokens
     .placeholder = bis der Kontext voll ist
 setting-stop = Stoppzeichenketten
     .hint = Eine je Zeile. Die Antwort endet vor jeder von ihnen.
+setting-speculate = Entwürfe
+    .hint = Errät, was sich wiederholt: mehrere Tokens je Schritt. Die Antwort bleibt dieselbe.
+setting-speculate-lookup = Aus wiederholtem Text
+setting-speculate-off = Keine
 setting-device = Gerät
 setting-device-auto = Automatisch
 setting-device-gpu = GPU (WebGPU)

@@ -116,6 +116,7 @@ stats-tokens =
         [one] { $tokens } token
        *[other] { $tokens } tokens
     }
+stats-steps = { NUMBER($rate, minimumFractionDigits: 1, maximumFractionDigits: 1) } tokens a step
 stats-prompt = prompt { $tokens }
 stats-prompt-cached = prompt { $tokens } ({ $cached } cached)
 
@@ -171,6 +172,7 @@ settings-make-usual = Begin new chats with these too
 settings-made-usual = New chats begin with these settings.
 settings-sampling = Sampling
 settings-length = Length
+settings-speed = Speed
 settings-loading = Loading
 settings-need-reload = These two take effect when the model is loaded again.
 settings-reload = Load it again
@@ -203,6 +205,10 @@ setting-maxTokens = Longest answer, in tokens
     .placeholder = until the context is full
 setting-stop = Stop strings
     .hint = One per line. The answer ends before any of them.
+setting-speculate = Drafts
+    .hint = Guesses what repeats, several tokens a step. The answer stays the same.
+setting-speculate-lookup = From repeated text
+setting-speculate-off = None
 setting-device = Device
 setting-device-auto = Automatic
 setting-device-gpu = GPU (WebGPU)

@@ -12,6 +12,7 @@ mod chat_memory;
 mod chat_templates;
 mod chunks;
 mod command;
+mod context;
 mod conversations;
 mod cost;
 mod encoders;

@@ -262,7 +262,14 @@ test('an estimate fetches headers alone', async (t) => {
   assert.equal(got.cpu.fits, false);
   assert.match(got.cpu.reason, /5502926848 bytes, and WebAssembly can address 4294967296/);
   assert.match(got.gpu.reason, /4096 bytes, and this GPU allows 4000/);
-  assert.deepEqual(runtime.options, { contextLength: 5, quantize: 'none', kvCache: 'f16', folder: 'm', gpu: family });
+  assert.deepEqual(runtime.options, {
+    contextLength: 5,
+    ropeScaling: null,
+    quantize: 'none',
+    kvCache: 'f16',
+    folder: 'm',
+    gpu: family,
+  });
   assert.ok(runtime.estimated[0] < MIB && runtime.estimated[1] < MIB, 'it says when it has enough');
   assert.ok(seen.sent[shard(1)] < 20 * MIB, `${seen.sent[shard(1)]} bytes were sent`);
 

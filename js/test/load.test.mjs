@@ -105,6 +105,7 @@ test('load feeds the engine every byte, and says what was loaded', async (t) => 
     subgroups: false,
     gpu: null,
     quantize: null,
+    ropeScaling: null,
     kvCache: null,
     folder: null,
   });

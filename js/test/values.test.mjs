@@ -29,6 +29,7 @@ const LOADER = {
   gpu: null,
   folder: null,
   quantize: null,
+  ropeScaling: null,
   kvCache: null,
 };
 
@@ -40,7 +41,7 @@ async function load(name, options = {}) {
 
 async function estimate(name, options = {}) {
   const estimator = new weft.Estimator(
-    { contextLength: null, folder: null, quantize: null, kvCache: null, gpu: null, ...options },
+    { contextLength: null, folder: null, quantize: null, ropeScaling: null, kvCache: null, gpu: null, ...options },
     [],
   );
   estimator.feed(await modelNamed(name));

@@ -44,6 +44,7 @@ use weft_llm::cost::synthetic::RandomFile;
 use weft_llm::engine::{self, Device, Hints};
 use weft_llm::format::ModelReader;
 use weft_llm::inference::{LoadedDecoder, LoadedModel, Loading};
+use weft_llm::model::{Context, RopeScaling};
 use weft_llm::record::KvFormat;
 use weft_llm::tokenizer::{EncodeOptions, Tokenizer};
 use weft_llm::{Error, Result};
@@ -144,6 +145,13 @@ struct RunArgs {
     /// Tokens of prompt and answer together.
     #[arg(long)]
     context: Option<usize>,
+    /// How RoPE is scaled for a longer context, in place of what the file says: linear, yarn or
+    /// dynamic.
+    #[arg(long, requires = "rope_scale")]
+    rope_scaling: Option<String>,
+    /// The longest context / that of pretraining.
+    #[arg(long, requires = "rope_scaling")]
+    rope_scale: Option<f32>,
     /// Format of keys and values on a GPU: f32, f16 or q8; f16 by default.
     #[arg(long)]
     kv_cache: Option<String>,
@@ -210,7 +218,7 @@ async fn run(command: Command) -> Result<()> {
             print_json(&json!({ "ids": encode(model.tokenizer(), &text)? }))
         }
         Command::Info { model } => {
-            print_json(&files::estimate(&model.files()?, model.run.context, model.run.kv_format()?)?)
+            print_json(&files::estimate(&model.files()?, model.run.context()?, model.run.kv_format()?)?)
         }
         Command::Cost(args) => cost::cost(&args),
         Command::Quantize { input, output, kind } => quantize::quantize(&Files::new(&[input], Some(&kind))?, &output),
@@ -283,13 +291,21 @@ impl RunArgs {
         }
     }
 
+    fn context(&self) -> Result<Context> {
+        let asked = self.rope_scaling.as_deref().zip(self.rope_scale);
+        let scaling = asked.map(|(name, factor)| {
+            RopeScaling::kind_named("--rope-scaling", name).map(|kind| RopeScaling { kind, factor })
+        });
+        Ok(Context { length: self.context, scaling: scaling.transpose()? })
+    }
+
     fn kv_format(&self) -> Result<Option<KvFormat>> {
         self.kv_cache.as_deref().map(|name| KvFormat::named("kvCache", name)).transpose()
     }
 
     async fn load_on(&self, source: &impl Source, device: Device) -> Result<LoadedModel> {
         let opened = engine::open(device, Hints::default()).await?;
-        let mut loading = Loading::opened(opened, source.reader()?, self.context);
+        let mut loading = Loading::opened(opened, source.reader()?, self.context()?);
         loading.set_kv_format(self.kv_format()?);
         loading.set_stream_bytes(source.bytes());
         source.feed(&mut loading)?;

@@ -15,7 +15,7 @@ use crate::format::ModelReader;
 use crate::format::block::BlockType;
 use crate::format::layout::Layout;
 use crate::model::decoder::Activations;
-use crate::model::{Network, TensorLoader};
+use crate::model::{Context, Network, TensorLoader};
 use crate::record::{BufferId, KV_BLOCK, KvCache, KvFormat, LocalFuture, Matrix, Memory};
 use crate::{Error, Result};
 
@@ -79,7 +79,7 @@ pub(super) struct HeaderLoader<M> {
 }
 
 impl<M: Memory> HeaderLoader<M> {
-    pub fn new(reader: ModelReader, context: Option<usize>, memory: M) -> Self {
+    pub fn new(reader: ModelReader, context: impl Into<Context>, memory: M) -> Self {
         Self { loader: TensorLoader::with(reader, context), memory }
     }
 
@@ -123,9 +123,8 @@ pub struct Estimator {
 }
 
 impl Estimator {
-    /// An estimate for the files that `reader` reads, for sequences of at most `context`
-    /// tokens; `None`: as in [`TensorLoader::new`].
-    pub fn new(reader: ModelReader, context: Option<usize>) -> Self {
+    /// An estimate for the files that `reader` reads, `context` as in [`TensorLoader::new`].
+    pub fn new(reader: ModelReader, context: impl Into<Context>) -> Self {
         let headers = HeaderLoader::new(reader, context, Counting::default());
         Self { headers, kv_format: KvFormat::F32, family: None }
     }

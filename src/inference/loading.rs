@@ -14,7 +14,7 @@ use crate::engine::shared::{Share, SharedEngine};
 use crate::engine::trial::small;
 use crate::engine::{Engine, Opened};
 use crate::format::ModelReader;
-use crate::model::{ModelParts, Network, TensorLoader};
+use crate::model::{Context, ModelParts, Network, TensorLoader};
 use crate::ops::{Command, Recording};
 use crate::record::{KvFormat, Memory};
 use crate::{Error, Result};
@@ -56,13 +56,13 @@ pub struct Loading {
 
 impl Loading {
     /// Loads into `engine`, which may hold other models, with at most `context` positions per
-    /// sequence; `None`: the model's trained context length, at most 2048.
-    pub fn new(engine: impl Into<SharedEngine>, context: Option<usize>) -> Self {
+    /// sequence, or a [`Context`].
+    pub fn new(engine: impl Into<SharedEngine>, context: impl Into<Context>) -> Self {
         Self::with(engine, ModelReader::default(), context)
     }
 
     /// The same of what `reader` reads.
-    pub fn with(engine: impl Into<SharedEngine>, reader: ModelReader, context: Option<usize>) -> Self {
+    pub fn with(engine: impl Into<SharedEngine>, reader: ModelReader, context: impl Into<Context>) -> Self {
         Self {
             engine: engine.into().share(),
             reason: String::new(),
@@ -77,7 +77,7 @@ impl Loading {
     }
 
     /// The same, and the CPU engine takes the place of an optional one that fails its test.
-    pub fn opened(opened: Opened, reader: ModelReader, context: Option<usize>) -> Self {
+    pub fn opened(opened: Opened, reader: ModelReader, context: impl Into<Context>) -> Self {
         let Opened { engine, reason, is_optional } = opened;
         Self { reason, is_optional, ..Self::with(engine, reader, context) }
     }

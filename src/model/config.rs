@@ -38,6 +38,8 @@ pub struct Config {
     pub head_dim: usize,
     /// Context length in training, in tokens.
     pub trained_context: usize,
+    /// The same, or longer where a caller has RoPE scaled.
+    pub longest_context: usize,
     /// ε of the norms.
     pub norm_eps: f32,
     /// Whether attention and feed-forward layer read the same residual stream instead of running
@@ -135,6 +137,7 @@ impl Config {
             kv_heads,
             head_dim,
             trained_context,
+            longest_context: trained_context,
             norm_eps,
             parallel: match keys.opt_bool("use_parallel_residual")? {
                 Some(parallel) if !architecture.parallel_without_ffn_norm => parallel,

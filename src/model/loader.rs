@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::adapter::hash;
 use super::config::Config;
+use super::context::Context;
 use super::decoder::Decoder;
 use super::decoder_loader::{decoder, decoder_groups};
 use super::encoder::Encoder;
@@ -70,15 +71,14 @@ pub struct TensorLoader {
 }
 
 impl TensorLoader {
-    /// `context`: the most positions of a sequence; `None`: the model's trained context length, at
-    /// most 2048.
-    pub fn new(context: Option<usize>) -> Self {
+    /// `context`: the most positions of a sequence, or a [`Context`].
+    pub fn new(context: impl Into<Context>) -> Self {
         Self::with(ModelReader::default(), context)
     }
 
     /// A loader that uses `reader`.
-    pub fn with(reader: ModelReader, context: Option<usize>) -> Self {
-        let assembly = Assembly { context, stream_bytes: u64::MAX, ..Assembly::default() };
+    pub fn with(reader: ModelReader, context: impl Into<Context>) -> Self {
+        let assembly = Assembly { context: context.into(), stream_bytes: u64::MAX, ..Assembly::default() };
         Self { reader, assembly }
     }
 
@@ -173,7 +173,7 @@ impl TensorLoader {
 /// The model as far as it has been read.
 #[derive(Default)]
 struct Assembly {
-    context: Option<usize>,
+    context: Context,
     /// The format that is asked for keys and values.
     kv_format: Option<KvFormat>,
     /// Length of the stream in bytes.
@@ -220,7 +220,7 @@ impl Sink for Destination<'_> {
         self.assembly.headers += 1;
         let first = self.assembly.parts.is_none();
         if first {
-            self.assembly.parts = Some(Parts::new(&mut header)?);
+            self.assembly.parts = Some(Parts::new(&mut header, self.assembly.context)?);
         }
         if first || !self.assembly.held.is_empty() {
             self.assembly.held.push(Held::Header(header.tensors));
@@ -240,14 +240,18 @@ impl Sink for Destination<'_> {
 
 /// Checks that the context length is allowed and a sequence can fill it, before weights are
 /// downloaded.
-fn check_context(context: Option<usize>, config: &Config, format: Option<KvFormat>, memory: &dyn Memory) -> Result<()> {
-    let trained = config.trained_context;
-    let length = context_length(context, config);
+fn check_context(context: Context, config: &Config, format: Option<KvFormat>, memory: &dyn Memory) -> Result<()> {
+    let (length, longest) = (context_length(context, config), config.longest_context);
     // the model was not trained on positions past this length
-    if length == 0 || length > trained {
+    if length == 0 || length > longest {
+        let by = match context.scaling {
+            None if config.rope.dim == 0 => "",
+            None => " (ropeScaling lets it read further)",
+            Some(_) => ", times the factor of ropeScaling",
+        };
         return Err(Error::InvalidOption {
             name: "contextLength".into(),
-            expected: format!("1 to {trained}, the length that this model was trained for"),
+            expected: format!("1 to {longest}, the length that this model was trained for{by}"),
             got: length.to_string(),
         });
     }
@@ -263,13 +267,16 @@ fn check_context(context: Option<usize>, config: &Config, format: Option<KvForma
     Ok(())
 }
 
-fn context_length(context: Option<usize>, config: &Config) -> usize {
-    context.unwrap_or(config.trained_context.min(DEFAULT_CONTEXT))
+fn context_length(context: Context, config: &Config) -> usize {
+    context.length.unwrap_or(config.trained_context.min(DEFAULT_CONTEXT))
 }
 
 impl Parts {
-    fn new(header: &mut Header) -> Result<Self> {
-        let config = Config::from_metadata(&header.metadata)?;
+    fn new(header: &mut Header, context: Context) -> Result<Self> {
+        let mut config = Config::from_metadata(&header.metadata)?;
+        if let Some(scaling) = context.scaling {
+            config.scale(scaling, context_length(context, &config))?;
+        }
         let embedding = header.tensors.iter().find(|tensor| tensor.name == "token_embd.weight");
         let rows = embedding.and_then(|tensor| tensor.dims.get(1)).map(|&rows| rows as usize);
         let (tokenizer, templates) = take_tokenizer(&mut header.metadata, rows)?;
@@ -381,8 +388,10 @@ impl Assembly {
         let (Some(parts), Some(network)) = (self.parts, self.network) else {
             return Err(missing_tensor("token_embd.weight"));
         };
-        let Parts { tokenizer, chat_templates, .. } = parts;
-        let fingerprint = self.fingerprint;
+        let Parts { tokenizer, chat_templates, config, .. } = parts;
+        // keys depend on it, as they do on weights
+        let scaling = self.context.scaling.map_or(0, |_| hash(format!("{:?}", config.rope).bytes()));
+        let fingerprint = self.fingerprint ^ scaling;
         Ok(ModelParts { network, tokenizer, chat_templates, parameters, quantization, fingerprint })
     }
 
@@ -395,7 +404,7 @@ impl Assembly {
 impl Parts {
     /// The transformer, over buffers that may still lack rows. Errors: `InvalidModel` naming a
     /// tensor that is in no header.
-    fn network(&mut self, memory: &mut dyn Memory, context: Option<usize>) -> Result<Network> {
+    fn network(&mut self, memory: &mut dyn Memory, context: Context) -> Result<Network> {
         let Self { config, encoder_config, groups, vectors, tokenizer, .. } = self;
         let sizes = (tokenizer.vocab_size(), context_length(context, config));
         let tensors = Tensors { memory, groups, vectors };

@@ -8,6 +8,7 @@
 pub mod adapter;
 pub mod architecture;
 pub mod config;
+pub mod context;
 pub mod decoder;
 mod decoder_loader;
 pub mod encoder;
@@ -25,6 +26,7 @@ mod weights;
 
 pub use adapter::{Adapter, AdapterLoader};
 pub use config::Config;
+pub use context::{Context, RopeScaling};
 pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use loader::{ModelParts, Network, TensorLoader};

@@ -10,6 +10,7 @@ use crate::Error;
 use crate::engine::{self, Device, Hints};
 use crate::format::{Folder, ModelReader, Quantize};
 use crate::inference::{self, Estimate, Loading};
+use crate::model::{Context, RopeScaling};
 use crate::record::KvFormat;
 
 /// Options of a [`Loader`].
@@ -50,6 +51,9 @@ pub struct EstimatorOptions {
 pub struct SourceOptions {
     /// Maximum number of tokens in the context. Null: what the model was trained for, at most 2048.
     context_length: Option<usize>,
+    /// How RoPE is scaled for a longer context. Null: as the file says.
+    #[tsify(type = "RopeScaling | null")]
+    rope_scaling: Option<RopeScaling>,
     /// Name of the folder in the format of transformers; null for GGUF.
     folder: Option<String>,
     /// The type that weights are converted to. Null: `q8_0` for a folder, `none` for GGUF.
@@ -68,6 +72,10 @@ impl SourceOptions {
             |name: &str| files.as_chunks::<2>().0.iter().find(|[file, _]| file == name).map(|[_, text]| text.as_str());
         let folder = self.folder.as_deref().map(|name| Folder::new(name, text)).transpose()?;
         Ok(ModelReader::new(folder, quantize))
+    }
+
+    fn context(&self) -> Context {
+        Context { length: self.context_length, scaling: self.rope_scaling }
     }
 
     fn kv_format(&self) -> Result<Option<KvFormat>, Error> {
@@ -92,7 +100,7 @@ impl Loader {
         let hints =
             Hints { tuning: options.tuning.as_deref(), subgroups: options.subgroups, family, ..Hints::default() };
         let opened = engine::open(options.device, hints).await.map_err(to_js)?;
-        let mut loading = Loading::opened(opened, reader, options.source.context_length);
+        let mut loading = Loading::opened(opened, reader, options.source.context());
         loading.set_kv_format(kv_format);
         Ok(Self(loading))
     }
@@ -151,7 +159,7 @@ impl Estimator {
     pub fn new(options: Ts<EstimatorOptions>, files: Vec<String>) -> Result<Estimator, JsValue> {
         let EstimatorOptions { gpu, source } = from_object(options)?;
         let reader = source.reader(&files).map_err(to_js)?;
-        let mut estimator = inference::Estimator::new(reader, source.context_length);
+        let mut estimator = inference::Estimator::new(reader, source.context());
         if let Some(format) = source.kv_format().map_err(to_js)? {
             estimator.set_kv_format(format);
         }

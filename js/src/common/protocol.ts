@@ -23,6 +23,7 @@ import type {
   Progress,
   Quantize,
   RankedDocument,
+  RopeScaling,
   Sharing,
   StoreOptions,
   TokenLabel,
@@ -123,6 +124,8 @@ export type Call =
       readonly files: readonly FileSource[];
       readonly device: Device;
       readonly contextLength: number | null;
+      /** Null: as the model's file says. */
+      readonly ropeScaling: RopeScaling | null;
       /** Null where the caller leaves it to the worker. */
       readonly threads: number | null;
       /** One for each file, or none. */
@@ -141,6 +144,7 @@ export type Call =
       readonly type: 'estimate';
       readonly files: readonly FileSource[];
       readonly contextLength: number | null;
+      readonly ropeScaling: RopeScaling | null;
       readonly quantize: Quantize | null;
       readonly kvCache: KvFormat | null;
       readonly store: StoreOptions | null;

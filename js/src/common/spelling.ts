@@ -55,6 +55,7 @@ const FOREIGN: readonly { readonly ours: string; readonly theirs: readonly strin
   reasoning_effort: THOUGHTS,
   repetitionPenalty: ['repeatpenalty', 'penaltyrepeat'],
   response_format: SCHEMAS,
+  ropeScaling: ['ropetype', 'ropescale', 'ropefreqscale', 'ropescalingtype', 'yarn'],
   signal: ['abortsignal', 'abort', 'abortcontroller'],
   stop: ['stopsequences', 'stopstrings', 'stoptokens', 'stoptokenids', 'stopwords'],
   store: ['cache', 'usecache', 'cachedir', 'storage'],

@@ -12,15 +12,17 @@ import type {
   LoadOptions,
   ModelSource,
   Quantize,
+  RopeScaling,
   StoreOptions,
 } from '../types/index.js';
-import { U32_MAX, checkNames, checkNumber, checkSignal, type FieldsOf } from './check.js';
+import { U32_MAX, checkNames, checkNumber, checkSignal, isRecord, type FieldsOf } from './check.js';
 import { checkModel, checkShareable } from './source.js';
 
 const DEVICES = ['auto', 'gpu', 'cpu'] as const;
 
 const OF_ESTIMATES: FieldsOf<EstimateOptions> = {
-  ...{ contextLength: 1, quantize: 1, kvCache: 1, signal: 1, store: 1, fetch: 1, token: 1, hub: 1, builds: 1 },
+  ...{ contextLength: 1, ropeScaling: 1, quantize: 1, kvCache: 1 },
+  ...{ signal: 1, store: 1, fetch: 1, token: 1, hub: 1, builds: 1 },
 };
 
 const OF_LOADS: FieldsOf<LoadOptions> = {
@@ -34,6 +36,8 @@ const ESTIMATE_OPTIONS = Object.keys(OF_ESTIMATES);
 
 const KV_FORMATS = ['f32', 'f16', 'q8'] as const;
 
+const SCALINGS = ['linear', 'yarn', 'dynamic'] as const;
+
 const QUANTIZE = ['q8_0', 'q5_1', 'q5_0', 'q4_k', 'q4_1', 'q4_0', 'f16', 'bf16', 'none'] as const;
 
 /** Each thread is a worker, whose number browsers limit. More than any machine can use. */
@@ -45,7 +49,7 @@ export function checkLoad(options: LoadOptions): LoadCall {
   if (isModel) throw invalidOption('options', 'an object: load({ model })', options);
   checkNames(options, LOAD_OPTIONS);
   const { device = 'auto', contextLength, threads, onProgress, fetch } = options;
-  if (!DEVICES.includes(device)) throw invalidOption('device', DEVICES.map((name) => `'${name}'`).join(' or '), device);
+  if (!DEVICES.includes(device)) throw invalidOption('device', DEVICES.map(quoted).join(' or '), device);
   checkContext(contextLength);
   if (threads !== undefined) checkNumber('threads', threads, { min: 1, max: MAX_THREADS, integer: true });
   if (onProgress !== undefined && typeof onProgress !== 'function') {
@@ -67,6 +71,7 @@ export function checkLoad(options: LoadOptions): LoadCall {
     files,
     device,
     contextLength: contextLength ?? null,
+    ropeScaling: checkScaling(options.ropeScaling),
     threads: threads ?? null,
     sha256,
     quantize,
@@ -92,6 +97,7 @@ export function checkEstimate(model: ModelSource, options: EstimateOptions): Est
     type: 'estimate',
     files,
     contextLength: contextLength ?? null,
+    ropeScaling: checkScaling(options.ropeScaling),
     quantize,
     kvCache,
     store,
@@ -116,17 +122,30 @@ function checkContext(contextLength: unknown): void {
   if (contextLength !== undefined) checkNumber('contextLength', contextLength, { min: 1, max: U32_MAX, integer: true });
 }
 
+function checkScaling(scaling: unknown): RopeScaling | null {
+  if (scaling === undefined) return null;
+  const expected = "{ type: 'linear', 'yarn' or 'dynamic', factor }";
+  if (!isRecord(scaling)) throw invalidOption('ropeScaling', expected, scaling);
+  checkNames(scaling, ['type', 'factor']);
+  const { type, factor } = scaling as RopeScaling;
+  if (!SCALINGS.includes(type)) throw invalidOption('ropeScaling.type', SCALINGS.map(quoted).join(' or '), type);
+  checkNumber('ropeScaling.factor', factor, { min: 1, max: 1024, integer: false });
+  return { type, factor };
+}
+
+const quoted = (name: string) => `'${name}'`;
+
 function checkQuantize(quantize: unknown): Quantize | null {
   if (quantize === undefined) return null;
   const found = QUANTIZE.find((name) => name === quantize);
-  if (!found) throw invalidOption('quantize', QUANTIZE.map((name) => `'${name}'`).join(' or '), quantize);
+  if (!found) throw invalidOption('quantize', QUANTIZE.map(quoted).join(' or '), quantize);
   return found;
 }
 
 function checkKvCache(kvCache: unknown): KvFormat | null {
   if (kvCache === undefined) return null;
   const found = KV_FORMATS.find((name) => name === kvCache);
-  if (!found) throw invalidOption('kvCache', KV_FORMATS.map((name) => `'${name}'`).join(' or '), kvCache);
+  if (!found) throw invalidOption('kvCache', KV_FORMATS.map(quoted).join(' or '), kvCache);
   return found;
 }
 

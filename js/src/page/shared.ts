@@ -15,9 +15,11 @@ export const VERSION = '0.1.0';
  * The key of a shared model: equal for calls that one loaded model can serve. Threads and token do
  * not matter, because a shared worker has one thread and the token does not change the file.
  */
-export function nameOf({ files, sha256, device, contextLength, quantize, kvCache, store }: LoadCall): string {
+export function nameOf(call: LoadCall): string {
+  const { files, sha256, device, contextLength, ropeScaling, quantize, kvCache, store } = call;
   const addresses = files.map((file) => ('url' in file ? file.url : ''));
-  return `weft ${VERSION} ${JSON.stringify({ addresses, sha256, device, contextLength, quantize, kvCache, store })}`;
+  const asked = { addresses, sha256, device, contextLength, ropeScaling, quantize, kvCache, store };
+  return `weft ${VERSION} ${JSON.stringify(asked)}`;
 }
 
 /** Rejects with the signal's reason, or with an error that says why there is no shared worker. */

@@ -70,9 +70,10 @@ function isModel<Options, Model extends { chat: unknown }>(given: Options | Mode
 
 /** Checks the estimate. A stream can be read only once, so it has none. */
 async function checkFit(options: LoadOptions): Promise<void> {
-  const { model, device = 'auto', contextLength, quantize, kvCache, signal, store, fetch, token, hub } = options;
+  const { model, device = 'auto', signal, store, fetch, token, hub } = options;
+  const { contextLength, ropeScaling, quantize, kvCache } = options;
   if ((Array.isArray(model) ? model : [model]).some((file) => file instanceof ReadableStream)) return;
-  const given = { contextLength, quantize, kvCache, signal, store, fetch, token, hub };
+  const given = { contextLength, ropeScaling, quantize, kvCache, signal, store, fetch, token, hub };
   const about = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   const { cpu, gpu } = await estimate(model, about);
   const fits = { cpu: cpu.fits, gpu: gpu?.fits ?? false, auto: cpu.fits || (gpu?.fits ?? false) }[device];

@@ -2,7 +2,7 @@
 
 import type * as wasm from '../../generated/weft-types.js';
 
-export type { Device, KvFormat, Quantize } from '../../generated/weft-types.js';
+export type { Device, KvFormat, Quantize, RopeScaling } from '../../generated/weft-types.js';
 
 /**
  * Where one file comes from: a URL, `hf:owner/repository/path@revision` (default revision: `main`),
@@ -57,6 +57,15 @@ export interface LoadOptions {
    */
   contextLength?: number;
   /**
+   * Lets a model with rotary positions (RoPE) read `factor` times as far as it was pretrained for, in
+   * place of what its file says; `contextLength` asks for the length. `yarn` keeps nearby tokens
+   * apart and is what published models use (Peng et al. 2023), `linear` is for models that were
+   * trained with it, `dynamic` raises RoPE's base with `contextLength`, so that a context no longer
+   * than in pretraining stays as it was. Answers to short prompts may become a little worse.
+   * Default: as the file says.
+   */
+  ropeScaling?: wasm.RopeScaling;
+  /**
    * Threads of the CPU engine. More than one needs a cross-origin isolated page. Default: depends
    * on the number of processors, at most 8.
    */
@@ -103,8 +112,8 @@ export interface LoadOptions {
   hub?: string;
   /**
    * Shares one loaded model among tabs of this origin that load the same files with the same
-   * `sha256`, `device`, `contextLength`, `quantize`, `kvCache` and `store`. Needs a model with a
-   * URL; a shared model runs on one thread. Default false.
+   * `sha256`, `device`, `contextLength`, `ropeScaling`, `quantize`, `kvCache` and `store`. Needs a
+   * model with a URL; a shared model runs on one thread. Default false.
    */
   shared?: boolean;
   /**
@@ -122,7 +131,7 @@ export type BuildAddresses = Readonly<
 /** The {@link LoadOptions} that an estimate depends on. */
 export type EstimateOptions = Pick<
   LoadOptions,
-  'contextLength' | 'quantize' | 'kvCache' | 'signal' | 'store' | 'fetch' | 'token' | 'hub' | 'builds'
+  'contextLength' | 'ropeScaling' | 'quantize' | 'kvCache' | 'signal' | 'store' | 'fetch' | 'token' | 'hub' | 'builds'
 >;
 
 /**

@@ -35,7 +35,7 @@ const LARGEST = 2 ** 31 - 1;
 export async function estimate(
   start: Start,
   downloads: Downloads,
-  { files, contextLength, quantize, kvCache, store, fetchPort, modules }: EstimateCall,
+  { files, contextLength, ropeScaling, quantize, kvCache, store, fetchPort, modules }: EstimateCall,
 ): Promise<Estimate> {
   const around = {
     ...downloads,
@@ -52,7 +52,8 @@ export async function estimate(
   const gpu = await runtime.gpu();
   // as `load` would keep them
   const format = kvCache ?? (gpu ? 'f16' : 'f32');
-  const options = { contextLength, quantize, kvCache: format, folder: folder?.name ?? null, gpu: gpu?.family ?? null };
+  const of = { contextLength, ropeScaling, quantize, kvCache: format };
+  const options = { ...of, folder: folder?.name ?? null, gpu: gpu?.family ?? null };
   const estimator = new runtime.Estimator(options, [...(folder?.texts ?? [])].flat());
   for (const [index, file] of found.entries()) {
     if (index > 0) estimator.end_file();

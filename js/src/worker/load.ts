@@ -31,7 +31,19 @@ const OF_THE_FILES: ReadonlySet<string> = new Set([
 export async function load(
   start: Start,
   downloads: Downloads,
-  { files, device, contextLength, threads, sha256, quantize, kvCache, store, fetchPort, modules }: LoadCall,
+  {
+    files,
+    device,
+    contextLength,
+    ropeScaling,
+    threads,
+    sha256,
+    quantize,
+    kvCache,
+    store,
+    fetchPort,
+    modules,
+  }: LoadCall,
   onProgress: (progress: Progress) => void,
 ): Promise<Loaded> {
   // Size of the file according to its header, read between pieces: the module cannot be called
@@ -74,7 +86,7 @@ export async function load(
     const tuning = (await gpu?.tuning.recall()) ?? null;
     const subgroups = gpu?.subgroups ?? false;
     const { folder } = await model.open();
-    const asked = { device, contextLength, quantize, kvCache, folder: folder?.name ?? null };
+    const asked = { device, contextLength, ropeScaling, quantize, kvCache, folder: folder?.name ?? null };
     const options = { ...asked, tuning, subgroups, gpu: gpu?.family ?? null };
     const loader = await runtime.Loader.create(options, [...(folder?.texts ?? [])].flat());
     let engineKind: string | undefined;

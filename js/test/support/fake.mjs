@@ -214,6 +214,7 @@ export const loadCall = (files, more = {}) => ({
   threads: null,
   sha256: [],
   quantize: null,
+  ropeScaling: null,
   kvCache: null,
   store: null,
   fetchPort: null,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use weft_llm::format::{Folder, ModelReader, Quantize, Sink};
 use weft_llm::inference::{Estimate, Estimator};
+use weft_llm::model::Context;
 use weft_llm::record::KvFormat;
 use weft_llm::{Error, Result};
 
@@ -94,7 +95,7 @@ impl Files {
 
 /// Estimates the memory that the model needs, from its headers; keys and values are in f32 by
 /// default.
-pub fn estimate(files: &Files, context: Option<usize>, kv_format: Option<KvFormat>) -> Result<Estimate> {
+pub fn estimate(files: &Files, context: Context, kv_format: Option<KvFormat>) -> Result<Estimate> {
     let mut estimator = Estimator::new(files.reader()?, context);
     estimator.set_kv_format(kv_format.unwrap_or_default());
     files.read(|bytes| match bytes {

@@ -369,6 +369,12 @@ mod tests {
     }
 
     #[test]
+    fn dynamic_scaling_changes_nothing_within_the_trained_length() {
+        let dynamic = llama(json!({"rope_scaling": {"rope_type": "dynamic", "factor": 2.0}})).unwrap();
+        assert_eq!(dynamic.metadata, llama(json!({})).unwrap().metadata);
+    }
+
+    #[test]
     fn settings_that_weft_does_not_support_are_refused_by_name() {
         let refused = |changes: Value, expected: &str| {
             let error = llama(changes).expect_err(expected).to_string();
@@ -377,7 +383,7 @@ mod tests {
         refused(json!({"model_type": "mamba"}), "`model_type` is `mamba`; weft runs llama, mistral");
         refused(json!({"model_type": null}), "`model_type`");
         refused(json!({"hidden_act": "relu"}), "`hidden_act` is `relu`; weft runs silu");
-        refused(json!({"rope_scaling": {"rope_type": "dynamic", "factor": 2.0}}), "dynamic");
+        refused(json!({"rope_scaling": {"rope_type": "ntk", "factor": 2.0}}), "ntk");
         refused(json!({"rope_scaling": {"rope_type": "linear"}}), "rope_scaling.factor");
         refused(
             json!({"rope_scaling": {"rope_type": "longrope", "long_factor": [1], "short_factor": [1]}}),

@@ -42,7 +42,8 @@ impl ParsedConfig {
         let needed = |name: &str| invalid(&format!("rope_scaling.{name}"), "a number", "none".into());
         let given = scaling.number(&["attention_factor"])?;
         match scaling.text(&["rope_type", "type"])?.as_deref().unwrap_or("default") {
-            "default" => {}
+            // dynamic scaling begins behind the trained length, where `ropeScaling` takes over
+            "default" | "dynamic" => {}
             "linear" => {
                 self.put("rope.scaling.type", "linear");
                 self.put("rope.scaling.factor", factor.ok_or_else(|| needed("factor"))? as f32);
@@ -84,7 +85,7 @@ impl ParsedConfig {
                 self.vectors.push(("rope_factors_long.weight", scaling.numbers("long_factor")?));
                 self.vectors.push(("rope_factors_short.weight", scaling.numbers("short_factor")?));
             }
-            other => return Err(unsupported("rope_type", other, "default, linear, yarn, llama3, longrope")),
+            other => return Err(unsupported("rope_type", other, "default, dynamic, linear, yarn, llama3, longrope")),
         }
         let lengths = self.vectors.iter().find(|(_, factors)| factors.len() != dim / 2);
         match lengths {

@@ -55,7 +55,8 @@ fn a_model_has_few_pipelines_and_its_self_test_no_others() {
         }
     }
     println!("{counts:?}");
-    // with those of the two challengers of a visit, 24 at most; experts have projections of their own
+    // with those of the two challengers of a visit, 24 at most; experts have projections of their
+    // own
     let most = |name: &str| if name == "qwen3-30b-a3b" { 28 } else { 24 - CHALLENGERS };
     assert!(counts.iter().all(|((name, _), count)| *count <= most(name)), "{counts:?}");
 }

@@ -57,8 +57,8 @@ export interface LoadOptions {
    */
   contextLength?: number;
   /**
-   * Lets a model with rotary positions (RoPE) read `factor` times as far as it was pretrained for, in
-   * place of what its file says; `contextLength` asks for the length. `yarn` keeps nearby tokens
+   * Lets a model with rotary positions (RoPE) read `factor` times as far as it was pretrained for,
+   * in place of what its file says; `contextLength` asks for the length. `yarn` keeps nearby tokens
    * apart and is what published models use (Peng et al. 2023), `linear` is for models that were
    * trained with it, `dynamic` raises RoPE's base with `contextLength`, so that a context no longer
    * than in pretraining stays as it was. Answers to short prompts may become a little worse.

@@ -2,9 +2,9 @@
 //!
 //! The candidate that is expected to win on a kind of GPU races against a challenger, on the shapes
 //! of the model that is being loaded. That happens before its weights arrive, since their layout
-//! depends on it, in a bounded time and with few pipelines, which a browser compiles slowly: a visit
-//! holds half of the races. The winner is remembered as JSON, and meets the next challenger on a
-//! later visit.
+//! depends on it, in a bounded time and with few pipelines, which a browser compiles slowly: a
+//! visit holds half of the races. The winner is remembered as JSON, and meets the next challenger
+//! on a later visit.
 //!
 //! A winner that decides about the layout of weights must compute what the reference does, on
 //! random data. Whether every kernel of a model does is for `self_test`.
@@ -197,8 +197,8 @@ struct Field {
 
 impl Field {
     /// Of candidates, each with whether it may win where it runs. Without a champion, the likeliest
-    /// winner is it. `meeting`: how often it has met a challenger, each time another one; `None`: it
-    /// meets none.
+    /// winner is it. `meeting`: how often it has met a challenger, each time another one; `None`:
+    /// it meets none.
     fn new(
         engine: &GpuEngine,
         mut all: Vec<(bool, Candidate)>,

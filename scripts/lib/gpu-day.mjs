@@ -157,7 +157,7 @@ function groups(lines, key) {
 }
 
 function pipelines(lines) {
-  const compiled = lines.filter(({ what }) => what === 'pipeline');
+  const compiled = lines.filter(({ what, failed }) => what === 'pipeline' && !failed);
   return groups(compiled, ({ kind }) => kind.split(/[ :]/)[0]).map(([shader, all]) => {
     const times = all.map(({ ms, moduleMs }) => ms + moduleMs).sort((a, b) => a - b);
     const sum = times.reduce((total, time) => total + time, 0);
@@ -194,7 +194,7 @@ function tuner(lines) {
 const wrong = (results) =>
   results
     .filter((line) => line.wrong !== undefined || line.failed !== undefined)
-    .map(({ model, what, shape, rows, candidate, wrong, failed }) => {
+    .map(({ model, what, kind, shape = kind, rows, name, candidate = name, wrong, failed }) => {
       return [model, what, shape, rows, candidate, failed ?? `off by ${digits(wrong)}`];
     });
 

@@ -111,6 +111,7 @@ const RESULTS = [
   { section: 'latencies', what: 'readback', bytes: 4, us: 30.04, leastUs: 20, mostUs: 90 },
   { section: 'latencies', what: 'pipeline', kind: 'linear Q4: plain', ms: 8, moduleMs: 2 },
   { section: 'latencies', what: 'pipeline', kind: 'linear Q8: plain', ms: 18, moduleMs: 2 },
+  { section: 'latencies', what: 'pipeline', kind: 'linear Q8', name: 'tiled', failed: 'no f16' },
   { section: 'latencies', what: 'end', seconds: 60.5, limit: 60, status: 124 },
   { ...KERNEL, candidate: 'slow', us: 20, gigabytesPerSecond: 1, gigaflops: 2, partOfRoof: 0.25 },
   { ...KERNEL, candidate: 'quick', us: 10, gigabytesPerSecond: 2, gigaflops: 4, partOfRoof: 0.5 },
@@ -148,7 +149,8 @@ test('the report has what was measured beside the roofs', () => {
   ]);
   for (const row of [
     '# NVIDIA H200, d 1',
-    '| latencies | 60.5 | 60 | cut off | 3 |',
+    '| latencies | 60.5 | 60 | cut off | 4 |',
+    '|  | pipeline | linear Q8 |  | tiled | no f16 |',
     '| readback | 4 | 30 | 20 | 90 |',
     '| linear | 2 | 20 | 20 | 30 |',
     '| matvecWide | 1 | a | b 2; a 3 | 1.5 |',

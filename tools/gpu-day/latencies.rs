@@ -43,7 +43,7 @@ pub async fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     for bytes in SIZES {
         transfers(&bare, bytes, times).await?;
     }
-    compilation(&bare, if args.small { STRIDE } else { 1 })
+    compilation(&bare, if args.small { STRIDE } else { 1 }).await
 }
 
 /// Least, middle and largest time.
@@ -161,10 +161,17 @@ fn compile(device: &wgpu::Device, wgsl: &str) -> ([Duration; 2], wgpu::ComputePi
     ([parsed, start.elapsed() - parsed], pipeline)
 }
 
-/// Every pipeline that a real GPU may compile for our models.
-fn compilation(bare: &Bare, stride: usize) -> Result<(), Box<dyn Error>> {
+/// Every pipeline that a real GPU may compile for our models. One that the driver refuses has
+/// `failed`.
+async fn compilation(bare: &Bare, stride: usize) -> Result<(), Box<dyn Error>> {
     for pipeline in pipelines::pipelines(&models::recordings()?)?.iter().step_by(stride) {
+        let scope = bare.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let ([module, pipeline_time], _) = compile(&bare.device, &pipeline.wgsl);
+        if let Some(error) = scope.pop().await {
+            let (kind, name) = (&pipeline.kind, &pipeline.name);
+            emit(&json!({ "what": "pipeline", "kind": kind, "name": name, "failed": error.to_string() }))?;
+            continue;
+        }
         let [module, pipeline_time] = [module, pipeline_time].map(|time| time.as_secs_f64() * 1e3);
         emit(&json!({
             "what": "pipeline",

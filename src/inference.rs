@@ -6,7 +6,7 @@
 //! | [`loaded`] | a loaded model of either kind |
 //! | `decoder` | a loaded decoder and its generations |
 //! | [`keys`] | when keys and values may be reused |
-//! | `sequences` | texts whose keys and values are in memory |
+//! | `sequences`, `prefixes` | texts under way; the prefix cache, which ended ones leave |
 //! | `generation`, `advance` | one answer: its stop rules; its next token |
 //! | `adapters` | adapters of a decoder, and which a call uses |
 //! | `together` | the next tokens of several generations in one step |
@@ -31,6 +31,7 @@ pub mod keys;
 mod kv;
 pub mod loaded;
 mod loading;
+mod prefixes;
 mod programs;
 mod prompt;
 mod runner;

@@ -30,6 +30,7 @@ mod model;
 mod norm_linear;
 mod ops;
 mod pipelines;
+mod prefixes;
 mod resume;
 mod rounding;
 mod sample;

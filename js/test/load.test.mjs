@@ -107,6 +107,7 @@ test('load feeds the engine every byte, and says what was loaded', async (t) => 
     quantize: null,
     ropeScaling: null,
     kvCache: null,
+    prefixBytes: null,
     folder: null,
   });
   const { memoryBytes, engine, ...model } = INFO;

@@ -147,6 +147,9 @@ const options = [
   [() => checkLoad({ model, ropeScaling: { type: 'yarn', scale: 2 } }), I, /scale/],
   [() => checkLoad({ model, ropeScale: 2 }), I, /Did you mean `ropeScaling`\?/],
   [() => checkLoad({ model, type_k: 'f16' }), I, /Did you mean `kvCache`\?/],
+  [() => checkLoad({ model, promptCache: true }), I, /Did you mean `prefixCache`\?/],
+  [() => checkLoad({ model, prefixCache: true }), I, /`prefixCache`: expected an object: \{ maxBytes \}, got true/],
+  [() => checkLoad({ model, prefixCache: { maxBytes: -1 } }), I, /`prefixCache.maxBytes`: expected an integer of at/],
   [() => checkLoad({ model, device: 'webgpu' }), I, /`device`: expected 'auto' or 'gpu' or 'cpu', got "webgpu"/],
   [() => checkLoad({ model: 'hf:owner' }), I, /`model`: expected 'hf:owner\/repository\/path\/to\/file.gguf'/],
   [

@@ -218,6 +218,7 @@ test('the same options give the same worker, and others another', () => {
     { model: [model, model] },
     { device: 'cpu' },
     { contextLength: 64 },
+    { prefixCache: { maxBytes: 0 } },
     { store: false },
     { store: { required: true } },
     { sha256: '0'.repeat(64) },

@@ -31,6 +31,7 @@ const LOADER = {
   quantize: null,
   ropeScaling: null,
   kvCache: null,
+  prefixBytes: null,
 };
 
 async function load(name, options = {}) {

@@ -118,7 +118,7 @@ impl Running {
     pub fn end(&mut self, runner: &mut Runner) {
         self.drop_queued(runner);
         if let Some(sequence) = self.sequence.take() {
-            runner.keep(sequence);
+            runner.prefixes.keep(&sequence);
         }
     }
 

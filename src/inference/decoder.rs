@@ -1,6 +1,5 @@
 //! A decoder on an engine. It serves any number of sequences: running generations, each of which
-//! [`LoadedDecoder::next`] advances separately, and ended sequences that a later prompt may
-//! continue.
+//! [`LoadedDecoder::next`] advances separately, and what ended ones leave to later prompts.
 //!
 //! A generation advances by one chunk of the prompt or by one token. Between two of them the caller
 //! can stop it or advance another one, and a worker can answer messages.
@@ -223,6 +222,7 @@ impl LoadedDecoder {
     /// only this generation. Errors: `OutOfMemory` if its sequence cannot grow, `InvalidLogits`,
     /// `InvalidOption` after the end, and those of the engine.
     pub async fn next(&mut self, id: GenerationId) -> Result<Event> {
+        self.catch_up(id);
         let Self { runner, tokenizer, generations, .. } = self;
         let count = generations.values().filter(|running| running.sequence.is_some()).count();
         let sequence = generations.get(&id).and_then(|running| running.sequence.as_ref());
@@ -248,6 +248,28 @@ impl LoadedDecoder {
         self.trimmed(event).await
     }
 
+    /// Takes over what others have computed of a prompt since: of prompts that begin alike and are
+    /// read at once, each token is computed by one of them. Its own chunks that are queued come
+    /// before whatever takes their blocks.
+    fn catch_up(&mut self, id: GenerationId) {
+        let others = self.generations.iter().filter(|(other, _)| **other != id);
+        let others = others.filter_map(|(_, running)| running.sequence.as_ref());
+        let Some(Running { generation, sequence: Some(sequence), .. }) = self.generations.get(&id) else { return };
+        let (done, most) = (sequence.len(), generation.prompt_len - 1);
+        if done >= most || !generation.ahead.is_empty() || generation.dropped > 0 {
+            return;
+        }
+        let (kv, origin) = (&self.runner.programs.kv, sequence.origin);
+        let keys: Vec<_> = token_keys(&generation.tokens[..most]).collect();
+        if self.runner.prefixes.longest(kv, others.clone(), &keys, &origin).0 > done {
+            let longer = self.runner.prefixes.open(kv, others, &keys, &origin, most);
+            if let Some(Running { generation, sequence, .. }) = self.generations.get_mut(&id) {
+                generation.cached += longer.len() - done;
+                *sequence = Some(longer);
+            }
+        }
+    }
+
     /// Ends a generation, a restore or an inspection in any state, and releases its handle. Later
     /// prompts may continue its sequence.
     pub fn stop(&mut self, id: GenerationId) {
@@ -260,9 +282,9 @@ impl LoadedDecoder {
         }
     }
 
-    /// Drops all ended sequences and frees their memory.
+    /// Drops what is kept for later prompts, and frees its memory.
     pub async fn forget(&mut self) -> Result<()> {
-        self.runner.ended.clear();
+        self.runner.prefixes.clear();
         self.runner.trim().await
     }
 
@@ -293,7 +315,8 @@ impl LoadedDecoder {
         Sequence::new(&self.runner.programs.kv, self.origin(restored))
     }
 
-    /// Number of tokens of a generation's prompt that were in the KV cache already.
+    /// Number of tokens of a generation's prompt that it did not compute: those that were in the KV
+    /// cache, or came into it before their turn.
     pub fn cached_tokens(&self, id: GenerationId) -> usize {
         self.generations.get(&id).map_or(0, |running| running.generation.cached)
     }
@@ -313,7 +336,7 @@ impl LoadedDecoder {
     pub(super) fn open(&mut self, ids: &[u32], restored: Option<u32>, most: usize) -> Sequence {
         let (keys, origin) = (token_keys(ids).collect::<Vec<_>>(), self.origin(restored));
         let running = self.generations.values().filter_map(|running| running.sequence.as_ref());
-        self.runner.ended.open(&self.runner.programs.kv, running, &keys, &origin, most)
+        self.runner.prefixes.open(&self.runner.programs.kv, running, &keys, &origin, most)
     }
 
     /// The origin of keys and values that this model computes for the owner `restored`.

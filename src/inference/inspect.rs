@@ -117,7 +117,7 @@ impl Inspecting {
     pub fn end(mut self, runner: &mut Runner) {
         self.walk.iter_mut().for_each(|walk| walk.release(runner));
         // keys count only where every layer has them
-        runner.keep(self.sequence);
+        runner.prefixes.keep(&self.sequence);
     }
 
     async fn next(&mut self, runner: &mut Runner, tokenizer: &Tokenizer) -> Result<InspectEvent> {

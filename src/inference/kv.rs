@@ -5,7 +5,7 @@
 
 use super::LoadedDecoder;
 use super::generation::GenerationId;
-use super::keys::{shared_prefix, token_keys};
+use super::keys::token_keys;
 use super::not_started;
 use super::sequences::Sequence;
 use crate::engine::Engine;
@@ -27,14 +27,12 @@ impl LoadedDecoder {
         self.check_kv(layer, ids.len())?;
         let (keys, origin) = (token_keys(ids).collect::<Vec<_>>(), self.origin(restored));
         let running = self.generations.values().filter_map(|running| running.sequence.as_ref());
-        let serving = self.runner.ended.iter().chain(running).filter(|sequence| sequence.origin.serves(&origin));
-        let found = serving.map(|sequence| (shared_prefix(&sequence.keys, &keys), sequence));
-        let (cached, sequence) = found.max_by_key(|&(cached, _)| cached).unzip();
-        let cached = cached.unwrap_or(0);
-        let Some(sequence) = sequence.filter(|_| cached == ids.len()) else {
+        let kv = &self.runner.programs.kv;
+        let (cached, blocks) = self.runner.prefixes.longest(kv, running, &keys, &origin);
+        if cached < ids.len() {
             return Err(invalid(format!("at most {cached} tokens, which are in the KV cache"), ids.len()));
-        };
-        let ranges = self.runner.programs.kv.ranges(layer, &sequence.blocks, ids.len());
+        }
+        let ranges = kv.ranges(layer, &blocks, ids.len());
         self.runner.read_kv(layer, &ranges).await
     }
 
@@ -86,15 +84,15 @@ impl LoadedDecoder {
         let result = match missing {
             None => {
                 sequence.keys = token_keys(&ids).collect();
-                self.runner.keep(sequence);
+                self.runner.prefixes.keep(&sequence);
                 Ok(())
             }
             Some(layer) => {
-                drop(sequence);
                 let expected = format!("keys and values of {} tokens in every layer", ids.len());
                 Err(invalid(expected, format!("none of layer {layer}")))
             }
         };
+        drop(sequence);
         self.trimmed(result).await
     }
 

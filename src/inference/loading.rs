@@ -46,6 +46,7 @@ pub struct Loading {
     is_placed: bool,
     loader: TensorLoader,
     kv_format: Option<KvFormat>,
+    prefix_bytes: Option<u64>,
     /// Once the headers of all files were read.
     programs: Option<Recorded>,
     /// Commands of `programs` that the engine has not compiled yet.
@@ -70,6 +71,7 @@ impl Loading {
             is_placed: false,
             loader: TensorLoader::with(reader, context),
             kv_format: None,
+            prefix_bytes: None,
             programs: None,
             uncompiled: VecDeque::new(),
             trials: Vec::new(),
@@ -110,6 +112,12 @@ impl Loading {
         self.loader.set_kv_format(format);
     }
 
+    /// Sets how many bytes of keys and values a decoder keeps for later prompts at most, before the
+    /// first byte. `None`: those of two full contexts.
+    pub fn set_prefix_bytes(&mut self, bytes: Option<u64>) {
+        self.prefix_bytes = bytes;
+    }
+
     /// Call at the end of each file but the last. Errors: `TruncatedFile`.
     pub fn end_file(&self) -> Result<()> {
         self.loader.end_file()
@@ -134,8 +142,8 @@ impl Loading {
             let programs = match network {
                 Network::Decoder(decoder) => {
                     let (rows, on_device) = (engine.prompt_rows(), engine.device_sampling().is_some());
-                    let format = engine.kv_format(self.kv_format);
-                    Recorded::Decoder(Box::new(Programs::record(engine, decoder, rows, on_device, format)?))
+                    let kv = (engine.kv_format(self.kv_format), self.prefix_bytes);
+                    Recorded::Decoder(Box::new(Programs::record_keeping(engine, decoder, rows, on_device, kv)?))
                 }
                 Network::Encoder(encoder) => Recorded::Encoder(Box::new(EncoderPrograms::record(engine, encoder)?)),
             };

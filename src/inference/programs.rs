@@ -2,7 +2,6 @@
 //! engine can.
 
 use super::estimate::Counting;
-use super::sequences::KEPT_CONTEXTS;
 use super::together;
 use crate::engine::trial::small;
 use crate::engine::{Engine, PROMPT_CHUNK, ProgramId};
@@ -11,7 +10,7 @@ use crate::model::decoder::{Activations, activations as tensor};
 use crate::model::kv_cache::KvPool;
 use crate::ops::adjust::RECENT;
 use crate::ops::{Adjust, Command, Index, Likely, Recording, Sample, likely};
-use crate::record::{KvFormat, Memory, Tensor};
+use crate::record::{KV_BLOCK, KvFormat, Memory, Tensor};
 use crate::{Error, Result};
 
 /// First recordings, then what an engine made of them.
@@ -23,6 +22,8 @@ pub(super) struct Programs<P = ProgramId> {
     pub read: usize,
     /// Keys and values of all sequences.
     pub kv: KvPool,
+    /// Blocks that are kept for later prompts at most.
+    pub kept: usize,
     /// (1, vocab)
     pub logits: Tensor,
     /// (1, hidden): the row that they are of.
@@ -83,6 +84,11 @@ pub(super) struct AdjustedDraw {
     pub recent: Tensor,
 }
 
+/// What is kept for later prompts where nothing else is said: so many full contexts, and so many
+/// blocks beside them, which short texts do not fill.
+const KEPT_CONTEXTS: usize = 2;
+const KEPT_BLOCKS: usize = 8;
+
 /// Rows of the embedding table that are read at once.
 const TABLE_ROWS: usize = 512;
 
@@ -108,11 +114,27 @@ impl Programs<Recording> {
         on_device: bool,
         format: KvFormat,
     ) -> Result<Self> {
+        Self::record_keeping(memory, decoder, rows, on_device, (format, None))
+    }
+
+    /// The same, with the most bytes of blocks that are kept for later prompts.
+    pub fn record_keeping(
+        memory: &mut dyn Memory,
+        decoder: &Decoder,
+        rows: usize,
+        on_device: bool,
+        (format, kept_bytes): (KvFormat, Option<u64>),
+    ) -> Result<Self> {
         let rows = rows_that_fit(memory.max_buffer_bytes(), decoder, rows)?.min(decoder.context);
         let read = rows.min(PROMPT_CHUNK);
+        let (config, layers) = (&decoder.config, decoder.layers.len());
+        let kept = match kept_bytes {
+            None => (KEPT_CONTEXTS * decoder.context).div_ceil(KV_BLOCK) + KEPT_BLOCKS,
+            Some(bytes) => usize::try_from(bytes).unwrap_or(usize::MAX) / KvPool::block_bytes(config, layers, format),
+        };
         // a sequence that runs, beside all that are kept
-        let positions = decoder.context.saturating_mul(1 + KEPT_CONTEXTS);
-        let kv = KvPool::new(memory, &decoder.config, decoder.layers.len(), format, positions)?;
+        let positions = decoder.context.saturating_add(kept.saturating_mul(KV_BLOCK));
+        let kv = KvPool::new(memory, config, layers, format, positions)?;
         let activations = Activations::new(memory, decoder, rows)?;
         let logits = tensor(memory, 1, decoder.vocab)?;
         let last = tensor(memory, 1, decoder.config.hidden)?;
@@ -125,7 +147,7 @@ impl Programs<Recording> {
             false => None,
         };
         let steps = Steps::record(decoder, activations, &kv, (last, logits), sampling)?;
-        Ok(Self { rows, read, kv, logits, last, sampling, steps, later: Later::default() })
+        Ok(Self { rows, read, kv, kept, logits, last, sampling, steps, later: Later::default() })
     }
 
     /// All recordings.
@@ -140,8 +162,8 @@ impl Programs<Recording> {
 
     /// Prepares all programs on the engine.
     pub fn prepare(self, engine: &mut dyn Engine) -> Result<Programs> {
-        let Self { rows, read, kv, logits, last, sampling, steps, later } = self;
-        Ok(Programs { rows, read, kv, logits, last, sampling, steps: steps.prepare(engine)?, later })
+        let Self { rows, read, kv, kept, logits, last, sampling, steps, later } = self;
+        Ok(Programs { rows, read, kv, kept, logits, last, sampling, steps: steps.prepare(engine)?, later })
     }
 }
 

@@ -5,8 +5,9 @@ use std::ops::Range;
 use super::adapters::Adapters;
 use super::generation::GenerationId;
 use super::keys::token_keys;
+use super::prefixes::Prefixes;
 use super::programs::{AdjustedDraw, Programs, Sampling};
-use super::sequences::{Ended, Sequence};
+use super::sequences::Sequence;
 use crate::engine::shared::Share;
 use crate::engine::{DeviceSampling, Engine, Ids, LocalFuture, ProgramId};
 use crate::model::Decoder;
@@ -21,8 +22,7 @@ pub(super) struct Runner {
     pub engine: Share,
     pub decoder: Decoder,
     pub programs: Programs,
-    /// Ended sequences.
-    pub ended: Ended,
+    pub prefixes: Prefixes,
     pub adapters: Adapters,
     /// The generation whose sampling values are in the programs' `chain`.
     sampling: Option<GenerationId>,
@@ -58,13 +58,8 @@ pub(super) struct Draw<'a> {
 
 impl Runner {
     pub fn new(engine: Share, decoder: Decoder, programs: Programs) -> Self {
-        let (ended, adapters) = Default::default();
-        Self { engine, decoder, programs, ended, adapters, sampling: None }
-    }
-
-    /// Keeps an ended sequence, so that a later prompt can continue it.
-    pub fn keep(&mut self, sequence: Sequence) {
-        self.ended.keep(sequence, self.decoder.context);
+        let prefixes = Prefixes::new(programs.kept);
+        Self { engine, decoder, programs, prefixes, adapters: Adapters::default(), sampling: None }
     }
 
     /// Frees the memory of blocks that no sequence holds.
@@ -72,24 +67,25 @@ impl Runner {
         self.programs.kv.trim(&mut self.engine).await
     }
 
-    /// Makes room for the next positions of a sequence; if memory is short, drops ended
-    /// sequences. Errors: `OutOfMemory`.
+    /// Makes room for the next positions of a sequence; if memory is short, drops what
+    /// is kept for later prompts. Errors: `OutOfMemory`.
     pub async fn grow(&mut self, sequence: &mut Sequence, positions: Range<usize>) -> Result<()> {
+        let blocks = positions.len().div_ceil(KV_BLOCK).max(1);
         loop {
             match self.programs.kv.grow(&mut self.engine, &mut sequence.blocks, positions.clone()).await {
-                Err(Error::OutOfMemory { .. }) if self.ended.drop_oldest() => {}
+                Err(Error::OutOfMemory { .. }) if self.prefixes.drop_leaves(blocks) => {}
                 grown => return grown,
             }
         }
     }
 
     /// Makes something that takes memory; if memory is short, frees that of blocks which no
-    /// sequence holds, then drops ended sequences. Errors: those of `make`.
+    /// sequence holds, then drops what is kept for later prompts. Errors: those of `make`.
     pub async fn with_room<T>(&mut self, mut make: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
         let mut trimmed = false;
         loop {
             match make(self) {
-                Err(Error::OutOfMemory { .. }) if !trimmed || self.ended.drop_oldest() => self.trim().await?,
+                Err(Error::OutOfMemory { .. }) if !trimmed || self.prefixes.drop_half() => self.trim().await?,
                 made => return made,
             }
             trimmed = true;

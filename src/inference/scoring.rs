@@ -48,10 +48,10 @@ impl LoadedDecoder {
             scores.push(score.max(f64::from(f32::MIN)) as f32);
         };
         let computed = self.logits_from(&mut sequence, known, from - 1, &mut each).await;
-        match computed {
-            Ok(()) => self.runner.keep(sequence),
-            Err(_) => drop(sequence),
+        if computed.is_ok() {
+            self.runner.prefixes.keep(&sequence);
         }
+        drop(sequence);
         self.trimmed(computed.map(|()| scores)).await
     }
 

@@ -37,9 +37,21 @@ impl Blocks {
     /// A sequence with the first `positions` of this one, in the same blocks.
     pub fn fork(&self, positions: usize) -> Self {
         let table = self.table[..positions.div_ceil(KV_BLOCK).min(self.table.len())].to_vec();
-        let mut pool = self.pool.borrow_mut();
-        table.iter().for_each(|&block| pool[block as usize].holders += 1);
+        hold(&self.pool, &table);
         Self { table, pool: self.pool.clone() }
+    }
+
+    /// Block `index` alone.
+    pub fn block(&self, index: usize) -> Self {
+        let table: Vec<u32> = self.table.get(index).copied().into_iter().collect();
+        hold(&self.pool, &table);
+        Self { table, pool: self.pool.clone() }
+    }
+
+    /// Appends the blocks of another sequence.
+    pub fn extend(&mut self, other: &Self) {
+        hold(&self.pool, &other.table);
+        self.table.extend(&other.table);
     }
 
     /// Gives back the blocks past the first `positions`.
@@ -56,8 +68,14 @@ impl Drop for Blocks {
     }
 }
 
+fn hold(pool: &RefCell<Vec<Block>>, table: &[u32]) {
+    let mut pool = pool.borrow_mut();
+    table.iter().for_each(|&block| pool[block as usize].holders += 1);
+}
+
 /// The keys and values of all sequences of a model. A block has a part in each layer.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Default))]
 pub struct KvPool {
     /// One per layer.
     layers: Vec<KvCache>,
@@ -105,6 +123,11 @@ impl KvPool {
     /// A sequence without positions.
     pub fn sequence(&self) -> Blocks {
         Blocks { table: Vec::new(), pool: self.blocks.clone() }
+    }
+
+    /// Bytes of a block in so many layers.
+    pub fn block_bytes(config: &Config, layers: usize, format: KvFormat) -> usize {
+        layers * cache_of(config, format).block_bytes()
     }
 
     /// Number of blocks that sequences hold.

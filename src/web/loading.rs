@@ -28,6 +28,9 @@ pub struct LoaderOptions {
     /// Whether the GPU has subgroups and the worker requests them.
     #[serde(default)]
     subgroups: bool,
+    /// Most bytes of keys and values that are kept for later prompts. Null: those of two full
+    /// contexts.
+    prefix_bytes: Option<f64>,
     #[serde(flatten)]
     source: SourceOptions,
 }
@@ -102,6 +105,7 @@ impl Loader {
         let opened = engine::open(options.device, hints).await.map_err(to_js)?;
         let mut loading = Loading::opened(opened, reader, options.source.context());
         loading.set_kv_format(kv_format);
+        loading.set_prefix_bytes(options.prefix_bytes.map(|bytes| bytes as u64));
         Ok(Self(loading))
     }
 

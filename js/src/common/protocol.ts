@@ -134,6 +134,10 @@ export type Call =
       readonly quantize: Quantize | null;
       /** Null where the engine decides. */
       readonly kvCache: KvFormat | null;
+      readonly prefixCache: {
+        /** Null where the engine decides. */
+        readonly maxBytes: number | null;
+      };
       /** Null if nothing may be stored. */
       readonly store: StoreOptions | null;
       /** The caller's `fetch`, if there is one. */

@@ -50,6 +50,7 @@ const FOREIGN: readonly { readonly ours: string; readonly theirs: readonly strin
   model: ['url', 'modelurl', 'modelpath', 'src', 'path', 'modelid', 'file', 'files', 'blob'],
   onProgress: ['progresscallback', 'progress', 'initprogresscallback'],
   penaltyLastN: ['repeatlastn'],
+  prefixCache: ['promptcache', 'cacheprompt', 'prefixcaching', 'enableprefixcaching', 'usepromptcache'],
   quantize: ['dtype', 'quantization', 'quant'],
   reasoning: THOUGHTS,
   reasoning_effort: THOUGHTS,

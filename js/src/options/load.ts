@@ -11,6 +11,7 @@ import type {
   KvFormat,
   LoadOptions,
   ModelSource,
+  PrefixCacheOptions,
   Quantize,
   RopeScaling,
   StoreOptions,
@@ -26,7 +27,7 @@ const OF_ESTIMATES: FieldsOf<EstimateOptions> = {
 };
 
 const OF_LOADS: FieldsOf<LoadOptions> = {
-  ...{ model: 1, device: 1, threads: 1, onProgress: 1, sha256: 1, shared: 1 },
+  ...{ model: 1, device: 1, threads: 1, onProgress: 1, prefixCache: 1, sha256: 1, shared: 1 },
   ...OF_ESTIMATES,
 };
 
@@ -63,6 +64,7 @@ export function checkLoad(options: LoadOptions): LoadCall {
   const sha256 = checkSha256(options.sha256);
   const quantize = checkQuantize(options.quantize);
   const kvCache = checkKvCache(options.kvCache);
+  const prefixCache = checkPrefixCache(options.prefixCache);
   checkFetch(fetch);
   const files = checkModel(options);
   const fetchPort = portOf(fetch);
@@ -76,6 +78,7 @@ export function checkLoad(options: LoadOptions): LoadCall {
     sha256,
     quantize,
     kvCache,
+    prefixCache,
     store,
     fetchPort,
     modules: moduleAddresses(checkBuilds(options.builds)),
@@ -147,6 +150,16 @@ function checkKvCache(kvCache: unknown): KvFormat | null {
   const found = KV_FORMATS.find((name) => name === kvCache);
   if (!found) throw invalidOption('kvCache', KV_FORMATS.map(quoted).join(' or '), kvCache);
   return found;
+}
+
+function checkPrefixCache(prefixCache: unknown = {}): LoadCall['prefixCache'] {
+  if (!isRecord(prefixCache)) throw invalidOption('prefixCache', 'an object: { maxBytes }', prefixCache);
+  checkNames(prefixCache, ['maxBytes']);
+  const { maxBytes } = prefixCache as PrefixCacheOptions;
+  if (maxBytes !== undefined) {
+    checkNumber('prefixCache.maxBytes', maxBytes, { min: 0, max: Number.MAX_SAFE_INTEGER, integer: true });
+  }
+  return { maxBytes: maxBytes ?? null };
 }
 
 export function checkFetch(fetch: unknown): void {

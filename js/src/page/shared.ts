@@ -16,10 +16,10 @@ export const VERSION = '0.1.0';
  * not matter, because a shared worker has one thread and the token does not change the file.
  */
 export function nameOf(call: LoadCall): string {
-  const { files, sha256, device, contextLength, ropeScaling, quantize, kvCache, store } = call;
+  const { files, sha256, device, contextLength, ropeScaling, quantize, kvCache, prefixCache, store } = call;
   const addresses = files.map((file) => ('url' in file ? file.url : ''));
-  const asked = { addresses, sha256, device, contextLength, ropeScaling, quantize, kvCache, store };
-  return `weft ${VERSION} ${JSON.stringify(asked)}`;
+  const alike = { addresses, sha256, device, contextLength, ropeScaling, quantize, kvCache, prefixCache, store };
+  return `weft ${VERSION} ${JSON.stringify(alike)}`;
 }
 
 /** Rejects with the signal's reason, or with an error that says why there is no shared worker. */

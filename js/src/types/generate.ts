@@ -120,7 +120,10 @@ export interface Finish {
 /** Tokens and times of an answer. */
 export interface Usage {
   readonly promptTokens: number;
-  /** Prompt tokens that were in the KV cache already. */
+  /**
+   * Prompt tokens that were not computed: an earlier prompt began alike, or another that is read at
+   * the same time.
+   */
   readonly cachedTokens: number;
   /**
    * Oldest tokens that were dropped while the answer was written; only in a session with the

@@ -43,6 +43,16 @@ export interface StoreOptions {
   revalidate?: boolean;
 }
 
+/** What a loaded model remembers of prompts, so that a prompt that begins alike is not read again. */
+export interface PrefixCacheOptions {
+  /**
+   * Most bytes of keys and values that are kept for later prompts, besides those of what runs. The
+   * least recently used go first, and all of them before memory runs out. 0 keeps none. Default:
+   * those of two full contexts.
+   */
+  maxBytes?: number;
+}
+
 export interface LoadOptions {
   /**
    * The model: a URL (`https://…`, `/models/model.gguf`, `hf:owner/repository/file.gguf`), a file
@@ -93,6 +103,8 @@ export interface LoadOptions {
    * `f16` on the GPU; the CPU engine always keeps `f32`.
    */
   kvCache?: wasm.KvFormat;
+  /** What is remembered of earlier prompts. */
+  prefixCache?: PrefixCacheOptions;
   /**
    * SHA-256 of the file as 64 hexadecimal digits, or one for each of several files. A file that
    * differs fails with `INTEGRITY`.
@@ -112,7 +124,7 @@ export interface LoadOptions {
   hub?: string;
   /**
    * Shares one loaded model among tabs of this origin that load the same files with the same
-   * `sha256`, `device`, `contextLength`, `ropeScaling`, `quantize`, `kvCache` and `store`. Needs a
+   * `sha256`, `device`, `contextLength`, `ropeScaling`, `quantize`, `kvCache`, `prefixCache` and `store`. Needs a
    * model with a URL; a shared model runs on one thread. Default false.
    */
   shared?: boolean;

@@ -159,6 +159,10 @@ class Answer {
   async #advance(running: Running, { thoughts, calls }: Prepared): Promise<boolean> {
     const { llm, handle } = running;
     const event = await llm.next(handle);
+    if (event.type === 'prompt' && this.#ids.length === 0) {
+      // others may have computed some of it meanwhile
+      this.#clock.prompt(event.total, llm.cached_tokens(handle));
+    }
     if (this.#shifts) this.#dropped = llm.dropped_tokens(handle);
     if (this.#speculates) {
       const [drafted = 0, accepted = 0] = llm.speculated(handle);

@@ -40,6 +40,7 @@ export async function load(
     sha256,
     quantize,
     kvCache,
+    prefixCache,
     store,
     fetchPort,
     modules,
@@ -87,7 +88,8 @@ export async function load(
     const subgroups = gpu?.subgroups ?? false;
     const { folder } = await model.open();
     const asked = { device, contextLength, ropeScaling, quantize, kvCache, folder: folder?.name ?? null };
-    const options = { ...asked, tuning, subgroups, gpu: gpu?.family ?? null };
+    const engineOptions = { tuning, subgroups, gpu: gpu?.family ?? null };
+    const options = { ...asked, ...engineOptions, prefixBytes: prefixCache.maxBytes };
     const loader = await runtime.Loader.create(options, [...(folder?.texts ?? [])].flat());
     let engineKind: string | undefined;
     const meetEngine = () => {

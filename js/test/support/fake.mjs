@@ -216,6 +216,7 @@ export const loadCall = (files, more = {}) => ({
   quantize: null,
   ropeScaling: null,
   kvCache: null,
+  prefixCache: { maxBytes: null },
   store: null,
   fetchPort: null,
   ...more,

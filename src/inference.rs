@@ -13,7 +13,7 @@
 //! | `speculate` | drafts of the next tokens of a generation, verified in one step |
 //! | `runner`, `programs` | runs a step of a sequence |
 //! | `estimate`, `cost` | memory, and work on a GPU, from headers alone |
-//! | `prompt`, `scoring`, `embedding`, `kv` | other tasks of a decoder |
+//! | `prompt`, `scoring`, `embedding`, `kv`, `remembered` | other tasks of a decoder |
 //! | [`inspect`] | looks inside a decoder while it reads |
 //! | [`encoder`] | a loaded encoder |
 
@@ -34,6 +34,7 @@ mod loading;
 mod prefixes;
 mod programs;
 mod prompt;
+mod remembered;
 mod runner;
 mod scoring;
 mod sequences;

@@ -4,12 +4,14 @@
 use crate::support;
 
 use pollster::block_on;
-use support::chats::{BLOCK_BYTES, alone, engines, in_turns, load, load_for, options, step, tiny, tiny_for};
-use support::tiny::{VOCAB, decoder_on};
-use support::{Rng, gpu};
+use support::chats::{BLOCK_BYTES, alone, engines, in_turns, load, load_for, load_in, options, step, tiny, tiny_for};
+use support::tiny::{Tiny, VOCAB, decoder_on};
+use support::{Rng, gpu, small_gpu};
+use weft_llm::engine::Engine;
 use weft_llm::engine::cpu::Simd;
 use weft_llm::engine::host::{HostEngine, Reference};
 use weft_llm::engine::shared::SharedEngine;
+use weft_llm::format::BlockType;
 use weft_llm::inference::{LoadedDecoder, Loading};
 use weft_llm::record::KvFormat;
 
@@ -82,6 +84,55 @@ fn chats_that_begin_at_once_read_their_common_beginning_once() {
         assert_eq!(cached, (chats.len() - 1) * system.len(), "{name}");
         for (prompt, answer) in prompts.iter().zip(answers) {
             assert_eq!(answer, alone(&mut fresh, prompt, &options(None, 5)), "{name}");
+        }
+    }
+}
+
+/// Blocks that are read and written again give the very answers of those that were computed, in
+/// every format, on another model too.
+#[test]
+fn blocks_that_were_stored_are_those_that_were_computed() {
+    let bytes = Tiny::of_width(2, 46, |_| BlockType::Q8_0).meta("llama.context_length", 640u32).bytes();
+    let engines: [(&str, fn() -> Box<dyn Engine>); 3] = [
+        ("cpu", || Box::new(HostEngine::new(Simd::default()))),
+        ("gpu", || Box::new(gpu())),
+        ("gpu in parts", || Box::new(small_gpu(400 << 10))),
+    ];
+    for (name, engine) in engines {
+        for format in KvFormat::ALL {
+            let [mut first, mut second] = [0, 1].map(|_| load_in(Some(format), 640, &engine().into(), &bytes));
+            let ids = Rng::new(6).ids(200, VOCAB);
+            ask(&mut first, &ids, 1);
+            let key = first.kv_key();
+            assert_eq!(key, second.kv_key());
+            assert_eq!([first.remembered(&ids), second.remembered(&ids)], [[200, 0], [0, 0]]);
+            let ends = [64, 128, 192, 200];
+            let blocks = ends.map(|end| block_on(first.read_block(&ids[..end])).unwrap());
+            for (end, block) in ends.into_iter().zip(&blocks) {
+                block_on(second.write_block(&ids[..end], block)).unwrap();
+                assert_eq!(second.remembered(&ids), [end, 0]);
+            }
+            for (end, block) in ends.into_iter().zip(&blocks) {
+                assert!(block_on(second.read_block(&ids[..end])).unwrap() == *block, "{name}, {key}, {end}");
+            }
+            // goes on at the end, and inside
+            for prompt in [[&ids[..], &[7, 8]].concat(), [&ids[..150], &[9]].concat()] {
+                let expected = ask(&mut first, &prompt, 8);
+                assert_eq!(ask(&mut second, &prompt, 8), expected, "{name}, {key}");
+                assert_eq!(expected.0, prompt.len().min(202) - if prompt.len() > 200 { 2 } else { 1 });
+            }
+            assert_eq!(first.remembered(&ids), [200, 128]);
+            // another number of bytes, a gap, and what is not there
+            let refused = |result: Result<(), weft_llm::Error>, text: &str| {
+                let error = result.unwrap_err();
+                assert_eq!(error.code(), "INVALID_OPTION");
+                assert!(error.to_string().contains(text), "{error}");
+            };
+            let mut third = load_in(Some(format), 640, &engine().into(), &bytes);
+            refused(block_on(third.write_block(&ids[..64], &blocks[0][1..])), "bytes");
+            refused(block_on(third.write_block(&ids[..128], &blocks[1])), "tokens behind 0");
+            refused(block_on(third.read_block(&ids[..64])).map(drop), "0 tokens");
+            refused(block_on(third.read_block(&[])).map(drop), "0 tokens");
         }
     }
 }

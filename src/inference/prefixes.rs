@@ -61,8 +61,9 @@ impl Prefixes {
         let (mut parent, used) = (ROOT, self.clock);
         for (index, keys) in sequence.keys.chunks(KV_BLOCK).enumerate() {
             let siblings = self.nodes.entry(parent).or_default();
-            let shares =
-                |node: &Node, least: usize| node.origin == sequence.origin && shared_prefix(&node.keys, keys) == least;
+            let shares = |node: &Node, positions: usize| {
+                node.origin == sequence.origin && shared_prefix(&node.keys, keys) == positions
+            };
             let place = match siblings.iter().position(|node| shares(node, keys.len())) {
                 Some(known) => known,
                 None => {
@@ -140,6 +141,16 @@ impl Prefixes {
                 (positions, blocks)
             }
         }
+    }
+
+    /// How many positions of a text, in whole blocks, another text goes on from.
+    pub fn shared(&self, keys: &[Key], origin: &Origin) -> usize {
+        let Way { places, positions, .. } = self.way_of(keys, origin);
+        let branches = |(parent, place): &(u64, usize)| {
+            let node = self.nodes.get(parent).and_then(|siblings| siblings.get(*place));
+            node.and_then(|node| self.nodes.get(&node.id)).is_some_and(|children| children.len() > 1)
+        };
+        places[..positions / KV_BLOCK].iter().rposition(branches).map_or(0, |last| (last + 1) * KV_BLOCK)
     }
 
     /// Drops so many blocks, the least recently used leaves first. Returns false if there is none.

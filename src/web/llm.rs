@@ -242,6 +242,28 @@ impl Llm {
         self.decoder("generate")?.restored(restoring.into()).await.map_err(to_js)
     }
 
+    /// What keys and values depend on beside tokens, as text, under the adapters of what begins
+    /// now.
+    pub fn kv_key(&mut self) -> Result<String, JsValue> {
+        Ok(self.decoder("generate")?.kv_key())
+    }
+
+    /// How many of these tokens are in the KV cache, and of how many, in whole blocks, more than
+    /// one text goes on.
+    pub fn remembered(&mut self, ids: &[u32]) -> Result<Vec<u32>, JsValue> {
+        Ok(self.decoder("generate")?.remembered(ids).map(|count| count as u32).to_vec())
+    }
+
+    /// The block of the KV cache with the last of these tokens, in its own format.
+    pub async fn read_block(&mut self, ids: Vec<u32>) -> Result<Vec<u8>, JsValue> {
+        self.decoder("generate")?.read_block(&ids).await.map_err(to_js)
+    }
+
+    /// Writes the result of `read_block` on a model with the same `kv_key`. Any prompt may use it.
+    pub async fn write_block(&mut self, ids: Vec<u32>, bytes: Vec<u8>) -> Result<(), JsValue> {
+        self.decoder("generate")?.write_block(&ids, &bytes).await.map_err(to_js)
+    }
+
     /// Number of tokens that a generation dropped after `shiftBehind`.
     pub fn dropped_tokens(&self, generation: u32) -> usize {
         match &self.model {

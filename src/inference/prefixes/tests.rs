@@ -214,6 +214,25 @@ fn ends_behind_one_beginning_push_out_each_other() {
 }
 
 #[test]
+fn blocks_that_two_texts_go_on_from_are_shared() {
+    let ids = |first: u32, length: usize| token_keys(&vec![first; length]).collect::<Vec<_>>();
+    let mut cache = Cache::new(100);
+    let shared = |cache: &Cache, keys: &[Key]| cache.prefixes.shared(keys, &OWN);
+    let document = ids(1, 200);
+    for (end, expected) in [(300, 0), (700, 0), (0, 192)] {
+        // it goes on, and then another text goes on from its beginning
+        let text = if end > 0 { ids(1, end) } else { [&document[..], &ids(2, 50)].concat() };
+        cache.read(&text, &OWN);
+        assert_eq!([shared(&cache, &document), shared(&cache, &text)], [expected; 2]);
+    }
+    assert_eq!([100, 191, 192].map(|end| shared(&cache, &document[..end])), [0, 0, 192]);
+    assert_eq!(shared(&cache, &ids(3, 100)), 0);
+    // texts that part within their first block share none
+    cache.read(&[ids(1, 30), ids(4, 100)].concat(), &OWN);
+    assert_eq!(shared(&cache, &ids(1, 30)), 0);
+}
+
+#[test]
 fn a_text_that_goes_on_copies_no_block() {
     let keys: Vec<_> = token_keys(&[5; 300]).collect();
     let mut cache = Cache::new(10);

@@ -279,6 +279,15 @@ test('usage counts the prompt, the cached part and the answer', async (t) => {
   });
 });
 
+test('tokens that others compute while a prompt is read count as cached', async (t) => {
+  const fake = new FakeLlm((event) => {
+    if (event.type === 'prompt') fake.cached = 3;
+  });
+  const { llm } = await loadFake(t, fake);
+  const { usage } = (await collect(llm.generate('a b c d'))).at(-1).finish;
+  assert.deepEqual([usage.promptTokens, usage.cachedTokens], [4, 3]);
+});
+
 test('drafts are asked for, and the end tells how many were accepted', async (t) => {
   const fake = new FakeLlm();
   fake.drafts = [7, 4];

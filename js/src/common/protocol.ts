@@ -23,6 +23,7 @@ import type {
   Progress,
   Quantize,
   RankedDocument,
+  Remembered,
   RopeScaling,
   Sharing,
   StoreOptions,
@@ -137,6 +138,8 @@ export type Call =
       readonly prefixCache: {
         /** Null where the engine decides. */
         readonly maxBytes: number | null;
+        /** Whether it outlives the page. */
+        readonly persist: boolean;
       };
       /** Null if nothing may be stored. */
       readonly store: StoreOptions | null;
@@ -173,6 +176,8 @@ export type Call =
       readonly restored: number | null;
       readonly adapters?: readonly AdapterUse[];
     }
+  /** Stores what is computed of a prompt. */
+  | { readonly type: 'remember'; readonly prompt: Prompt; readonly adapters?: readonly AdapterUse[] }
   | { readonly type: 'encode'; readonly task: EncodeTask; readonly adapters?: readonly AdapterUse[] }
   | {
       readonly type: 'adapter';
@@ -220,6 +225,7 @@ export type GenerateCall = Extract<Call, { type: 'generate' }>;
 export type InspectCall = Extract<Call, { type: 'inspect' }>;
 export type NearestCall = Extract<Call, { type: 'nearest' }>;
 export type ReadCacheCall = Extract<Call, { type: 'readCache' }>;
+export type RememberCall = Extract<Call, { type: 'remember' }>;
 export type ScoreCall = Extract<Call, { type: 'score' }>;
 
 export type Request =
@@ -247,6 +253,7 @@ export type Reply =
         | NearToken[]
         | Estimate
         | KvCache['layers']
+        | Remembered
         | null
         | number[]
         | string;

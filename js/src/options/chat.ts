@@ -1,11 +1,12 @@
 /** Checks the options of chats, scores and labels; see options.ts. */
 
 import { invalidOption } from '../common/errors.js';
-import type { Conversation, PlainMessage } from '../common/protocol.js';
+import type { Conversation, PlainMessage, RememberCall } from '../common/protocol.js';
 import { checkToolChoice } from '../tools/options.js';
-import type { ChatOptions, Example, GenerateOptions, Message } from '../types/index.js';
-import { checkNames, checkString, type FieldsOf } from './check.js';
-import { OF_GENERATIONS } from './generate.js';
+import type { ChatOptions, Example, GenerateOptions, Message, RememberOptions, TokenIds } from '../types/index.js';
+import { adaptersOf } from './adapters.js';
+import { checkNames, checkSignal, checkString, type FieldsOf } from './check.js';
+import { checkPrompt, OF_GENERATIONS } from './generate.js';
 import { checkConversation, checkMessages } from './messages.js';
 
 const OF_CHATS: FieldsOf<ChatOptions> = {
@@ -40,6 +41,26 @@ export function checkChat(
   const choice = checkToolChoice('toolChoice', names, toolChoice, CHOICES);
   const asked = { tools: choice === 'none' ? null : tools, toolChoice: choice, parallelToolCalls };
   return { conversation: { ...conversation, ...asked, reasoning }, options };
+}
+
+const OF_REMEMBERING: FieldsOf<RememberOptions> = {
+  ...{ examples: 1, reasoning: 1, tools: 1, toolChoice: 1, variables: 1, template: 1, adapter: 1, signal: 1 },
+};
+
+/** Returns the call for the worker. */
+export function checkRemember(
+  prompt: string | TokenIds | readonly Message[],
+  options: RememberOptions,
+  roles: readonly string[],
+): RememberCall {
+  const isConversation = Array.isArray(prompt) && typeof prompt[0] === 'object';
+  const known = isConversation ? Object.keys(OF_REMEMBERING) : ['adapter', 'signal'];
+  checkNames(options, known);
+  checkSignal(options.signal);
+  const given = isConversation
+    ? checkChat(prompt as readonly Message[], options, roles).conversation
+    : checkPrompt(prompt as string | TokenIds);
+  return { type: 'remember', prompt: given, ...adaptersOf(options) };
 }
 
 /** Inserts the examples after the system messages. */

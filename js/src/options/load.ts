@@ -64,7 +64,7 @@ export function checkLoad(options: LoadOptions): LoadCall {
   const sha256 = checkSha256(options.sha256);
   const quantize = checkQuantize(options.quantize);
   const kvCache = checkKvCache(options.kvCache);
-  const prefixCache = checkPrefixCache(options.prefixCache);
+  const prefixCache = checkPrefixCache(options.prefixCache, store !== null);
   checkFetch(fetch);
   const files = checkModel(options);
   const fetchPort = portOf(fetch);
@@ -152,14 +152,16 @@ function checkKvCache(kvCache: unknown): KvFormat | null {
   return found;
 }
 
-function checkPrefixCache(prefixCache: unknown = {}): LoadCall['prefixCache'] {
-  if (!isRecord(prefixCache)) throw invalidOption('prefixCache', 'an object: { maxBytes }', prefixCache);
-  checkNames(prefixCache, ['maxBytes']);
-  const { maxBytes } = prefixCache as PrefixCacheOptions;
+function checkPrefixCache(prefixCache: unknown = {}, stores: boolean): LoadCall['prefixCache'] {
+  if (!isRecord(prefixCache)) throw invalidOption('prefixCache', 'an object: { maxBytes, persist }', prefixCache);
+  checkNames(prefixCache, ['maxBytes', 'persist']);
+  const { maxBytes, persist = false } = prefixCache as PrefixCacheOptions;
+  if (typeof persist !== 'boolean') throw invalidOption('prefixCache.persist', 'a boolean', persist);
+  if (persist && !stores) throw invalidOption('prefixCache.persist', 'false beside `store: false`', persist);
   if (maxBytes !== undefined) {
     checkNumber('prefixCache.maxBytes', maxBytes, { min: 0, max: Number.MAX_SAFE_INTEGER, integer: true });
   }
-  return { maxBytes: maxBytes ?? null };
+  return { maxBytes: maxBytes ?? null, persist };
 }
 
 export function checkFetch(fetch: unknown): void {

@@ -6,7 +6,7 @@ import { createChatCompletions } from '../openai/chat.js';
 import { createCompletions } from '../openai/completions.js';
 import { createEmbeddings } from '../openai/embeddings.js';
 import { adaptersOf, checkAdapterLoad, checkAdapterName, checkScale } from '../options/adapters.js';
-import { checkChat } from '../options/chat.js';
+import { checkChat, checkRemember } from '../options/chat.js';
 import { checkIds, checkNames, checkString, checkText, checkTexts } from '../options/check.js';
 import { checkEmbed, checkEncode, checkTopK } from '../options/encode.js';
 import { checkGenerate, checkPrompt, checkTokenize, splitSuffix } from '../options/generate.js';
@@ -29,6 +29,7 @@ import type {
   Message,
   NearToken,
   RankedDocument,
+  Remembered,
   Sharing,
   TokenIds,
   TokenizeOptions,
@@ -92,6 +93,10 @@ export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: S
       },
     },
     chat: Object.assign(answer, { completions: createChatCompletions(() => llm) }),
+    async remember(prompt, options = {}) {
+      const call = checkRemember(prompt, options, info.roles);
+      return (await promised(connection, call, options.signal)) as Remembered;
+    },
     session(options = {}) {
       const { settings, state } = checkSession(options, info.roles);
       return new ChatSession(ofSessions, settings, state);

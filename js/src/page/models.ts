@@ -10,6 +10,7 @@ import { answering } from '../store/answering.js';
 import { digest } from '../store/digest.js';
 import { dropping, StoredFile, type Storage } from '../store/file.js';
 import { CHUNK_BYTES } from '../store/manifest.js';
+import { isPrompt } from '../store/prefixes.js';
 import { explain, makeRoom } from '../store/room.js';
 import { sweep } from '../store/sweep.js';
 import type { Models, StoredModel } from '../types/index.js';
@@ -44,12 +45,15 @@ export function storedModels({ storage: open, locks, answerMs }: Downloads): Mod
     async delete(source, { hub } = {}) {
       const given = checkSource('source', source, hub);
       const found = await storage();
+      const all = (await found.manifests.all()).map(([stored]) => stored);
       let own = [given.key];
-      if (given.type === 'folder') {
+      if (isPrompt(String(source))) {
+        own = [String(source)];
+      } else if (given.type === 'folder') {
         const [start, end] = aroundPath(given);
-        const all = (await found.manifests.all()).map(([stored]) => stored);
         own = all.filter((stored) => stored.startsWith(start) && stored.endsWith(end));
       }
+      own.push(...all.filter((stored) => isPrompt(stored, given.key)));
       let deleted = false;
       for (const stored of own) {
         const gone = await dropping(found, () => found.manifests.delete(stored));
@@ -164,6 +168,7 @@ function describe(file: StoredFile): StoredModel | undefined {
     complete,
     lastUsed: new Date(manifest.lastUsed),
     sha256: manifest.sha256,
+    ...(manifest.prefix && { promptTokens: manifest.prefix.ids.length }),
   };
 }
 

@@ -116,7 +116,7 @@ export class StoredFile {
   }
 
   /** Starts a new copy; nothing of an older copy stays. */
-  async begin(version: Version, more: Pick<Manifest, 'absent'> = {}): Promise<void> {
+  async begin(version: Version, more: Pick<Manifest, 'absent' | 'prefix'> = {}): Promise<void> {
     const manifest = { ...manifestOf(version), ...more };
     await this.#dropping(() => this.#storage.manifests.begin(this.source, manifest));
     this.#become(manifest);
@@ -184,7 +184,7 @@ export class StoredFile {
    * Records newly known properties, such as a size that the server did not tell, and the time of
    * use. Returns whether the file is there.
    */
-  async note(found: Partial<Pick<Manifest, 'size' | 'sha256' | 'doubted'>>): Promise<boolean> {
+  async note(found: Partial<Pick<Manifest, 'size' | 'sha256' | 'doubted' | 'prefix'>>): Promise<boolean> {
     if (!this.#manifest) return true;
     const changed = await this.#storage.manifests.change(this.#copy(), { ...found, lastUsed: Date.now() });
     if (changed) this.#manifest = changed;

@@ -13,6 +13,15 @@ export function chunkBytes(index: number, size: number | null, whole: number = C
   return Math.max(0, Math.min(whole, (size ?? Infinity) - index * whole));
 }
 
+/** What a stored prompt is of. */
+export interface StoredPrefix {
+  /** Its keys and values are of use where this is the same: weights, adapters, shape, format. */
+  readonly key: string;
+  readonly ids: readonly number[];
+  /** Whether an app has asked for it. */
+  readonly pinned: boolean;
+}
+
 export interface Manifest extends Version {
   /** Identifies this copy. A later copy has another id, and shares no row with this one. */
   readonly id: string;
@@ -25,6 +34,8 @@ export interface Manifest extends Version {
   readonly absent?: boolean;
   /** Whether the engine refused the file; the server is then asked again. */
   readonly doubted?: boolean;
+  /** Present for a prompt, which is no file of a model. */
+  readonly prefix?: StoredPrefix;
 }
 
 /** One copy of a file. */

@@ -35,6 +35,20 @@ export interface ChatOptions extends GenerateOptions {
   template?: string;
 }
 
+/** Options of {@link Llm.remember}: those of a later chat that the prompt depends on. */
+export type RememberOptions = Pick<
+  ChatOptions,
+  'examples' | 'reasoning' | 'tools' | 'toolChoice' | 'variables' | 'template' | 'adapter' | 'signal'
+>;
+
+/** A prompt that is remembered. */
+export interface Remembered {
+  /** Its tokens. */
+  readonly tokens: number;
+  /** Bytes that were stored for it now; 0 if it was stored before. */
+  readonly storedBytes: number;
+}
+
 /** An example question with its answer. */
 export interface Example {
   readonly user: string;

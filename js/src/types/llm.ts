@@ -1,7 +1,7 @@
 /** A loaded model and its methods. */
 
 import type { Adapters } from './adapters.js';
-import type { ChatOptions, Message } from './chat.js';
+import type { ChatOptions, Message, Remembered, RememberOptions } from './chat.js';
 import type { Generation, TextOptions, TokenIds, TokenizeOptions } from './generate.js';
 import type { ModelInfo } from './info.js';
 import type { Inspection, InspectOptions, NearestOptions, NearToken } from './inspect.js';
@@ -48,6 +48,13 @@ export interface Llm {
   readonly adapters: Adapters;
   /** Answers a conversation. */
   readonly chat: Chat;
+  /**
+   * Computes a prompt and keeps it in the browser's store, so that this page and later visits need
+   * not compute it again: a text, its ids, or a conversation, whose last turn may differ later.
+   * Needs `prefixCache: { persist: true }`. Errors: `QUOTA_EXCEEDED`, `NOT_SUPPORTED` where the
+   * browser stores nothing.
+   */
+  remember(prompt: string | TokenIds | readonly Message[], options?: RememberOptions): Promise<Remembered>;
   /** Starts a conversation in which each turn computes only its new tokens. */
   session(options?: SessionOptions): Session;
   /**

@@ -43,7 +43,7 @@ export interface StoreOptions {
   revalidate?: boolean;
 }
 
-/** What a loaded model remembers of prompts, so that a prompt that begins alike is not read again. */
+/** What is kept of prompts, so that one that begins alike is not computed again. */
 export interface PrefixCacheOptions {
   /**
    * Most bytes of keys and values that are kept for later prompts, besides those of what runs. The
@@ -51,6 +51,12 @@ export interface PrefixCacheOptions {
    * those of two full contexts.
    */
   maxBytes?: number;
+  /**
+   * Keeps prompts in the browser's store too, so that a later visit need not compute them: those
+   * that `llm.remember` is given, and what two prompts or more begin with, in blocks of 64 tokens.
+   * Needs `store`. Default false.
+   */
+  persist?: boolean;
 }
 
 export interface LoadOptions {

@@ -12,6 +12,8 @@ export interface StoredModel {
   readonly lastUsed: Date;
   /** SHA-256 of the file, if it was checked. */
   readonly sha256: string | null;
+  /** Only for a prompt that is remembered: its tokens. `source` then begins with the model's. */
+  readonly promptTokens?: number;
 }
 
 /** Bytes that storage takes. */
@@ -33,9 +35,9 @@ export interface StoreUsage {
 export interface Models {
   list(): Promise<StoredModel[]>;
   /**
-   * Deletes a model, or all files of a folder; parts that other models share stay. Returns whether
-   * there was one. If another tab is downloading it, that load goes on without storing. `hub`: as
-   * it was loaded.
+   * Deletes a model, or all files of a folder, with the prompts that are remembered of it; or one
+   * such prompt. Parts that other models share stay. Returns whether there was one. If another tab
+   * is downloading it, that load goes on without storing. `hub`: as it was loaded.
    */
   delete(source: string | URL, options?: { hub?: string }): Promise<boolean>;
   usage(): Promise<StoreUsage>;

@@ -9,6 +9,11 @@ export class Contexts {
   /** Whether memory was given back that those who wait have not been told of. */
   #given = false;
 
+  /** Whether a call holds memory now. */
+  get busy(): boolean {
+    return this.#holders.size > 0;
+  }
+
   hold(holder: object): void {
     this.#holders.add(holder);
   }

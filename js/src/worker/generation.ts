@@ -10,6 +10,7 @@ import type { Contexts } from './contexts.js';
 import { prepare, type Prepared } from './conversation.js';
 import { writeCache } from './kv-cache.js';
 import type { Model } from './model.js';
+import { Recall, type Prefixes } from './prefixes.js';
 import { inspectionOf } from './seen.js';
 import type { RuntimeLlm, RuntimeLogprobs, RuntimeToken } from './runtime.js';
 import { run } from './steps.js';
@@ -28,7 +29,8 @@ export interface Listener {
 
 /**
  * Runs one generation until it ends, or until `signal` stops it between two steps. After a lost
- * GPU, and after waiting for memory, it continues from the ids generated so far.
+ * GPU, and after waiting for memory, it continues from the ids generated so far. `remembered`:
+ * where earlier visits stored prompts.
  */
 export async function generate(
   model: Model,
@@ -37,6 +39,7 @@ export async function generate(
   turn: Turn,
   signal: AbortSignal,
   { started, piece: tell }: Listener,
+  remembered?: Prefixes,
 ): Promise<void> {
   const answer = new Answer(call, model.contexts, {
     started,
@@ -52,9 +55,18 @@ export async function generate(
     await orAborted(constraints.start(), signal);
     return false;
   };
+  const { adapters = [], restored } = call.options;
+  // what a session restored is its own
+  const prefixes = restored === undefined ? remembered : undefined;
+  let recall: Recall | undefined;
+  const recalling = async (llm: RuntimeLlm) => {
+    if (prefixes) recall ??= new Recall(prefixes, { ids: [...answer.prepare(llm).ids], adapters });
+    return (await recall?.step(llm, turn, signal)) ? false : step(llm);
+  };
   try {
-    const ended = await run(model, turn, signal, step, () => answer.stop());
+    const ended = await run(model, turn, signal, recalling, () => answer.stop());
     if (!ended) answer.abort();
+    else if (recall) prefixes?.used(model, recall.text);
   } finally {
     answer.free();
   }

@@ -18,7 +18,8 @@ import { inspect, nearestTokens, transfersOf } from './inspecting.js';
 import { load } from './load.js';
 import { Model } from './model.js';
 import { FairQueue } from './queue.js';
-import { readCache } from './read-cache.js';
+import { Prefixes } from './prefixes.js';
+import { readCache, remember } from './read-cache.js';
 import type { RuntimeLlm, Start } from './runtime.js';
 import { score } from './scoring.js';
 import { once, run } from './steps.js';
@@ -54,6 +55,13 @@ const SCORES_OF_ONE_CLIENT = 1;
 const MOST_INSPECTIONS = 2;
 const INSPECTIONS_OF_ONE_CLIENT = 1;
 
+/** Has what the worker does of its own accord. */
+const NOBODY: Client = {
+  port: { postMessage: () => undefined, onmessage: null },
+  cancels: new Map(),
+  onProgress: undefined,
+};
+
 /** A model and its clients. */
 export class Service {
   readonly #start: Start;
@@ -69,6 +77,8 @@ export class Service {
   /** One wasm module, even if the model is loaded several times. */
   #runtime: ReturnType<Start> | undefined;
   #model: Promise<Model> | undefined;
+  /** Where prompts are stored; undefined where none is. */
+  #prefixes: Prefixes | undefined;
   #progress: Progress | undefined;
   #end: WeftError | undefined;
 
@@ -156,6 +166,7 @@ export class Service {
     switch (call?.type) {
       case 'generate':
       case 'readCache':
+      case 'remember':
         return this.#places;
       case 'score':
         return this.#scores;
@@ -193,7 +204,7 @@ export class Service {
           started: (of) => port.postMessage({ type: 'started', id, of }),
           piece: (piece) => port.postMessage({ type: 'piece', id, piece }),
         };
-        return generate(model, call, this.#constraints, turn, signal, listener);
+        return generate(model, call, this.#constraints, turn, signal, listener, this.#prefixes);
       }
       case 'prompt': {
         const known = Uint32Array.from(call.known);
@@ -207,6 +218,8 @@ export class Service {
           value?.map(({ buffer }) => buffer as ArrayBuffer),
         );
       }
+      case 'remember':
+        return reply(await remember(model, call, this.#prefixes, this.#constraints, turn, signal));
       case 'encode':
         return reply(await encode(model, call, turn, signal));
       case 'score':
@@ -248,6 +261,7 @@ export class Service {
       this.#progress = progress;
       for (const { onProgress } of this.#clients) onProgress?.(progress);
     };
+    if (call.prefixCache.persist) this.#prefixes = new Prefixes(this.#downloads, call, this.#turns.of(NOBODY));
     const model = new Model(
       (device) => load(this.#start, this.#downloads, { ...call, device }, tell),
       call.device,

@@ -216,7 +216,7 @@ export const loadCall = (files, more = {}) => ({
   quantize: null,
   ropeScaling: null,
   kvCache: null,
-  prefixCache: { maxBytes: null },
+  prefixCache: { maxBytes: null, persist: false },
   store: null,
   fetchPort: null,
   ...more,

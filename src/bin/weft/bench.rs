@@ -49,6 +49,9 @@ pub struct BenchArgs {
     /// Drafts tokens from repetitions, as `generate` does.
     #[arg(long, value_name = "lookup", value_parser = ["lookup"])]
     speculate: Option<String>,
+    /// Asks again with another end of 20 tokens, as one more question about a text that was read.
+    #[arg(long)]
+    again: bool,
     /// Measures behind so many earlier positions, whose keys and values are random; several are
     /// measured one after the other.
     #[arg(long, value_delimiter = ',', default_value = "0", conflicts_with = "prompt")]
@@ -111,6 +114,7 @@ impl BenchArgs {
             ..Default::default()
         };
         let mut answer = String::new();
+        let (prompt_again, options_again) = (prompt.clone(), options.clone());
         let start = Instant::now();
         let generation = decoder.start(prompt, options, 0)?;
         loop {
@@ -137,13 +141,20 @@ impl BenchArgs {
         let Speculated { drafted, accepted } = decoder.speculated(generation);
         decoder.stop(generation);
         let per_token = |now: u64, then: u64| (now - then) as f64 / gen_tokens as f64;
+        let again = match self.again {
+            true => Some(ask_again(decoder, prompt_again, options_again).await?),
+            false => None,
+        };
         let info = decoder.info();
         let (prompt_speed, gen_speed) = (prompt_tokens as f64 / prompt_seconds, gen_tokens as f64 / gen_seconds);
         if !self.json {
             let (kind, adapter) = (info.engine.kind, info.engine.description);
             let behind = if position > 0 { format!("behind {position} positions, ") } else { String::new() };
+            let again = again.map_or_else(String::new, |(cached, seconds)| {
+                format!(", again with {cached} tokens remembered: first token after {seconds:.3} s")
+            });
             return print(&format!(
-                "{kind} ({adapter}): {behind}prompt {prompt_speed:.1} tokens/s, generation {gen_speed:.1} tokens/s\n"
+                "{kind} ({adapter}): {behind}prompt {prompt_speed:.1} tokens/s, generation {gen_speed:.1} tokens/s{again}\n"
             ));
         }
         print_json(&json!({
@@ -162,10 +173,30 @@ impl BenchArgs {
             "readbacksPerToken": per_token(after.readbacks, before.readbacks),
             "drafted": drafted,
             "accepted": accepted,
+            "againCachedTokens": again.map(|(cached, _)| cached),
+            "againSeconds": again.map(|(_, seconds)| seconds),
             "memoryBytes": info.memory_bytes,
             "text": answer,
         }))
     }
+}
+
+/// The prompt with another end: how many of its tokens were remembered, and the seconds to its
+/// first token.
+async fn ask_again(
+    decoder: &mut LoadedDecoder,
+    mut prompt: Vec<u32>,
+    options: GenerateOptions,
+) -> Result<(usize, f64)> {
+    let vocabulary = decoder.info().vocabulary_size as u32;
+    let end = prompt.len().saturating_sub(20);
+    prompt[end..].iter_mut().for_each(|id| *id = (*id + 1) % vocabulary);
+    let start = Instant::now();
+    let generation = decoder.start(prompt, options, 0)?;
+    while !matches!(decoder.next(generation).await?, Event::Token { .. } | Event::End { .. }) {}
+    let told = (decoder.cached_tokens(generation), start.elapsed().as_secs_f64());
+    decoder.stop(generation);
+    Ok(told)
 }
 
 /// `tokens` ids, spread over the vocabulary.

@@ -122,7 +122,7 @@ stats-tokens =
     }
 stats-steps = { NUMBER($rate, minimumFractionDigits: 1, maximumFractionDigits: 1) } رمز لكل خطوة
 stats-prompt = الموجّه { $tokens }
-stats-prompt-cached = الموجّه { $tokens } ({ $cached } محفوظة)
+stats-prompt-cached = الموجّه: المحفوظ { $cached } من أصل { $tokens }
 
 ## السطر تحت حقل السؤال
 

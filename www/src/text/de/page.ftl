@@ -122,7 +122,7 @@ stats-tokens =
     }
 stats-steps = { NUMBER($rate, minimumFractionDigits: 1, maximumFractionDigits: 1) } Tokens je Schritt
 stats-prompt = Prompt { $tokens }
-stats-prompt-cached = Prompt { $tokens } ({ $cached } gemerkt)
+stats-prompt-cached = Prompt: { $cached } von { $tokens } gemerkt
 
 ## Die Zeile unter dem Eingabefeld
 

@@ -118,7 +118,7 @@ stats-tokens =
     }
 stats-steps = { NUMBER($rate, minimumFractionDigits: 1, maximumFractionDigits: 1) } tokens a step
 stats-prompt = prompt { $tokens }
-stats-prompt-cached = prompt { $tokens } ({ $cached } cached)
+stats-prompt-cached = prompt: { $cached } of { $tokens } remembered
 
 ## The line under the composer
 

@@ -129,10 +129,10 @@ fn blocks_that_were_stored_are_those_that_were_computed() {
                 assert!(error.to_string().contains(text), "{error}");
             };
             let mut third = load_in(Some(format), 640, &engine().into(), &bytes);
-            refused(block_on(third.write_block(&ids[..64], &blocks[0][1..])), "bytes");
-            refused(block_on(third.write_block(&ids[..128], &blocks[1])), "tokens behind 0");
-            refused(block_on(third.read_block(&ids[..64])).map(drop), "0 tokens");
-            refused(block_on(third.read_block(&[])).map(drop), "0 tokens");
+            refused(block_on(third.write_block(&ids[..64], &blocks[0][1..])), "block");
+            refused(block_on(third.write_block(&ids[..128], &blocks[1])), "expected 0, got 64");
+            refused(block_on(third.read_block(&ids[..64])).map(drop), "expected 0, got 64");
+            refused(block_on(third.read_block(&[])).map(drop), "block");
         }
     }
 }

@@ -252,21 +252,16 @@ impl LoadedDecoder {
     /// read at once, each token is computed by one of them. Its own chunks that are queued come
     /// before whatever takes their blocks.
     fn catch_up(&mut self, id: GenerationId) {
-        let others = self.generations.iter().filter(|(other, _)| **other != id);
-        let others = others.filter_map(|(_, running)| running.sequence.as_ref());
         let Some(Running { generation, sequence: Some(sequence), .. }) = self.generations.get(&id) else { return };
         let (done, most) = (sequence.len(), generation.prompt_len - 1);
         if done >= most || !generation.ahead.is_empty() || generation.dropped > 0 {
             return;
         }
-        let (kv, origin) = (&self.runner.programs.kv, sequence.origin);
-        let keys: Vec<_> = token_keys(&generation.tokens[..most]).collect();
-        if self.runner.prefixes.longest(kv, others.clone(), &keys, &origin).0 > done {
-            let longer = self.runner.prefixes.open(kv, others, &keys, &origin, most);
-            if let Some(Running { generation, sequence, .. }) = self.generations.get_mut(&id) {
-                generation.cached += longer.len() - done;
-                *sequence = Some(longer);
-            }
+        let longer = self.longest(&generation.tokens[..most], sequence.origin, Some(id));
+        if let (true, Some(running)) = (longer.len() > done, self.generations.get_mut(&id)) {
+            self.runner.prefixes.opened(&longer);
+            running.generation.cached += longer.len() - done;
+            running.sequence = Some(longer);
         }
     }
 
@@ -334,9 +329,18 @@ impl LoadedDecoder {
 
     /// A sequence with the longest prefix of `ids` in the KV cache, at most `most` tokens.
     pub(super) fn open(&mut self, ids: &[u32], restored: Option<u32>, most: usize) -> Sequence {
-        let (keys, origin) = (token_keys(ids).collect::<Vec<_>>(), self.origin(restored));
-        let running = self.generations.values().filter_map(|running| running.sequence.as_ref());
-        self.runner.prefixes.open(&self.runner.programs.kv, running, &keys, &origin, most)
+        let sequence = self.longest(&ids[..most], self.origin(restored), None);
+        self.runner.prefixes.opened(&sequence);
+        sequence
+    }
+
+    /// The longest prefix of `ids` in the KV cache that calls of this origin may use, but for what
+    /// the generation `but` has: see [`Prefixes::longest`](super::prefixes::Prefixes::longest).
+    pub(super) fn longest(&self, ids: &[u32], origin: Origin, but: Option<GenerationId>) -> Sequence {
+        let others = self.generations.iter().filter(|(id, _)| Some(**id) != but);
+        let running: Vec<_> = others.filter_map(|(_, running)| running.sequence.as_ref()).collect();
+        let keys: Vec<_> = token_keys(ids).collect();
+        self.runner.prefixes.longest(&self.runner.programs.kv, &running, &keys, &origin)
     }
 
     /// The origin of keys and values that this model computes for the owner `restored`.

@@ -25,14 +25,12 @@ impl LoadedDecoder {
     /// the layer does not exist, or no sequence begins with these tokens.
     pub async fn read_kv(&mut self, layer: usize, ids: &[u32], restored: Option<u32>) -> Result<Vec<f32>> {
         self.check_kv(layer, ids.len())?;
-        let (keys, origin) = (token_keys(ids).collect::<Vec<_>>(), self.origin(restored));
-        let running = self.generations.values().filter_map(|running| running.sequence.as_ref());
-        let kv = &self.runner.programs.kv;
-        let (cached, blocks) = self.runner.prefixes.longest(kv, running, &keys, &origin);
-        if cached < ids.len() {
-            return Err(invalid(format!("at most {cached} tokens, which are in the KV cache"), ids.len()));
+        let found = self.longest(ids, self.origin(restored), None);
+        if found.len() < ids.len() {
+            let expected = format!("at most {} tokens, which are in the KV cache", found.len());
+            return Err(invalid(expected, ids.len()));
         }
-        let ranges = kv.ranges(layer, &blocks, ids.len());
+        let ranges = self.runner.programs.kv.ranges(layer, &found.blocks, ids.len());
         self.runner.read_kv(layer, &ranges).await
     }
 

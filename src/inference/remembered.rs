@@ -20,31 +20,23 @@ impl LoadedDecoder {
     /// How many of these tokens are in the KV cache, and of how many, in whole blocks, more than
     /// one text goes on.
     pub fn remembered(&self, ids: &[u32]) -> [usize; 2] {
-        let (keys, origin) = (token_keys(ids).collect::<Vec<_>>(), self.origin(None));
-        let Self { runner, generations, .. } = self;
-        let running = generations.values().filter_map(|running| running.sequence.as_ref());
-        let (positions, _) = runner.prefixes.longest(&runner.programs.kv, running, &keys, &origin);
-        [positions, runner.prefixes.shared(&keys, &origin)]
+        let (found, origin) = (self.longest(ids, self.origin(None), None), self.origin(None));
+        [found.len(), self.runner.prefixes.shared(&found.keys, &origin)]
     }
 
     /// The block with the last of `ids`, in all layers. Errors: `InvalidOption` if the KV cache
     /// does not have them all.
     pub async fn read_block(&mut self, ids: &[u32]) -> Result<Vec<u8>> {
-        let (keys, origin) = (token_keys(ids).collect::<Vec<_>>(), self.origin(None));
-        let running = self.generations.values().filter_map(|running| running.sequence.as_ref());
-        let (positions, blocks) = self.runner.prefixes.longest(&self.runner.programs.kv, running, &keys, &origin);
-        let block = blocks.table().last().filter(|_| positions == ids.len());
-        let &block = block.ok_or_else(|| invalid(format!("{positions} tokens"), ids.len()))?;
-        let layers: Vec<KvCache> = self.layers().collect();
-        let read = layers.iter().map(|layer| {
-            let values = block as usize * layer.block_len()..(block as usize + 1) * layer.block_len();
-            (layer, self.runner.engine.read_ranges(layer.buffer, vec![values]))
-        });
-        // all are on their way before the first is awaited
-        let read: Vec<_> = read.collect();
-        let mut bytes = Vec::with_capacity(layers.iter().map(KvCache::block_bytes).sum());
-        for (layer, values) in read {
-            bytes.extend(layer.format.encode(&values.await?));
+        let found = self.longest(ids, self.origin(None), None);
+        let Some(&block) = found.blocks.table().last().filter(|_| found.len() == ids.len()) else {
+            return Err(invalid(found.len(), ids.len()));
+        };
+        let mut bytes = Vec::new();
+        for layer in 0..self.runner.decoder.layers.len() {
+            let cache = self.runner.programs.kv.layer(layer);
+            let start = block as usize * cache.block_len();
+            let values = self.runner.read_kv(layer, &[start..start + cache.block_len()]).await?;
+            bytes.extend(cache.format.encode(&values));
         }
         Ok(bytes)
     }
@@ -55,36 +47,28 @@ impl LoadedDecoder {
     /// `OutOfMemory`.
     pub async fn write_block(&mut self, ids: &[u32], bytes: &[u8]) -> Result<()> {
         self.check_ids(ids)?;
-        let layers: Vec<KvCache> = self.layers().collect();
-        let expected: usize = layers.iter().map(KvCache::block_bytes).sum();
-        if bytes.len() != expected {
-            return Err(invalid(format!("{expected} bytes"), bytes.len()));
+        let cache = self.runner.programs.kv.layer(0);
+        let (layers, first) = (self.runner.decoder.layers.len(), (ids.len() - 1) / KV_BLOCK * KV_BLOCK);
+        if bytes.len() != layers * cache.block_bytes() {
+            return Err(invalid(layers * cache.block_bytes(), bytes.len()));
         }
-        let first = (ids.len() - 1) / KV_BLOCK * KV_BLOCK;
-        let mut sequence = self.open(&ids[..first], None, first);
+        let mut sequence = self.open(ids, None, first);
         if sequence.len() < first || ids.len() > self.context() {
-            return Err(invalid(format!("tokens behind {} of them", sequence.len()), first));
+            return Err(invalid(sequence.len(), first));
         }
         self.runner.grow(&mut sequence, first..ids.len()).await?;
         let block = sequence.blocks.table().last().map_or(0, |&block| block as usize);
-        let mut rest = bytes;
-        for layer in layers {
-            let (now, later) = rest.split_at(layer.block_bytes());
-            let values = layer.format.decode(now);
-            self.runner.engine.write_values(layer.buffer, block * layer.block_len(), &values)?;
-            rest = later;
+        for (layer, bytes) in bytes.chunks(cache.block_bytes()).enumerate() {
+            let buffer = self.runner.programs.kv.layer(layer).buffer;
+            self.runner.engine.write_values(buffer, block * cache.block_len(), &cache.format.decode(bytes))?;
         }
         sequence.keys = token_keys(ids).collect();
         self.runner.prefixes.keep(&sequence);
         drop(sequence);
         self.runner.engine.throttle().await
     }
-
-    fn layers(&self) -> impl Iterator<Item = KvCache> {
-        (0..self.runner.decoder.layers.len()).map(|layer| self.runner.programs.kv.layer(layer))
-    }
 }
 
-fn invalid(expected: String, got: usize) -> Error {
-    Error::InvalidOption { name: "block".into(), expected, got: got.to_string() }
+fn invalid(expected: usize, got: usize) -> Error {
+    Error::InvalidOption { name: "block".into(), expected: expected.to_string(), got: got.to_string() }
 }

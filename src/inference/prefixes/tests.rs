@@ -33,7 +33,8 @@ impl Cache {
 
     /// Opens a sequence for a text. Every position that it has must hold what belongs there.
     fn open(&mut self, running: &[&Sequence], keys: &[Key], origin: &Origin, most: usize) -> Sequence {
-        let sequence = self.prefixes.open(&self.pool, running.iter().copied(), keys, origin, most);
+        let sequence = self.prefixes.longest(&self.pool, running, &keys[..most], origin);
+        self.prefixes.opened(&sequence);
         assert_eq!(sequence.keys, keys[..sequence.len()]);
         assert_eq!(sequence.blocks.table().len(), sequence.len().div_ceil(KV_BLOCK));
         self.check(&sequence);
@@ -81,7 +82,8 @@ impl Cache {
     fn texts(&self, origin: &Origin) -> Vec<Vec<Key>> {
         let (mut texts, mut open) = (Vec::new(), vec![(ROOT, Vec::new())]);
         while let Some((parent, before)) = open.pop() {
-            for node in self.prefixes.nodes.get(&parent).into_iter().flatten().filter(|node| node.origin == *origin) {
+            let children = &self.prefixes.nodes[self.prefixes.behind(parent)];
+            for node in children.iter().filter(|node| node.origin == *origin) {
                 let text = [&before[..], &node.keys].concat();
                 open.push((node.id, text.clone()));
                 texts.push(text);
@@ -92,16 +94,14 @@ impl Cache {
 
     /// What must hold between calls.
     fn check_tree(&self) {
-        let Prefixes { nodes, count, most, .. } = &self.prefixes;
-        let all: Vec<(u64, &Node)> = nodes.iter().flat_map(|(id, list)| list.iter().map(|n| (*id, n))).collect();
-        assert_eq!(all.len(), *count);
-        assert!(count <= most);
-        for (parent, node) in &all {
+        let Prefixes { nodes, most, .. } = &self.prefixes;
+        assert!(nodes.len() <= *most && nodes.is_sorted_by_key(|node| node.parent));
+        for node in nodes {
             assert!((1..=KV_BLOCK).contains(&node.keys.len()));
-            let before = all.iter().find(|(_, before)| before.id == *parent);
-            assert!(*parent == ROOT || before.is_some_and(|(_, before)| before.keys.len() == KV_BLOCK));
-            assert!(before.is_none_or(|(_, before)| before.used >= node.used && before.origin == node.origin));
-            let siblings = all.iter().filter(|(other, _)| other == parent).map(|(_, node)| *node);
+            let before = nodes.iter().find(|before| before.id == node.parent);
+            assert!(node.parent == ROOT || before.is_some_and(|before| before.keys.len() == KV_BLOCK));
+            assert!(before.is_none_or(|before| before.used >= node.used && before.origin == node.origin));
+            let siblings = nodes.iter().filter(|other| other.parent == node.parent);
             let twice = siblings.filter(|other| other.origin == node.origin && other.keys.starts_with(&node.keys));
             assert_eq!(twice.count(), 1, "nothing is kept twice");
         }
@@ -174,7 +174,7 @@ fn what_is_found_is_what_was_computed_whatever_is_dropped() {
         }
         assert!(found > 0);
         running.clear();
-        assert_eq!(cache.pool.held(), cache.prefixes.count, "each node has a block of its own");
+        assert_eq!(cache.pool.held(), cache.prefixes.nodes.len(), "each node has a block of its own");
         cache.prefixes.drop_leaves(most);
         assert_eq!((cache.pool.held(), cache.prefixes.drop_half()), (0, false));
     }
@@ -244,7 +244,7 @@ fn a_text_that_goes_on_copies_no_block() {
         assert_eq!(sequence.blocks.table()[..table.len()], table);
         cache.prefixes.keep(&sequence);
     }
-    assert_eq!((cache.pool.held(), cache.prefixes.count), (5, 5));
+    assert_eq!((cache.pool.held(), cache.prefixes.nodes.len()), (5, 5));
 }
 
 #[test]
@@ -252,7 +252,8 @@ fn what_was_restored_is_for_its_owner() {
     let keys: Vec<_> = token_keys(&[5; 150]).collect();
     let [first, second] = [1, 2].map(|owner| Origin { restored: Some(owner), ..OWN });
     let mut cache = Cache::new(100);
-    let found = |cache: &Cache| [OWN, first, second].map(|call| cache.prefixes.way(&keys, &call).positions);
+    let found =
+        |cache: &Cache| [OWN, first, second].map(|call| cache.prefixes.longest(&cache.pool, &[], &keys, &call).len());
     let mut sequence = Sequence::new(&cache.pool, first);
     cache.compute(&mut sequence, &keys[..140]);
     cache.prefixes.keep(&sequence);

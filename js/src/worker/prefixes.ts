@@ -110,7 +110,10 @@ export class Prefixes {
    */
   async keep(model: Model, turn: Turn, signal: AbortSignal, text: Text): Promise<number | undefined> {
     if (!(await this.#opened())) {
-      throw new WeftError('NOT_SUPPORTED', 'this browser stores nothing for this page, so that no prompt can be kept');
+      throw new WeftError(
+        'NOT_SUPPORTED',
+        'no prompt can be kept: this browser stores nothing for this page, or its storage does not answer',
+      );
     }
     return this.#put(model, turn, signal, text, true, async () => undefined);
   }

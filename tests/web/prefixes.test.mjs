@@ -26,35 +26,31 @@ after(async () => {
   await packed?.remove();
 });
 
-/** What `work` returns in a new page, where `llm` is the model. */
-async function visit(work, prefixCache = { persist: true }) {
+/** What `work` returns in a new page, where `llm` is the model. It is given the ids of a text. */
+async function visit(work, { prefixCache = { persist: true }, text = DOCUMENT } = {}) {
   const page = await context.newPage();
   try {
     await page.goto(server.url);
     await prepareApp(page);
-    await page.evaluate(
-      async ({ prefixCache, document }) => {
-        const options = { device: 'cpu', contextLength: 4096, kvCache: 'f32', prefixCache };
-        globalThis.llm = await weft.load({ model: '/tiny.gguf', ...options });
-        globalThis.text = document;
-        globalThis.ask = async (...question) => {
-          const generation = llm.generate([...text, ...question], { temperature: 0, maxTokens: 8 });
-          return { text: await generation.text, cached: (await generation.finish).usage.cachedTokens };
-        };
-        globalThis.prompts = async () => (await weft.models.list()).filter((model) => model.promptTokens);
-      },
-      { prefixCache, document: DOCUMENT },
-    );
-    return await page.evaluate(work);
+    await page.evaluate(async (prefixCache) => {
+      const options = { device: 'cpu', contextLength: 4096, kvCache: 'f32', prefixCache };
+      globalThis.llm = await weft.load({ model: '/tiny.gguf', ...options });
+      globalThis.ask = async (text, ...question) => {
+        const generation = llm.generate([...text, ...question], { temperature: 0, maxTokens: 8 });
+        return { text: await generation.text, cached: (await generation.finish).usage.cachedTokens };
+      };
+      globalThis.prompts = async () => (await weft.models.list()).filter((model) => model.promptTokens);
+    }, prefixCache);
+    return await page.evaluate(work, text);
   } finally {
     await page.close();
   }
 }
 
 test('a later visit computes nothing of a prompt that was remembered, and answers alike', { timeout }, async () => {
-  const { remembered, first, listed } = await visit(async () => ({
+  const { remembered, first, listed } = await visit(async (text) => ({
     remembered: await llm.remember(text),
-    first: await ask(7, 8, 9),
+    first: await ask(text, 7, 8, 9),
     listed: await prompts(),
   }));
   assert.equal(remembered.tokens, 2000);
@@ -65,24 +61,22 @@ test('a later visit computes nothing of a prompt that was remembered, and answer
     listed.map(({ promptTokens, storedBytes, complete }) => [promptTokens, storedBytes, complete]),
     [[2000, remembered.storedBytes, true]],
   );
-  assert.deepEqual(await visit(() => ask(7, 8, 9)), first);
-  const computed = await visit(() => ask(7, 8, 9), {});
+  assert.deepEqual(await visit((text) => ask(text, 7, 8, 9)), first);
+  const computed = await visit((text) => ask(text, 7, 8, 9), { prefixCache: {} });
   assert.deepEqual(computed, { ...first, cached: 0 });
 });
 
 test('what two questions begin with is remembered when the model rests', { timeout }, async () => {
-  await visit(async () => {
-    text = text.map((id) => 3 + ((id + 100) % 250));
-    await ask(7, 8, 9);
-    await ask(10, 11);
+  const text = DOCUMENT.map((id) => 3 + ((id + 100) % 250));
+  const stored = async (text) => {
+    await ask(text, 7, 8, 9);
+    await ask(text, 10, 11);
     while (!(await prompts()).some(({ promptTokens, complete }) => promptTokens === 1984 && complete)) {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-  });
-  const { cached } = await visit(() => {
-    text = text.map((id) => 3 + ((id + 100) % 250));
-    return ask(12);
-  });
+  };
+  await visit(stored, { text });
+  const { cached } = await visit((text) => ask(text, 12), { text });
   assert.equal(cached, 1984);
 });
 

@@ -11,6 +11,7 @@
 //! | `adapters` | adapters of a decoder, and which a call uses |
 //! | `together` | the next tokens of several generations in one step |
 //! | `speculate` | drafts of the next tokens of a generation, verified in one step |
+//! | `drafting` | drafts that one model makes for another |
 //! | `runner`, `programs` | runs a step of a sequence |
 //! | `estimate`, `cost` | memory, and work on a GPU, from headers alone |
 //! | `prompt`, `scoring`, `embedding`, `kv`, `remembered` | other tasks of a decoder |
@@ -21,6 +22,7 @@ mod adapters;
 mod advance;
 mod cost;
 mod decoder;
+mod drafting;
 mod embedding;
 pub mod encoder;
 mod encoder_programs;

@@ -15,6 +15,7 @@ mod command;
 mod context;
 mod conversations;
 mod cost;
+mod drafts;
 mod encoders;
 mod format_golden;
 mod generations;

@@ -264,3 +264,34 @@ fn an_adapter_changes_the_logits() {
     let (ok, said) = weft(&["logits", "-m", &model, "--ids", "2", "--device", "cpu", "--adapter", &model]);
     assert!(!ok && said.contains("the adapter cannot be used: general.type: expected adapter, got model"), "{said}");
 }
+
+#[test]
+fn an_answer_with_drafts_of_another_model_is_the_same() {
+    let model = Model::new("draft", "{{ messages }}");
+    let mut small = Tiny::new(7, |_| BlockType::F32).meta("llama.block_count", 1u32);
+    small.tensors.retain(|name, _| !name.starts_with("blk.1."));
+    let small = model.file("small.gguf", small.bytes());
+    let answer = |options: &[&str]| {
+        let (ok, said) = model.generate(&[&["-n", "40", "--temp", "0"], options].concat());
+        assert!(ok, "{said}");
+        said
+    };
+    let plain = answer(&[]);
+    for device in ["reference", "cpu"] {
+        let said = answer(&["--speculate", &small, "--device", device]);
+        let (text, counts) = said.split_at(plain.len());
+        assert_eq!(text, plain, "{device}");
+        let counts: Vec<usize> = counts.split(' ').filter_map(|word| word.parse().ok()).collect();
+        assert!(counts[0] <= counts[1] && counts[1] > 0, "{device}: {said}");
+    }
+
+    let (ok, said) = model.generate(&["--speculate", &model.path("none.gguf")]);
+    assert!(!ok && said.contains("none.gguf"), "{said}");
+    let mut other = Tiny::new(7, |_| BlockType::F32);
+    let tokens = other.metadata.iter_mut().find(|(key, _)| key == "tokenizer.ggml.tokens");
+    if let Some((_, weft_llm::format::Value::Array(weft_llm::format::Array::Strings(tokens)))) = tokens {
+        tokens.swap(100, 101);
+    }
+    let (ok, said) = model.generate(&["--speculate", &model.file("other.gguf", other.bytes())]);
+    assert!(!ok && said.contains("`--speculate`") && said.contains("vocabulary"), "{said}");
+}

@@ -19,26 +19,26 @@ fn speculating(options: &GenerateOptions) -> GenerateOptions {
     GenerateOptions { speculate: Some(Speculate::Lookup), ..options.clone() }
 }
 
-fn greedy(max_tokens: usize) -> GenerateOptions {
+pub fn greedy(max_tokens: usize) -> GenerateOptions {
     let sampling = SamplingOptions::greedy();
     GenerateOptions { max_tokens: Some(max_tokens), ignore_eos: true, sampling, ..Default::default() }
 }
 
 /// Two or three likely tokens, so that drafts are sometimes right.
-fn narrow(seed: u64, max_tokens: usize) -> GenerateOptions {
+pub fn narrow(seed: u64, max_tokens: usize) -> GenerateOptions {
     let sampling = SamplingOptions { top_k: 3, temperature: 0.6, seed: Some(seed), ..Default::default() };
     GenerateOptions { sampling, ..greedy(max_tokens) }
 }
 
 /// A few words, some of them again.
-fn prompt(seed: u64) -> Vec<u32> {
+pub fn prompt(seed: u64) -> Vec<u32> {
     let mut rng = Rng::new(seed);
     let words = [rng.ids(9, VOCAB), rng.ids(5, VOCAB), rng.ids(12, VOCAB)];
     [&words[0], &words[1], &words[0], &words[2], &words[1]].into_iter().flatten().copied().collect()
 }
 
 /// All events behind the prompt. `before` is called before each step.
-fn events_with(
+pub fn events_with(
     decoder: &mut LoadedDecoder,
     prompt: &[u32],
     options: &GenerateOptions,
@@ -66,17 +66,17 @@ fn events_with(
     }
 }
 
-fn events(decoder: &mut LoadedDecoder, prompt: &[u32], options: &GenerateOptions) -> (Vec<Event>, Speculated) {
+pub fn events(decoder: &mut LoadedDecoder, prompt: &[u32], options: &GenerateOptions) -> (Vec<Event>, Speculated) {
     events_with(decoder, prompt, options, |_, _, _| {})
 }
 
-fn ids(events: &[Event]) -> Vec<u32> {
+pub fn ids(events: &[Event]) -> Vec<u32> {
     let id = |event: &Event| if let Event::Token { id, .. } = event { Some(*id) } else { None };
     events.iter().filter_map(id).collect()
 }
 
 /// A GPU sums in another order for several rows, so that log-probabilities are near.
-fn assert_near(name: &str, got: &[Event], expected: &[Event]) {
+pub fn assert_near(name: &str, got: &[Event], expected: &[Event]) {
     if name != "gpu" {
         return assert_eq!(got, expected, "{name}");
     }
@@ -112,14 +112,14 @@ fn greedy_answers_have_the_same_ids() {
     }
 }
 
-#[test]
-fn sampled_answers_are_the_same_for_a_seed() {
+/// Ways to draw an answer.
+pub fn variations() -> [GenerateOptions; 10] {
     let with = |change: &dyn Fn(&mut GenerateOptions)| {
         let mut options = narrow(7, 90);
         change(&mut options);
         options
     };
-    let variations = [
+    [
         with(&|_| {}),
         with(&|options| options.sampling.repetition_penalty = 1.1),
         with(&|options| options.sampling.frequency_penalty = 0.01),
@@ -131,7 +131,12 @@ fn sampled_answers_are_the_same_for_a_seed() {
         with(&|options| options.max_tokens = Some(2)),
         with(&|options| options.max_tokens = None),
         with(&|options| (options.max_tokens, options.shift_behind) = (Some(2 * CONTEXT), Some(4))),
-    ];
+    ]
+}
+
+#[test]
+fn sampled_answers_are_the_same_for_a_seed() {
+    let variations = variations();
     for (name, engine) in engines() {
         let mut decoder = load(&engine, &tiny(32));
         let mut accepted = 0;
@@ -164,7 +169,7 @@ fn stop_strings_end_an_answer_at_the_same_place() {
     }
 }
 
-fn text(event: &Event) -> &str {
+pub fn text(event: &Event) -> &str {
     let (Event::Token { text, .. } | Event::End { text, .. }) = event else { return "" };
     text
 }

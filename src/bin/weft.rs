@@ -11,6 +11,8 @@ mod bench;
 mod constrain;
 #[path = "weft/cost.rs"]
 mod cost;
+#[path = "weft/draft.rs"]
+mod draft;
 #[path = "weft/encode.rs"]
 mod encode;
 #[path = "weft/files.rs"]

@@ -79,7 +79,7 @@ impl Running {
         let on_device = logits.is_none() && (draft.is_empty() || !generation.ahead.is_empty());
         let (next, told, inspection) = if let (Some(device), true) = (device, on_device) {
             // a mask is known for one draw
-            let waits = generation.constrained || !draft.is_empty();
+            let waits = generation.constrained || !draft.is_empty() || wants_draft(generation, sequence, runner);
             let depth = if waits { 1 } else { runner.depth(count) };
             let words = next_words(id, generation, sequence, device, runner, (count, depth)).await?;
             let told = generation.top_logprobs.map(|top| Told::read(&words, top.min(runner.decoder.vocab)));
@@ -108,7 +108,8 @@ impl Running {
         let Self { generation, sequence: Some(sequence), device: Some(device), logits } = self else { return };
         let newest = generation.tokens.len() - 1;
         let follows = generation.finish.is_none() && device.has_room && sequence.len() == newest;
-        if follows && draft(generation, sequence, logits.as_deref(), runner).is_empty() {
+        let drafted = !draft(generation, sequence, logits.as_deref(), runner).is_empty();
+        if follows && !drafted && !wants_draft(generation, sequence, runner) {
             // an error comes again with the next step
             device.computed = runner.run_ahead(sequence, newest, &generation.tokens[newest..]).ok();
         }
@@ -165,6 +166,11 @@ fn draft(generation: &Generation, sequence: &Sequence, logits: Option<&[f32]>, r
         None => generation.draft(sequence.len(), runner.decoder.context),
         Some(_) => Vec::new(),
     }
+}
+
+/// Whether another model should draft what follows, now or behind the steps that are queued.
+fn wants_draft(generation: &Generation, sequence: &Sequence, runner: &Runner) -> bool {
+    generation.wants_draft(sequence.len(), runner.decoder.context) > 0
 }
 
 /// The logits behind `generation.tokens`, from a step that computes those behind a draft too;

@@ -108,6 +108,7 @@ impl LoadedDecoder {
             tasks: tasks.into_iter().filter_map(|(can, task)| can.then_some(task)).collect(),
             kv_width: 2 * config.kv_heads * config.head_dim,
             kv_cache: Some(self.runner.programs.kv.layer(0).format),
+            vocabulary_fingerprint: Some(format!("{:016x}", self.vocabulary_fingerprint())),
             has_chat_template: !self.chat_templates.is_empty(),
             ..Info::of("decoder", config, sizes, &self.about, engine)
         }
@@ -134,11 +135,8 @@ impl LoadedDecoder {
     /// stopped once its handle is not needed. Errors: `ContextOverflow`, `InvalidOption`,
     /// `Tokenize`.
     pub fn start(&mut self, prompt: Vec<u32>, mut options: GenerateOptions, entropy: u64) -> Result<GenerationId> {
-        self.check_ids(&prompt)?;
+        self.check_prompt(&prompt)?;
         let context = self.context();
-        if prompt.len() >= context {
-            return Err(Error::ContextOverflow { needed: prompt.len() + 1, context });
-        }
         let sampler = Sampler::new(options.sampling.clone(), entropy)?;
         // The last token is always computed again: the cache does not hold its logits.
         let (restored, most) = (options.restored, prompt.len() - 1);
@@ -356,6 +354,14 @@ impl LoadedDecoder {
     /// Largest number of tokens in a sequence.
     pub(super) fn context(&self) -> usize {
         self.runner.decoder.context
+    }
+
+    /// Checks a prompt. Errors: `ContextOverflow` unless a token fits behind it, and those of
+    /// [`Self::check_ids`].
+    pub(super) fn check_prompt(&self, ids: &[u32]) -> Result<()> {
+        self.check_ids(ids)?;
+        let (needed, context) = (ids.len() + 1, self.context());
+        if needed > context { Err(Error::ContextOverflow { needed, context }) } else { Ok(()) }
     }
 
     pub(super) fn check_ids(&self, ids: &[u32]) -> Result<()> {

@@ -116,14 +116,21 @@ impl Generation {
     /// A draft of the tokens behind `self.tokens`, where all but the newest are computed. Empty:
     /// the next token is computed alone.
     pub fn draft(&self, computed: usize, context: usize) -> Vec<u32> {
+        let draft = |(speculation, most): (&Speculation, usize)| speculation.draft(&self.tokens, most);
+        self.draftable(computed, context).map(draft).unwrap_or_default()
+    }
+
+    /// Tokens of the draft that another model should give now; 0: none.
+    pub fn wants_draft(&self, computed: usize, context: usize) -> usize {
+        self.draftable(computed, context).map_or(0, |(speculation, most)| speculation.wants(most))
+    }
+
+    /// Largest number of tokens of a draft, where there may be one now.
+    fn draftable(&self, computed: usize, context: usize) -> Option<(&Speculation, usize)> {
         let (known, left) = (self.tokens.len(), self.max_tokens - self.generated);
-        match &self.speculation {
-            // the last token of an answer is not computed
-            Some(speculation) if computed + 1 == known => {
-                speculation.draft(&self.tokens, (left - 1).min(context - known))
-            }
-            _ => Vec::new(),
-        }
+        let speculation = self.speculation.as_ref().filter(|_| computed + 1 == known && self.finish.is_none())?;
+        // the last token of an answer is not computed
+        Some((speculation, (left - 1).min(context - known)))
     }
 
     /// Appends the next id. Returns the text that it completes. A full context ends the answer, or

@@ -3,8 +3,9 @@
 //! then drawn from these logits one by one, as ever, for as long as each is the drafted one. A
 //! wrong guess costs rows of a step, and never changes an answer.
 //!
-//! A draft is what must come next by a constraint, or what followed an earlier place with the same
-//! ending, in the prompt or in the answer (prompt lookup decoding, Saxena 2023).
+//! A draft is what must come next by a constraint; what followed an earlier place with the same
+//! ending, in the prompt or in the answer (prompt lookup decoding, Saxena 2023); or what another,
+//! smaller model says.
 
 use std::collections::VecDeque;
 
@@ -27,12 +28,18 @@ const EACH: f32 = 0.015;
 const AT_ONCE: f32 = 4.0;
 
 /// Where drafts come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "lowercase")]
 pub enum Speculate {
     /// From the prompt and the answer so far.
     Lookup,
+    /// From the caller, who asks another model: see
+    /// [`LoadedDecoder::wants_draft`](super::LoadedDecoder::wants_draft).
+    Given {
+        /// What a step of that model takes, in steps of this one.
+        cost: f32,
+    },
 }
 
 /// Counts of a generation that speculates.
@@ -46,10 +53,14 @@ pub struct Speculated {
 
 /// The drafts of a generation.
 pub(super) struct Speculation {
-    /// Whether drafts are looked up.
-    looks_up: bool,
+    /// `None`: only what is forced is drafted.
+    source: Option<Speculate>,
     /// What must come next, as far as the caller knows.
     forced: Vec<u32>,
+    /// The draft that another model gave.
+    given: Vec<u32>,
+    /// Tokens of the answer since that model was last asked which it did not draft.
+    unread: usize,
     pub counts: Speculated,
     /// Tokens of the longest draft that the engine takes.
     most: usize,
@@ -68,13 +79,17 @@ pub(super) struct Speculation {
 impl Speculation {
     /// Drafts of at most `most` tokens. Without a source only what is forced is drafted.
     pub fn new(source: Option<Speculate>, most: usize) -> Self {
+        // a draft out of the text seldom comes by chance, so that its first says more than a model's
+        let balance = if let Some(Speculate::Given { .. }) = source { AT_ONCE } else { AT_FIRST };
         Self {
-            looks_up: source.is_some(),
+            source,
             forced: Vec::new(),
+            given: Vec::new(),
+            unread: 0,
             counts: Speculated::default(),
             most,
             length: FIRST.min(most),
-            balance: AT_FIRST,
+            balance,
             rows: VecDeque::new(),
             drafted: 0,
         }
@@ -88,12 +103,44 @@ impl Speculation {
     /// A draft of at most `most` tokens behind `tokens`; empty where there is none or where it
     /// would not pay.
     pub fn draft(&self, tokens: &[u32], most: usize) -> Vec<u32> {
-        let affordable = (self.balance / ROW).max(0.0) as usize;
-        let most = most.min(self.length).min(affordable);
-        match &self.forced[..] {
-            [] if self.looks_up => look_up(tokens, most),
-            forced => forced.iter().copied().take(most).collect(),
+        let affordable = most.min(self.affordable(self.balance, ROW));
+        match (&self.forced[..], self.source) {
+            ([], Some(Speculate::Lookup)) => look_up(tokens, affordable),
+            // what is given was affordable
+            ([], _) => self.given.iter().copied().take(most).collect(),
+            (forced, _) => forced.iter().copied().take(affordable).collect(),
         }
+    }
+
+    /// Tokens of the draft that another model should give now, at most `most`; 0: none.
+    pub fn wants(&self, most: usize) -> usize {
+        match self.source {
+            Some(Speculate::Given { cost }) if self.forced.is_empty() && self.given.is_empty() => {
+                most.min(self.affordable(self.balance - self.reading(cost), ROW + cost))
+            }
+            _ => 0,
+        }
+    }
+
+    /// Takes a draft of another model. After an empty one, no more are wanted.
+    pub fn give(&mut self, ids: Vec<u32>) {
+        let Some(Speculate::Given { cost }) = self.source else { return };
+        if ids.is_empty() {
+            self.source = None;
+        }
+        self.balance -= self.reading(cost) + cost * ids.len() as f32;
+        self.unread = 0;
+        self.given = ids;
+    }
+
+    /// What it takes the other model to read what it has not read; its first step reads one token.
+    fn reading(&self, cost: f32) -> f32 {
+        cost * ROW * self.unread.saturating_sub(1) as f32
+    }
+
+    /// Tokens of a draft that a balance allows.
+    fn affordable(&self, balance: f32, price: f32) -> usize {
+        self.length.min((balance / price).max(0.0) as usize)
     }
 
     /// Takes what a step has computed for a draft: the logits behind each of its tokens.
@@ -108,8 +155,11 @@ impl Speculation {
     pub fn push(&mut self, id: u32) -> Option<Vec<f32>> {
         self.balance = (self.balance + EACH).min(AT_ONCE);
         self.forced.clear();
-        let (drafted, logits) = self.rows.pop_front()?;
-        if drafted == id {
+        self.given.clear();
+        let is_drafted = self.rows.front().is_some_and(|(drafted, _)| *drafted == id);
+        self.unread += usize::from(!is_drafted && self.counts.drafted > 0);
+        let (_, logits) = self.rows.pop_front()?;
+        if is_drafted {
             self.counts.accepted += 1;
             self.balance += 1.0;
             if self.rows.is_empty() {
@@ -242,6 +292,73 @@ mod tests {
         }
         assert!(ROW * wasted as f32 <= AT_ONCE + EACH * 400.0, "{wasted}");
     }
+
+    /// Asks for a draft of ones, of which `right` come to be, then another token. Returns how many
+    /// were wanted.
+    fn given(speculation: &mut Speculation, right: usize) -> usize {
+        let wanted = speculation.wants(usize::MAX);
+        if wanted > 0 {
+            speculation.give(vec![1; wanted]);
+            let draft = speculation.draft(&[1; 20], usize::MAX);
+            assert_eq!(draft, vec![1; wanted]);
+            assert_eq!(speculation.wants(usize::MAX), 0, "there is one");
+            speculation.verify(&draft, draft.iter().map(|_| Vec::new()));
+        }
+        (0..right.min(wanted)).for_each(|_| assert!(speculation.push(1).is_some()));
+        assert!(speculation.push(2).is_none());
+        wanted
+    }
+
+    #[test]
+    fn drafts_of_a_model_grow_while_they_are_right() {
+        let mut speculation = Speculation::new(Some(Speculate::Given { cost: 0.1 }), 7);
+        assert_eq!([3, 7, 7].map(|_| given(&mut speculation, 7)), [3, 7, 7]);
+        assert_eq!(given(&mut speculation, 3), 7);
+        assert_eq!(given(&mut speculation, 0), 3);
+        assert_eq!(speculation.counts, Speculated { drafted: 27, accepted: 20 });
+    }
+
+    #[test]
+    fn drafts_of_a_model_end_where_they_do_not_pay() {
+        for (cost, right) in [(0.3, false), (0.9, true), (1.0, true), (5.0, true)] {
+            let mut speculation = Speculation::new(Some(Speculate::Given { cost }), 7);
+            let wanted: Vec<_> = (0..500).map(|_| given(&mut speculation, usize::from(right))).collect();
+            let Speculated { drafted, accepted } = speculation.counts;
+            let lost = (ROW + cost) * drafted as f32 - accepted as f32;
+            assert!(lost <= AT_ONCE + EACH * 500.0, "{cost}: {lost} steps");
+            assert!(wanted[20..].iter().filter(|&&wanted| wanted > 0).count() < 20, "{cost}: {wanted:?}");
+        }
+        // a dear model that is always right
+        let mut speculation = Speculation::new(Some(Speculate::Given { cost: 0.6 }), 3);
+        assert!((0..100).all(|_| given(&mut speculation, 3) > 0));
+    }
+
+    #[test]
+    fn what_another_model_must_read_first_counts() {
+        let mut speculation = Speculation::new(Some(Speculate::Given { cost: 0.5 }), 3);
+        assert_eq!(given(&mut speculation, 3), 3);
+        // meanwhile the tokens come from elsewhere, as with other generations
+        (0..40).for_each(|_| assert_eq!(speculation.push(2), None));
+        assert_eq!(speculation.wants(3), 0, "40 rows of a model of half the size");
+        // before the first draft there is only the prompt, and an answer that goes on
+        let mut speculation = Speculation::new(Some(Speculate::Given { cost: 0.5 }), 3);
+        (0..40).for_each(|_| assert_eq!(speculation.push(2), None));
+        assert_eq!(speculation.wants(3), 3);
+    }
+
+    #[test]
+    fn no_draft_of_a_model_is_the_last() {
+        let mut speculation = Speculation::new(Some(Speculate::Given { cost: 0.1 }), 3);
+        speculation.give(Vec::new());
+        assert_eq!((speculation.wants(3), speculation.draft(&[1; 20], 3)), (0, Vec::new()));
+        speculation.force(vec![5]);
+        assert_eq!(speculation.draft(&[1; 20], 3), [5]);
+        // who looks drafts up takes none
+        let mut speculation = Speculation::new(Some(Speculate::Lookup), 3);
+        speculation.give(vec![7]);
+        assert_eq!((speculation.wants(3), speculation.draft(&[1; 20], 3)), (0, vec![1; 3]));
+    }
+
     #[test]
     fn what_is_forced_comes_before_what_is_looked_up() {
         let text = [1; 20];

@@ -181,6 +181,11 @@ pub struct Info {
     pub hidden_size: usize,
     /// Tokens in the vocabulary.
     pub vocabulary_size: usize,
+    /// Identifies the vocabulary: a hash of the bytes of its tokens as 16 hexadecimal digits, whose
+    /// unused ids at the end do not count. A model can draft for another one with the same. Null
+    /// for an encoder.
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "string | null"))]
+    pub vocabulary_fingerprint: Option<String>,
     /// Maximum number of tokens in the loaded model's context: positions of the KV cache.
     pub context_length: usize,
     /// Context length, in tokens, that the model was trained for.
@@ -220,6 +225,7 @@ impl Info {
             kv_cache: None,
             hidden_size: config.hidden,
             vocabulary_size: vocab,
+            vocabulary_fingerprint: None,
             context_length: context,
             trained_context_length: config.trained_context,
             has_chat_template: false,

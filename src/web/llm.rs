@@ -145,6 +145,35 @@ impl Llm {
         self.decoder("generate")?.force(generation.into(), text).map_err(to_js)
     }
 
+    /// To be asked before each `next` of a generation that takes drafts of another model: how many
+    /// tokens it should draft now, then the tokens behind which. Empty if none are wanted.
+    pub fn wanted_draft(&mut self, generation: u32) -> Result<Vec<u32>, JsValue> {
+        let wanted = self.decoder("generate")?.wants_draft(generation.into());
+        Ok(wanted.map(|(tokens, most)| [&[most as u32], tokens].concat()).unwrap_or_default())
+    }
+
+    /// Gives a generation the draft that it wants; an empty one if no more will come.
+    pub fn give_draft(&mut self, generation: u32, ids: Vec<u32>) -> Result<(), JsValue> {
+        self.decoder("generate")?.give_draft(generation.into(), ids).map_err(to_js)
+    }
+
+    /// Starts a draft of at most `most` tokens behind `ids`, for an answer of another model. Returns
+    /// a handle for all drafts of that answer, which ends with `stop`.
+    pub fn start_draft(&mut self, ids: Vec<u32>, most: usize) -> Result<u32, JsValue> {
+        self.decoder("generate")?.start_draft(ids, most).map(u32::from).map_err(to_js)
+    }
+
+    /// Starts the next draft of an answer.
+    pub fn restart_draft(&mut self, draft: u32, ids: Vec<u32>, most: usize) -> Result<(), JsValue> {
+        self.decoder("generate")?.restart_draft(draft.into(), ids, most).map_err(to_js)
+    }
+
+    /// Runs one step of a draft. Returns it once it is complete.
+    pub async fn propose(&mut self, draft: u32) -> Result<Option<Uint32Array>, JsValue> {
+        let draft = self.decoder("generate")?.propose(draft.into()).await.map_err(to_js)?;
+        Ok(draft.map(|ids| Uint32Array::from(ids.as_slice())))
+    }
+
     /// Ends the answer: what was generated is all of it.
     pub fn finish(&mut self, generation: u32) -> Result<(), JsValue> {
         self.decoder("generate")?.finish(generation.into()).map_err(to_js)

@@ -6,11 +6,12 @@ use std::time::Instant;
 use clap::Args;
 use serde_json::json;
 use weft_llm::Result;
-use weft_llm::inference::{Event, GenerateOptions, LoadedDecoder, Speculate, Speculated};
+use weft_llm::inference::{Event, GenerateOptions, LoadedDecoder, Speculated};
 use weft_llm::sampling::SamplingOptions;
 use weft_llm::tokenizer::Message;
 
 use super::adapters::AdapterArgs;
+use super::draft::{Drafts, SpeculateArgs};
 use super::files::Files;
 use super::synthetic::SyntheticArgs;
 use super::{RunArgs, print, print_json, seconds_since_1970};
@@ -46,9 +47,8 @@ pub struct BenchArgs {
     /// Tokens to generate.
     #[arg(long, default_value_t = 64)]
     gen_tokens: usize,
-    /// Drafts tokens from repetitions, as `generate` does.
-    #[arg(long, value_name = "lookup", value_parser = ["lookup"])]
-    speculate: Option<String>,
+    #[command(flatten)]
+    speculate: SpeculateArgs,
     /// Asks again with another end of 20 tokens, as one more question about a text that was read.
     #[arg(long)]
     again: bool,
@@ -66,7 +66,10 @@ impl BenchArgs {
         let last = self.position.iter().max().copied().unwrap_or(0);
         let needed = self.prompt.is_none().then_some(last + self.prompt_tokens + self.gen_tokens + 2);
         let start = Instant::now();
-        let mut decoder = self.load(self.run.context.or(needed)).await?;
+        let context = self.run.context.or(needed);
+        let drafts = self.speculate.load(&RunArgs { context, ..self.run.clone() }).await?;
+        let mut decoder = self.load(context).await?;
+        let mut drafts = self.speculate.open(drafts, &decoder)?;
         decoder.warm_up().await?;
         self.adapters.load(&mut decoder).await?;
         let load_seconds = start.elapsed().as_secs_f64();
@@ -83,7 +86,7 @@ impl BenchArgs {
             if position > 0 {
                 fill(&mut decoder, &ids[..position]).await?;
             }
-            self.measure(&mut decoder, ids, position, load_seconds).await?;
+            self.measure(&mut decoder, &mut drafts, ids, position, load_seconds).await?;
         }
         Ok(())
     }
@@ -100,6 +103,7 @@ impl BenchArgs {
     async fn measure(
         &self,
         decoder: &mut LoadedDecoder,
+        drafts: &mut Drafts,
         prompt: Vec<u32>,
         position: usize,
         load_seconds: f64,
@@ -108,7 +112,7 @@ impl BenchArgs {
         let options = GenerateOptions {
             max_tokens: Some(gen_tokens + 1),
             ignore_eos: true,
-            speculate: self.speculate.as_ref().map(|_| Speculate::Lookup),
+            speculate: drafts.source,
             restored: Some(OWNER),
             sampling: SamplingOptions::greedy(),
             ..Default::default()
@@ -127,6 +131,7 @@ impl BenchArgs {
         let before = decoder.engine().counters();
         let start = Instant::now();
         loop {
+            drafts.give(decoder, generation).await?;
             match decoder.next(generation).await? {
                 Event::Token { text, .. } => answer += &text,
                 Event::End { text, .. } => {
@@ -137,6 +142,7 @@ impl BenchArgs {
             }
         }
         let gen_seconds = start.elapsed().as_secs_f64();
+        drafts.end();
         let after = decoder.engine().counters();
         let Speculated { drafted, accepted } = decoder.speculated(generation);
         decoder.stop(generation);

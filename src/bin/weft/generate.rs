@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::Value;
 use weft_llm::Result;
-use weft_llm::inference::{Event, FinishReason, GenerateOptions, LoadedDecoder, Speculate, Speculated};
+use weft_llm::inference::{Event, FinishReason, GenerateOptions, LoadedDecoder, Speculated};
 use weft_llm::sampling::SamplingOptions;
 use weft_llm::tokenizer::{Conversation, EncodeOptions, Message};
 
 use super::adapters::AdapterArgs;
 use super::constrain::{Constraining, ConstraintArgs};
+use super::draft::{Drafts, SpeculateArgs};
 use super::options::{Thoughts, invalid, read_tools, reads, variable};
 use super::{ModelArgs, encode, print, seconds_since_1970};
 
@@ -41,10 +42,8 @@ pub struct Generate {
     /// Formats the prompt with the model's chat template.
     #[arg(long)]
     chat: bool,
-    /// Drafts tokens from repetitions in the prompt and the answer, and computes several in one
-    /// step. The answer stays what it is; the counts go to standard error.
-    #[arg(long, value_name = "lookup", value_parser = ["lookup"])]
-    speculate: Option<String>,
+    #[command(flatten)]
+    speculate: SpeculateArgs,
     #[command(flatten)]
     template: TemplateArgs,
     #[command(flatten)]
@@ -90,7 +89,9 @@ impl Generate {
             let expected = "auto or off beside a constraint, which holds for the whole answer";
             return Err(invalid("--thoughts", expected, "on"));
         }
+        let drafts = speculate.load(&model.run).await?;
         let mut decoder = model.load().await?;
+        let drafts = speculate.open(drafts, &decoder)?;
         adapters.load(&mut decoder).await?;
         let constraining = constraint.map(|given| given.open(&decoder)).transpose()?;
         let (by_ids, infill) = (prompt.is_none(), suffix.is_some());
@@ -107,17 +108,16 @@ impl Generate {
         };
         let sampling = SamplingOptions { temperature: temp, seed, ..SamplingOptions::default() };
         let constrained = constraining.is_some();
-        let speculate = speculate.map(|_| Speculate::Lookup);
         let options = GenerateOptions {
             max_tokens,
             infill,
             keep_special,
             constrained,
-            speculate,
+            speculate: drafts.source,
             sampling,
             ..GenerateOptions::default()
         };
-        generate(&mut decoder, prompt, options, constraining, by_ids).await
+        generate(&mut decoder, prompt, options, constraining, drafts, by_ids).await
     }
 }
 
@@ -158,6 +158,7 @@ async fn generate(
     prompt: Vec<u32>,
     options: GenerateOptions,
     mut constraining: Option<Constraining>,
+    mut drafts: Drafts,
     by_ids: bool,
 ) -> Result<()> {
     let speculates = options.speculate.is_some();
@@ -166,6 +167,7 @@ async fn generate(
         constraining.begin(decoder, generation)?;
     }
     loop {
+        drafts.give(decoder, generation).await?;
         match decoder.next(generation).await? {
             Event::Token { id, text, .. } => {
                 if let Some(constraining) = &mut constraining {

@@ -109,7 +109,7 @@ const generateOptions = [
   ['maxTokens', [-1, 1.5, Infinity, 2 ** 32]],
   ['stop', ['', [''], [1], 1, null]],
   ['signal', [{}, null, new AbortController()]],
-  ['speculate', [true, null, 'look-up', {}]],
+  ['speculate', [true, null, 'look-up', {}, { draft: 'a model' }, { draft: {} }, { draft: {}, most: 1 }]],
   ['temprature', [1]],
 ];
 const loadOptions = [

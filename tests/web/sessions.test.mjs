@@ -15,7 +15,8 @@ let packed, server, browser, context, page;
 
 before(async () => {
   packed = await installPacked();
-  server = await serveApp(packed, { files: { '/tiny.gguf': tinyModel() } });
+  const endless = tinyModel({ endless: true });
+  server = await serveApp(packed, { files: { '/tiny.gguf': tinyModel(), '/endless.gguf': endless } });
   browser = await browsers.chromium();
   context = await browser.newContext();
   page = await open({ contextLength: 512 });
@@ -147,6 +148,36 @@ test(
     assert.equal(foreign.code, 'INVALID_SESSION');
     assert.match(foreign.message, /SmolLM2/i);
     assert.equal(damaged.code, 'INVALID_SESSION');
+  },
+);
+
+test(
+  'a second model drafts, of a worker of its own or of several tabs, and may end meanwhile',
+  { timeout },
+  async () => {
+    const page = await context.newPage();
+    await page.goto(server.url);
+    await prepareApp(page);
+    const { plain, drafted, rest } = await page.evaluate(async () => {
+      const open = (options) => weft.load({ model: '/endless.gguf', device: 'cpu', ...options });
+      const [llm, own, shared] = await Promise.all([open(), open(), open({ shared: true })]);
+      const answer = (speculate) => llm.generate('A, B', { temperature: 0, maxTokens: 40, ...speculate });
+      const plain = await collect(answer({}));
+      const drafted = [];
+      for (const draft of [own, shared]) drafted.push(await collect(answer({ speculate: { draft } })));
+      const rest = [];
+      for await (const piece of answer({ speculate: { draft: own } })) {
+        if (rest.push(piece.text) === 3) own.dispose();
+      }
+      [llm, shared].forEach((model) => model.dispose());
+      return { plain, drafted, rest: rest.join('') };
+    });
+    for (const { text, ids, usage } of drafted) {
+      assert.deepEqual([text, ids], [plain.text, plain.ids]);
+      assert.ok(usage.draftedTokens > 0 && usage.draftedTokens === usage.acceptedTokens, JSON.stringify(usage));
+    }
+    assert.equal(rest, plain.text);
+    await page.close();
   },
 );
 

@@ -118,6 +118,24 @@ export interface ScoredText {
   readonly logprobs: readonly number[];
 }
 
+/** How the worker of an answer reaches the model that drafts for it. */
+export interface DraftPorts {
+  /**
+   * To the worker of that model: takes a {@link DraftAsk}, and gives the ids of a draft. An empty
+   * one is the last.
+   */
+  readonly asks: MessagePort;
+  /** To the page: any message says that no more drafts come. */
+  readonly over: MessagePort;
+}
+
+export interface DraftAsk {
+  /** Tokens of the prompt and the answer so far. */
+  readonly ids: Uint32Array;
+  /** Largest number of tokens of the draft. */
+  readonly most: number;
+}
+
 /** A call to the worker. Calls run at once: each takes one step in turn. */
 export type Call =
   | {
@@ -166,7 +184,10 @@ export type Call =
       readonly options: StartOptions;
       /** Keys and values to restore first, from another page. */
       readonly cache?: KvCache;
+      readonly draft?: DraftPorts;
     }
+  /** Drafts for an answer of another model, until it is cancelled or fails. */
+  | { readonly type: 'draft'; readonly asks: MessagePort }
   /** Token ids of a conversation; keeps the ids of `known` as far as they spell the same text. */
   | { readonly type: 'prompt'; readonly conversation: Conversation; readonly known: readonly number[] }
   /** Reads the layers of a {@link KvCache}. */
@@ -218,6 +239,7 @@ export type LoadedInfo = Omit<ModelInfo, keyof Sharing>;
 export type Started = Pick<Usage, 'promptTokens' | 'cachedTokens'>;
 
 export type LoadCall = Extract<Call, { type: 'load' }>;
+export type DraftCall = Extract<Call, { type: 'draft' }>;
 export type AdapterCall = Extract<Call, { type: 'adapter' }>;
 export type EncodeCall = Extract<Call, { type: 'encode' }>;
 export type EstimateCall = Extract<Call, { type: 'estimate' }>;

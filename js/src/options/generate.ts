@@ -3,7 +3,14 @@
 import { invalidOption } from '../common/errors.js';
 import { jsonSchemaOf } from '../common/json-schema.js';
 import type { StartOptions } from '../common/protocol.js';
-import type { GenerateOptions, SchemaLimits, TextOptions, TokenIds, TokenizeOptions } from '../types/index.js';
+import type {
+  DraftModel,
+  GenerateOptions,
+  SchemaLimits,
+  TextOptions,
+  TokenIds,
+  TokenizeOptions,
+} from '../types/index.js';
 import { checkAdapter } from './adapters.js';
 import {
   areStrings,
@@ -21,10 +28,15 @@ import {
 import { checkStepInspect } from './inspect.js';
 import { checkSampling, OF_SAMPLING } from './sampling.js';
 
+/** Options for the worker, and the model that drafts, which only the page can reach. */
+export interface CheckedOptions extends StartOptions {
+  readonly draft?: DraftModel;
+}
+
 /**
  * Checks ranges. What depends on the model, whether the prompt fits for example, is checked there.
  */
-export function checkGenerate(options: GenerateOptions): StartOptions {
+export function checkGenerate(options: GenerateOptions): CheckedOptions {
   checkNames(options, GENERATE_OPTIONS);
   const { signal, stop, keepSpecial, constraint, onUnsupported, limits, inspect, speculate, adapter, ...sampling } =
     options;
@@ -37,7 +49,7 @@ export function checkGenerate(options: GenerateOptions): StartOptions {
     ...checkSampling(sampling),
     stop: stops,
     keepSpecial: kept,
-    ...(speculate !== undefined && { speculate: checkSpeculate(speculate) }),
+    ...checkSpeculate(speculate),
     ...(adapters && { adapters }),
     ...(inspect !== undefined && { inspect: checkStepInspect(inspect) }),
     constraint: checkConstraint(constraint),
@@ -109,9 +121,13 @@ function checkSchemas(onUnsupported: unknown, limits: unknown = {}): StartOption
   return { ...(onUnsupported && { onUnsupported }), limits: Object.fromEntries(given) };
 }
 
-function checkSpeculate(speculate: unknown): 'lookup' {
-  if (speculate === 'lookup') return speculate;
-  throw invalidOption('speculate', "'lookup', or nothing", speculate);
+function checkSpeculate(speculate: unknown): Pick<CheckedOptions, 'speculate' | 'draft'> {
+  if (speculate === undefined) return {};
+  if (speculate === 'lookup') return { speculate };
+  const { draft, ...others } = (isRecord(speculate) ? speculate : {}) as { draft?: unknown };
+  const isModel = typeof draft === 'object' && draft !== null;
+  if (isModel && Object.keys(others).length === 0) return { draft: draft as DraftModel };
+  throw invalidOption('speculate', "'lookup', { draft: llm } with a loaded model, or nothing", speculate);
 }
 
 function checkStrings(name: string, texts: unknown = []): string[] {

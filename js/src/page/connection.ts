@@ -49,7 +49,7 @@ export class Connection {
   open(call: Call, listener: Listener): number {
     if (this.#failure) throw this.#failure;
     const id = this.#nextId++;
-    this.#port.postMessage({ type: 'call', id, call }, 'fetchPort' in call ? transfersOf(call) : []);
+    this.#port.postMessage({ type: 'call', id, call }, transferred(call));
     this.#listeners.set(id, listener);
     return id;
   }
@@ -111,6 +111,13 @@ export class Connection {
         return listener.error(new WeftError(reply.error.code, reply.error.message));
     }
   }
+}
+
+/** Objects of a call that must be transferred because they cannot be copied. */
+function transferred(call: Call): Transferable[] {
+  if ('fetchPort' in call) return transfersOf(call);
+  if (call.type === 'draft') return [call.asks];
+  return call.type === 'generate' && call.draft ? [call.draft.asks, call.draft.over] : [];
 }
 
 /**

@@ -7,13 +7,22 @@ import type { GenerateCall } from '../common/protocol.js';
 import { anyOf } from '../common/signals.js';
 import type { Piece, Usage } from '../types/index.js';
 import type { Connection } from './connection.js';
+import { beginDrafts } from './drafting.js';
 
-/** Starts when it is first read: an unread generation costs nothing. */
-export function generation(connection: Connection, call: GenerateCall, given?: AbortSignal): Answering<Piece> {
+/**
+ * Starts when it is first read: an unread generation costs nothing. `drafter`: the model that
+ * drafts.
+ */
+export function generation(
+  connection: Connection,
+  call: GenerateCall,
+  given?: AbortSignal,
+  drafter?: Connection,
+): Answering<Piece> {
   return new Answering(async function* (left, started) {
     const { signal, release } = anyOf(given, left);
     try {
-      yield* pieces(connection, call, signal, started);
+      yield* pieces(connection, call, signal, started, drafter);
     } finally {
       release();
     }
@@ -29,6 +38,7 @@ async function* pieces(
   call: GenerateCall,
   signal: AbortSignal,
   started: () => void,
+  drafter: Connection | undefined,
 ): AsyncGenerator<Piece, void, void> {
   const clock = new Clock();
   if (signal.aborted) return yield aborted(clock.usage());
@@ -38,7 +48,8 @@ async function* pieces(
   let failure: WeftError | undefined;
   let wake = () => {};
 
-  const id = connection.open(call, {
+  const drafts = drafter && beginDrafts(drafter);
+  const id = connection.open(drafts ? { ...call, draft: drafts.ports } : call, {
     started({ promptTokens, cachedTokens }) {
       clock.prompt(promptTokens, cachedTokens);
       started();
@@ -83,6 +94,7 @@ async function* pieces(
   } finally {
     signal.removeEventListener('abort', abort);
     connection.leave(id);
+    drafts?.end();
   }
 }
 

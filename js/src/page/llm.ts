@@ -1,7 +1,16 @@
 /** The public object of a loaded model: checks arguments and calls the worker. */
 
 import { WeftError } from '../common/errors.js';
-import type { Call, EncodeTask, KvCache, LoadedInfo, Prompt, ScoreCall, ScoredText } from '../common/protocol.js';
+import type {
+  Call,
+  EncodeTask,
+  GenerateCall,
+  KvCache,
+  LoadedInfo,
+  Prompt,
+  ScoreCall,
+  ScoredText,
+} from '../common/protocol.js';
 import { createChatCompletions } from '../openai/chat.js';
 import { createCompletions } from '../openai/completions.js';
 import { createEmbeddings } from '../openai/embeddings.js';
@@ -9,7 +18,7 @@ import { adaptersOf, checkAdapterLoad, checkAdapterName, checkScale } from '../o
 import { checkChat, checkRemember } from '../options/chat.js';
 import { checkIds, checkNames, checkString, checkText, checkTexts } from '../options/check.js';
 import { checkEmbed, checkEncode, checkTopK } from '../options/encode.js';
-import { checkGenerate, checkPrompt, checkTokenize, splitSuffix } from '../options/generate.js';
+import { checkGenerate, checkPrompt, checkTokenize, splitSuffix, type CheckedOptions } from '../options/generate.js';
 import { checkInspect, checkNearest, checkToken } from '../options/inspect.js';
 import { checkMessages } from '../options/messages.js';
 import { checkAfter, checkLabelling, checkScored } from '../options/score.js';
@@ -36,6 +45,7 @@ import type {
   TokenLabel,
 } from '../types/index.js';
 import { promised, type Connection } from './connection.js';
+import { drafterOf, mayDraft } from './drafting.js';
 import { generation } from './generation.js';
 import { bestOf, rankLabels, scoreOf } from './prompting.js';
 
@@ -45,10 +55,15 @@ export const ALONE: Sharing = { shared: false, notShared: null };
 export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: Sharing = ALONE): Llm {
   let info = { ...loaded, ...sharing };
   connection.onReload = (reloaded) => (info = { ...reloaded, ...sharing });
+  const begin = (call: Omit<GenerateCall, 'options'>, { draft, ...options }: CheckedOptions, signal?: AbortSignal) => {
+    if (!draft) return generation(connection, { ...call, options }, signal);
+    const { connection: drafter, cost } = drafterOf(llm, draft);
+    const speculate = { given: { cost } };
+    return generation(connection, { ...call, options: { ...options, speculate } }, signal, drafter);
+  };
   const generate = (prompt: Prompt, options: GenerateOptions = {}, suffix?: string) => {
     const behind = suffix === undefined ? {} : { suffix };
-    const call = { type: 'generate', prompt, ...behind, options: checkGenerate(options) } as const;
-    return generation(connection, call, options.signal);
+    return begin({ type: 'generate', prompt, ...behind }, checkGenerate(options), options.signal);
   };
   const answer: (...args: Parameters<Chat>) => ReturnType<Chat> = (messages, options = {}) => {
     const checked = checkChat(messages, options, info.roles);
@@ -63,7 +78,7 @@ export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: S
     },
     prompt: (conversation, known) => connection.request({ type: 'prompt', conversation, known }) as Promise<number[]>,
     generate: (prompt, options, signal, cache) =>
-      generation(connection, { type: 'generate', prompt, options, ...(cache ? { cache } : {}) }, signal),
+      begin({ type: 'generate', prompt, ...(cache ? { cache } : {}) }, options, signal),
     readCache: (ids, restored, adapter) =>
       connection.request({ type: 'readCache', ids, restored: restored ?? null, ...adaptersOf({ adapter }) }) as Promise<
         KvCache['layers']
@@ -99,6 +114,8 @@ export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: S
     },
     session(options = {}) {
       const { settings, state } = checkSession(options, info.roles);
+      const { speculate } = settings.generate;
+      if (typeof speculate === 'object') drafterOf(llm, speculate.draft);
       return new ChatSession(ofSessions, settings, state);
     },
     async restore(saved) {
@@ -192,6 +209,7 @@ export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: S
       connection.fail(new WeftError('DISPOSED', 'the model was disposed of; load it again'));
     },
   };
+  mayDraft(llm, connection);
   return llm;
 }
 

@@ -1,7 +1,8 @@
 /** Builds the token ids of a conversation, and drops what does not fit. */
 
 import { WeftError } from '../common/errors.js';
-import type { Conversation, KvCache, PlainMessage, Prompt, StartOptions } from '../common/protocol.js';
+import type { Conversation, KvCache, PlainMessage, Prompt } from '../common/protocol.js';
+import type { CheckedOptions } from '../options/generate.js';
 import type { AdapterChoice, Generation, ModelInfo } from '../types/index.js';
 import type { Dropped, Overflow } from '../types/session.js';
 
@@ -11,7 +12,7 @@ export interface SessionModel {
   /** Token ids of a conversation; keeps the ids of `known` as far as they spell the same text. */
   prompt(conversation: Conversation, known: readonly number[]): Promise<number[]>;
   /** `cache`: keys and values to restore first. */
-  generate(prompt: Prompt, options: StartOptions, signal: AbortSignal, cache: KvCache | undefined): Generation;
+  generate(prompt: Prompt, options: CheckedOptions, signal: AbortSignal, cache: KvCache | undefined): Generation;
   /** `restored`: see {@link State}. */
   readCache(
     ids: readonly number[],

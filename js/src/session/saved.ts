@@ -44,9 +44,12 @@ export async function encodeSession(
   cache: KvCache | undefined,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const { layers, ids: cached }: KvCache = cache ?? { layers: [], ids: [] };
+  const { speculate, ...others } = generate;
+  // a loaded model is of this page
+  const kept = typeof speculate === 'string' ? generate : others;
   const header: Header = {
     model: { name, fingerprint },
-    options: { ...generate, ...(tools ? { tools } : {}), ...template, messages, overflow, keep },
+    options: { ...kept, ...(tools ? { tools } : {}), ...template, messages, overflow, keep },
     ids,
     dropped,
     behind: behind ?? null,

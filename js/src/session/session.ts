@@ -6,7 +6,7 @@ import { invalidOption, serializeError, WeftError } from '../common/errors.js';
 import type { PlainMessage, StartOptions } from '../common/protocol.js';
 import { anyOf, unlessAborted, untilAborted } from '../common/signals.js';
 import { checkNames } from '../options/check.js';
-import { checkGenerate } from '../options/generate.js';
+import { checkGenerate, type CheckedOptions } from '../options/generate.js';
 import { callRules, type CallRules } from '../tools/options.js';
 import { ToolParser, type Part } from '../tools/parser.js';
 import type { GenerateOptions, Generation, Message, Piece, ToolDescription } from '../types/index.js';
@@ -72,7 +72,7 @@ export class ChatSession implements Session {
   async *#answer(
     added: readonly PlainMessage[],
     ending: Ending,
-    options: StartOptions,
+    options: CheckedOptions,
     given: readonly (AbortSignal | undefined)[],
     started: () => void,
   ): AsyncGenerator<Piece, void, void> {
@@ -99,7 +99,7 @@ export class ChatSession implements Session {
   async *#pieces(
     told: State,
     prefix: string,
-    options: StartOptions,
+    options: CheckedOptions,
     signal: AbortSignal,
     started: () => void,
   ): AsyncGenerator<Piece, void, void> {

@@ -3,6 +3,7 @@
 import type * as grammar from '../../generated/weft-grammar-types.js';
 import type * as wasm from '../../generated/weft-types.js';
 import type { AdapterChoice } from './adapters.js';
+import type { ModelInfo } from './info.js';
 import type { Inspection, StepInspectOptions } from './inspect.js';
 import type { SamplingOptions } from './sampling.js';
 
@@ -26,17 +27,29 @@ export interface GenerateOptions
   /** Bounds for what a JSON Schema leaves unbounded. */
   limits?: grammar.Limits;
   /**
-   * Drafts the next tokens from where the end of the text came before, in the prompt or in the
-   * answer, and computes several in one step. The answer stays what it is, and comes faster where
-   * it repeats a text. Default: no drafts.
+   * Drafts the next tokens and computes several in one step. The answer stays what it is, and comes
+   * faster where drafts are right. Default: no drafts.
    */
-  speculate?: 'lookup';
+  speculate?: Speculate;
   /** Adapters that were loaded with `llm.adapters.load`. Default: none, but for merged ones. */
   adapter?: AdapterChoice;
   /** What to look at in each step; a piece then has `inspection`. Default: nothing. */
   inspect?: StepInspectOptions;
   /** Stops the answer at once; its iteration then ends with the reason `abort`. */
   signal?: AbortSignal;
+}
+
+/**
+ * Where drafts come from. `lookup`: from where the end of the text came before, in the prompt or in
+ * the answer. `draft`: from a smaller model with the same vocabulary (`info.vocabularyFingerprint`),
+ * which was loaded on the same page; where it is disposed of or fails, the answer goes on without.
+ */
+export type Speculate = 'lookup' | { readonly draft: DraftModel };
+
+/** A model that `load` gave. */
+export interface DraftModel {
+  readonly info: ModelInfo;
+  dispose(): void;
 }
 
 export type TokenIds = readonly number[] | Uint32Array;

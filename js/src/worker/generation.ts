@@ -8,6 +8,7 @@ import { useAdapters } from './adapters.js';
 import type { Constrained, Constraints } from './constraints.js';
 import type { Contexts } from './contexts.js';
 import { prepare, type Prepared } from './conversation.js';
+import { Drafts } from './drafting.js';
 import { writeCache } from './kv-cache.js';
 import type { Model } from './model.js';
 import { Recall, type Prefixes } from './prefixes.js';
@@ -49,10 +50,12 @@ export async function generate(
     },
   });
   const step = async (llm: RuntimeLlm) => {
-    if (answer.prepare(llm).constraint === null || constraints.ready) return answer.step(llm, constraints);
-    // Other calls run while the module is fetched.
+    const ready = answer.prepare(llm).constraint === null || constraints.ready;
+    const waits = ready ? answer.draft(llm) : constraints.start();
+    if (!waits) return answer.step(llm, constraints);
+    // Other calls run while the module is fetched, or the other model drafts.
     turn.end();
-    await orAborted(constraints.start(), signal);
+    await orAborted(waits, signal);
     return false;
   };
   const { adapters = [], restored } = call.options;
@@ -74,8 +77,6 @@ export async function generate(
 
 type TokenPiece = Extract<Piece, { finish: null }>;
 
-type Drafts = readonly [drafted: number, accepted: number];
-
 /** A generation of the runtime. */
 interface Running {
   readonly llm: RuntimeLlm;
@@ -91,8 +92,9 @@ class Answer {
   readonly #ids: number[] = [];
   #dropped = 0;
   /** Tokens that were drafted and accepted, in all and on models that are lost. */
-  #drafts: Drafts = [0, 0];
-  #draftsBefore: Drafts = [0, 0];
+  #drafted: readonly [drafted: number, accepted: number] = [0, 0];
+  #draftedBefore = this.#drafted;
+  readonly #drafts: Drafts | undefined;
   /** Whether it has all its calls: only its end is missing. */
   #complete = false;
   #prepared: Prepared | undefined;
@@ -104,6 +106,7 @@ class Answer {
     this.#call = call;
     this.#contexts = contexts;
     this.#listener = listener;
+    this.#drafts = call.draft && new Drafts(call.draft);
   }
 
   /** Prepares the prompt once: a chat template may print the time. */
@@ -117,6 +120,17 @@ class Answer {
     if (this.#running?.llm === llm) return this.#advance(this.#running, this.prepare(llm));
     await this.#begin(llm, constraints, this.prepare(llm));
     return false;
+  }
+
+  /** Asks another model for a draft, if one is wanted now; resolves when it has come. */
+  draft(llm: RuntimeLlm): Promise<void> | undefined {
+    if (!this.#drafts || this.#running?.llm !== llm) return undefined;
+    const { handle } = this.#running;
+    const came = this.#drafts.take();
+    if (came) llm.give_draft(handle, came);
+    const wanted = llm.wanted_draft(handle);
+    const [most] = wanted;
+    return most === undefined ? undefined : this.#drafts.ask({ ids: wanted.slice(1), most });
   }
 
   /** Whether the oldest tokens are dropped when the context is full. */
@@ -133,6 +147,7 @@ class Answer {
   }
 
   free(): void {
+    this.#drafts?.close();
     this.#constrained?.free();
     this.stop();
     this.#contexts.end(this);
@@ -147,6 +162,8 @@ class Answer {
 
   async #begin(llm: RuntimeLlm, constraints: Constraints, prepared: Prepared): Promise<void> {
     this.stop();
+    // it was for the model before
+    this.#drafts?.take();
     this.#contexts.hold(this);
     const { suffix, cache } = this.#call;
     const { constraint: _, schemas, entropy, inspect, adapters, ...options } = this.#call.options;
@@ -159,7 +176,7 @@ class Answer {
     const wanted = { ...options, ...gap, keepSpecial, constrained: constraint !== null };
     const handle = llm.start(ids, wanted, entropy, inspect);
     const running = (this.#running = { llm, handle });
-    this.#draftsBefore = this.#drafts;
+    this.#draftedBefore = this.#drafted;
     const tokens = { promptTokens: ids.length, cachedTokens: llm.cached_tokens(handle) };
     if (this.#ids.length === 0) this.#clock.prompt(tokens.promptTokens, tokens.cachedTokens);
     llm.resume(handle, Uint32Array.from(this.#ids));
@@ -178,7 +195,7 @@ class Answer {
     if (this.#shifts) this.#dropped = llm.dropped_tokens(handle);
     if (this.#speculates) {
       const [drafted = 0, accepted = 0] = llm.speculated(handle);
-      this.#drafts = [this.#draftsBefore[0] + drafted, this.#draftsBefore[1] + accepted];
+      this.#drafted = [this.#draftedBefore[0] + drafted, this.#draftedBefore[1] + accepted];
     }
     if (event.type === 'end') {
       const told = thoughts ? thoughts.end(event.text) : { text: event.text };
@@ -211,7 +228,7 @@ class Answer {
 
   #finish(reason: FinishReason): Finish {
     const ignored = this.#constrained?.ignored ?? [];
-    const [draftedTokens, acceptedTokens] = this.#drafts;
+    const [draftedTokens, acceptedTokens] = this.#drafted;
     return {
       reason,
       usage: {

@@ -11,6 +11,7 @@ import type { Progress } from '../types/index.js';
 import { readAdapter } from './adapters.js';
 import { Constraints } from './constraints.js';
 import { prepare } from './conversation.js';
+import { draft } from './drafting.js';
 import { encode } from './encoding.js';
 import { estimate } from './estimate.js';
 import { generate, unstarted, type Listener } from './generation.js';
@@ -206,6 +207,9 @@ export class Service {
         };
         return generate(model, call, this.#constraints, turn, signal, listener, this.#prefixes);
       }
+      case 'draft':
+        await draft(model, call, turn, signal);
+        return reply(null);
       case 'prompt': {
         const known = Uint32Array.from(call.known);
         const work = (llm: RuntimeLlm) => Array.from(llm.reuse(known, prepare(llm, call.conversation).ids));

@@ -19,6 +19,7 @@ export const INFO = {
   kvWidth: 1,
   hiddenSize: 1,
   vocabularySize: 1,
+  vocabularyFingerprint: 'fedcba9876543210',
   contextLength: 8,
   trainedContextLength: 16,
   hasChatTemplate: true,
@@ -83,6 +84,7 @@ export class FakeLlm {
   }
 
   async next() {
+    this.given = undefined;
     const event = this.events.shift();
     await this.before(event, this.name);
     return event;
@@ -104,6 +106,33 @@ export class FakeLlm {
 
   speculated() {
     return Uint32Array.from(this.drafts);
+  }
+
+  /** Wants two tokens before each event, until there are none. */
+  wanted_draft() {
+    return Uint32Array.from(this.options.speculate?.given && !this.given ? [2, ...this.ids] : []);
+  }
+
+  give_draft(ids) {
+    this.log.push(['give', ...ids]);
+    this.given = ids;
+    if (ids.length === 0) this.options = { ...this.options, speculate: undefined };
+  }
+
+  /** Drafts the numbers that follow the last id. `before` is called with a draft too. */
+  start_draft(ids, most) {
+    this.log.push(['start draft', ...ids]);
+    this.name = 'draft';
+    this.drafting = [ids.at(-1), most];
+  }
+  restart_draft(ids, most) {
+    this.log.push(['restart draft', ...ids]);
+    this.drafting = [ids.at(-1), most];
+  }
+  async propose() {
+    const [last, most] = this.drafting;
+    await this.before({ type: 'draft' }, this.name);
+    return Uint32Array.from({ length: most }, (_, i) => last + 1 + i);
   }
 
   vocabulary_bytes = () => new TextEncoder().encode('abc');
@@ -171,21 +200,26 @@ function withHandles(llm) {
     result.then(over, over);
     return result;
   };
+  const begin = (name, given) => {
+    const generation = Object.create(llm);
+    generation[name](...given);
+    Object.assign(llm, generation);
+    generations.set((handles += 1), generation);
+    return handles;
+  };
   const own = {
-    start(...given) {
-      const generation = Object.create(llm);
-      generation.start(...given);
-      Object.assign(llm, generation);
-      generations.set((handles += 1), generation);
-      return handles;
-    },
+    start: (...given) => begin('start', given),
+    start_draft: (...given) => begin('start_draft', given),
     stop(handle) {
       const generation = generations.get(handle);
       generations.delete(handle);
       generation?.stop();
     },
   };
-  for (const name of ['resume', 'next', 'allow', 'force', 'finish', 'cached_tokens', 'dropped_tokens', 'speculated']) {
+  for (const name of [
+    ...['resume', 'next', 'allow', 'force', 'finish', 'cached_tokens', 'dropped_tokens', 'speculated'],
+    ...['wanted_draft', 'give_draft', 'restart_draft', 'propose'],
+  ]) {
     own[name] = (handle, ...args) => generations.get(handle)[name](...args);
   }
   return new Proxy(llm, {

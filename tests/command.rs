@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use pollster::block_on;
 use serde_json::{Value, json};
-use support::tiny::{LAYERS, Tiny, decoder_on};
+use support::tiny::{LAYERS, Tiny, decoder_on, decoder_with, greedy};
 use weft_llm::engine::host::{HostEngine, Reference};
 use weft_llm::format::BlockType;
 use weft_llm::tokenizer::EncodeOptions;
@@ -294,4 +294,42 @@ fn an_answer_with_drafts_of_another_model_is_the_same() {
     }
     let (ok, said) = model.generate(&["--speculate", &model.file("other.gguf", other.bytes())]);
     assert!(!ok && said.contains("`--speculate`") && said.contains("vocabulary"), "{said}");
+}
+
+#[test]
+fn the_first_tokens_and_the_newer_half_of_the_others_stay() {
+    const CONTEXT: usize = 24;
+    let model = Model::new("sinks", "{{ messages }}");
+    let bytes = std::fs::read(model.path("model.gguf")).unwrap();
+    let prompt: Vec<u32> = (30..40).collect();
+    let listed = prompt.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+    let run = |options: &[&str]| {
+        let path = model.path("model.gguf");
+        let common =
+            ["generate", "-m", &path, "--ids", &listed, "--device", "reference", "--temp", "0", "--context", "24"];
+        weft(&[&common[..], options].concat())
+    };
+    for sinks in [0, 4, 9] {
+        let (ok, said) = run(&["--sinks", &sinks.to_string(), "-n", "60"]);
+        assert!(ok, "{said}");
+        let got: Vec<u32> = said.split_whitespace().map(|id| id.parse().unwrap()).collect();
+        let mut decoder = decoder_with(HostEngine::new(Reference), &bytes, Some(CONTEXT)).unwrap();
+        let (mut tokens, mut expected) = (prompt.clone(), Vec::new());
+        while expected.len() < got.len() {
+            block_on(decoder.forget()).unwrap();
+            let [id] = greedy(&mut decoder, &tokens, 1)[..] else { unreachable!() };
+            tokens.push(id);
+            expected.push(id);
+            if tokens.len() == CONTEXT {
+                let newer = (CONTEXT - sinks) / 2;
+                tokens = [&tokens[..sinks], &tokens[CONTEXT - newer..]].concat();
+            }
+        }
+        assert_eq!(got, expected, "behind {sinks}");
+        // unless the model ended it
+        assert!(got.len() > 2 * CONTEXT, "{got:?}");
+    }
+    let (ok, said) = run(&["--sinks", "23"]);
+    assert!(!ok && said.contains("`--sinks`") && said.contains("at most 22"), "{said}");
+    assert_eq!(run(&[]).1.split_whitespace().count(), CONTEXT - prompt.len(), "without sinks it ends there");
 }

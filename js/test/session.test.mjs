@@ -301,6 +301,27 @@ test('overflow shift: a new turn fits as a whole or fails', async (t) => {
   assert.deepEqual(contents(session), ['a', 'yes', long, 'yes']);
 });
 
+test('overflow sinks: the first four tokens and the newer half of the others stay', async (t) => {
+  const { llm, session, fake } = await begin(t, new Talker({ context: 20, answers: [undefined, 'x'] }), {
+    messages: [{ role: 'system', content: 's t u v' }],
+    overflow: 'sinks',
+  });
+  const { usage } = await say(session, 'a', { maxTokens: 30 });
+  // the system message and the turn are 6 + 3 + 1 tokens; behind four, eight are dropped at a time
+  assert.equal(fake.options.shiftBehind, 4);
+  assert.equal(usage.droppedTokens, 8 + 8 + 8);
+  assert.equal(session.contextUsage, 10 + 30 - 24);
+  await say(session, 'b');
+  const rest = Array.from({ length: 12 }, (_, index) => `w${18 + index}`);
+  assert.equal(fake.told.at(-1), `<system s t u ${rest.slice(-3).join(' ')} > <user b > <assistant`);
+  await assert.rejects(say(session, Array(20).fill('b').join(' ')), { code: 'CONTEXT_OVERFLOW' });
+  // it goes on so after it was saved
+  const restored = await llm.restore(await session.save());
+  assert.deepEqual(restored.dropped, session.dropped);
+  await say(restored, 'c d e f g');
+  assert.match(fake.told.at(-1), /^<system s t u .*> <user c d e f g > <assistant$/);
+});
+
 test('dispose of a session ends its turns, and the model stays usable', async (t) => {
   const held = gate();
   const before = (event) => (event.text === ' w1' ? held.opened : undefined);
@@ -323,6 +344,7 @@ test('wrong options and turns are named at the call', async (t) => {
   const wrong = (name, work) => assert.throws(work, { code: 'INVALID_OPTION', message: new RegExp(`\`${name}`) });
   wrong('overflow', () => llm.session({ overflow: 'forget' }));
   wrong('keep', () => llm.session({ keep: 1 }));
+  wrong('keep', () => llm.session({ keep: 0, overflow: 'sinks' }));
   wrong('temprature', () => llm.session({ temprature: 1 }));
   wrong('signal', () => llm.session({ signal: new AbortController().signal }));
   wrong('messages\\[0\\].role', () => llm.session({ messages: [{}] }));

@@ -79,7 +79,7 @@ pub(super) struct Speculation {
 impl Speculation {
     /// Drafts of at most `most` tokens. Without a source only what is forced is drafted.
     pub fn new(source: Option<Speculate>, most: usize) -> Self {
-        // a draft out of the text seldom comes by chance, so that its first says more than a model's
+        // a draft out of the text seldom comes by chance, so that its first says more
         let balance = if let Some(Speculate::Given { .. }) = source { AT_ONCE } else { AT_FIRST };
         Self {
             source,

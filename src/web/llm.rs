@@ -157,8 +157,8 @@ impl Llm {
         self.decoder("generate")?.give_draft(generation.into(), ids).map_err(to_js)
     }
 
-    /// Starts a draft of at most `most` tokens behind `ids`, for an answer of another model. Returns
-    /// a handle for all drafts of that answer, which ends with `stop`.
+    /// Starts a draft of at most `most` tokens behind `ids`, for an answer of another model.
+    /// Returns a handle for all drafts of that answer, which ends with `stop`.
     pub fn start_draft(&mut self, ids: Vec<u32>, most: usize) -> Result<u32, JsValue> {
         self.decoder("generate")?.start_draft(ids, most).map(u32::from).map_err(to_js)
     }

@@ -76,8 +76,8 @@ export function render(
 
 /**
  * Adds messages to the state; under `truncate-oldest-turns`, drops turns until there are `room`
- * tokens for an answer. Errors: `CONTEXT_OVERFLOW` under `shift` if the new messages alone do not
- * fit; under the other rules the generation detects it.
+ * tokens for an answer. Errors: `CONTEXT_OVERFLOW` under `shift` and `sinks` if the new messages
+ * alone do not fit; under the other rules the generation detects it.
  */
 export async function extend(
   model: SessionModel,
@@ -94,6 +94,7 @@ export async function extend(
     case 'truncate-oldest-turns':
       return truncate(model, rules, longer, state.messages.length, ending, room);
     case 'shift':
+    case 'sinks':
       return shift(model, rules, state, longer, ending);
   }
 }
@@ -124,17 +125,21 @@ function turnAfter(messages: readonly PlainMessage[], from: number, last: number
   return next;
 }
 
+/** First tokens that `sinks` keeps, as Xiao et al. do (2023, StreamingLLM, arXiv 2309.17453). */
+const SINKS = 4;
+
 /**
  * If no token of an answer fits, drops tokens until half of the context is left, or the new
  * messages if they are longer.
  */
 async function shift(model: SessionModel, rules: Rules, state: State, longer: State, ending: Ending): Promise<State> {
   const context = model.info.contextLength;
-  const behind = state.behind ?? (await keptTokens(model, rules, state));
   const ids = await render(model, rules, longer, ending);
+  const sinks = rules.overflow === 'sinks' && Math.min(SINKS, ids.length);
+  const behind = state.behind ?? (sinks || (await keptTokens(model, rules, state)));
   const fresh = ids.length - Math.max(behind, sharedPrefix(await idsBefore(model, rules, state), ids));
   if (behind + fresh >= context) {
-    const needed = `the messages that are kept and the new ones need ${behind + fresh + 1} tokens`;
+    const needed = `what is kept and the new messages need ${behind + fresh + 1} tokens`;
     throw new WeftError(
       'CONTEXT_OVERFLOW',
       `${needed}, and the context holds ${context}: shorten what is new, or load with a larger contextLength`,

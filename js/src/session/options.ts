@@ -10,7 +10,7 @@ import type { GenerateOptions, Message } from '../types/index.js';
 import type { Overflow, SessionOptions, Turn } from '../types/session.js';
 import type { Rules, State } from './context.js';
 
-const OVERFLOWS: readonly Overflow[] = ['error', 'truncate-oldest-turns', 'shift'];
+const OVERFLOWS: readonly Overflow[] = ['error', 'truncate-oldest-turns', 'shift', 'sinks'];
 
 /** The fixed settings of a session. */
 export interface Settings extends Rules {
@@ -28,6 +28,13 @@ export function checkSession(options: SessionOptions, roles: readonly string[]):
   const { messages = [], overflow = 'error', keep, ...chat } = options;
   if (!OVERFLOWS.includes(overflow)) {
     throw invalidOption('overflow', OVERFLOWS.map((name) => `'${name}'`).join(' or '), overflow);
+  }
+  if (overflow === 'sinks' && keep !== undefined) {
+    throw invalidOption(
+      'keep',
+      "none with the overflow 'sinks', which keeps the first tokens ('shift' keeps messages)",
+      keep,
+    );
   }
   const isNew = Array.isArray(messages) && messages.length === 0;
   const { conversation, options: generate } = checkChat(isNew ? ANY : messages, chat, roles);

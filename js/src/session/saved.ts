@@ -49,7 +49,14 @@ export async function encodeSession(
   const kept = typeof speculate === 'string' ? generate : others;
   const header: Header = {
     model: { name, fingerprint },
-    options: { ...kept, ...(tools ? { tools } : {}), ...template, messages, overflow, keep },
+    options: {
+      ...kept,
+      ...(tools ? { tools } : {}),
+      ...template,
+      messages,
+      overflow,
+      ...(overflow === 'sinks' ? {} : { keep }),
+    },
     ids,
     dropped,
     behind: behind ?? null,

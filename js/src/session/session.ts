@@ -104,7 +104,8 @@ export class ChatSession implements Session {
     started: () => void,
   ): AsyncGenerator<Piece, void, void> {
     const { cache, ...state } = told;
-    const shifts = this.#settings.overflow === 'shift' && told.behind !== undefined;
+    const { overflow } = this.#settings;
+    const shifts = (overflow === 'shift' || overflow === 'sinks') && told.behind !== undefined;
     const start = { ...options, ...(shifts && { shiftBehind: told.behind }), ...ownerOf(told) };
     const { tools, toolChoice = 'auto', parallelToolCalls = true } = this.#settings.template;
     const rules = callRules(toolChoice, parallelToolCalls, options.constraint !== null);

@@ -41,8 +41,9 @@ export interface GenerateOptions
 
 /**
  * Where drafts come from. `lookup`: from where the end of the text came before, in the prompt or in
- * the answer. `draft`: from a smaller model with the same vocabulary (`info.vocabularyFingerprint`),
- * which was loaded on the same page; where it is disposed of or fails, the answer goes on without.
+ * the answer. `draft`: from a smaller model that was loaded on the same page and has the same
+ * vocabulary, as `info.vocabularyFingerprint` tells. Where it is disposed of or fails, the answer
+ * goes on without.
  */
 export type Speculate = 'lookup' | { readonly draft: DraftModel };
 
@@ -140,7 +141,7 @@ export interface Usage {
   readonly cachedTokens: number;
   /**
    * Oldest tokens that were dropped while the answer was written; only in a session with the
-   * overflow `shift`.
+   * overflow `shift` or `sinks`.
    */
   readonly droppedTokens?: number;
   readonly completionTokens: number;

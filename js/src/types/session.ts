@@ -7,9 +7,11 @@ import type { GenerateOptions, Generation } from './generate.js';
  * What to do when a turn no longer fits the context. `error`: the turn fails and the conversation
  * stays as it was. `truncate-oldest-turns`: whole turns are dropped, oldest first, until the turn
  * and its answer fit. `shift`: the older half of the tokens is dropped, even in the middle of an
- * answer; an answer then ends only when the model ends it or at `maxTokens`.
+ * answer; an answer then ends only when the model ends it or at `maxTokens`. `sinks`: the same, but
+ * no message is kept, only the first four tokens, to which models attend whatever they are
+ * (attention sinks).
  */
-export type Overflow = 'error' | 'truncate-oldest-turns' | 'shift';
+export type Overflow = 'error' | 'truncate-oldest-turns' | 'shift' | 'sinks';
 
 /** How a session starts, and the default options of its turns. */
 export interface SessionOptions extends Omit<ChatOptions, 'signal'> {
@@ -19,7 +21,7 @@ export interface SessionOptions extends Omit<ChatOptions, 'signal'> {
   overflow?: Overflow;
   /**
    * Number of first messages that are never dropped. Default: the leading messages of the roles
-   * `system` and `developer`.
+   * `system` and `developer`. Not with the overflow `sinks`.
    */
   keep?: number;
 }
@@ -28,7 +30,7 @@ export interface SessionOptions extends Omit<ChatOptions, 'signal'> {
 export interface Dropped {
   /** Messages after the kept ones, dropped by `truncate-oldest-turns`. */
   readonly messages: number;
-  /** Tokens after those of the kept messages, dropped by `shift`. */
+  /** Tokens after those of the kept messages, or after the first four: of `shift`, of `sinks`. */
   readonly tokens: number;
 }
 

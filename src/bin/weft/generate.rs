@@ -42,6 +42,10 @@ pub struct Generate {
     /// Formats the prompt with the model's chat template.
     #[arg(long)]
     chat: bool,
+    /// Goes on when the context is full: keeps so many first tokens and the newer half of the
+    /// others, and computes these again (attention sinks; 4 is usual).
+    #[arg(long, value_name = "N")]
+    sinks: Option<usize>,
     #[command(flatten)]
     speculate: SpeculateArgs,
     #[command(flatten)]
@@ -78,6 +82,7 @@ impl Generate {
             temp,
             seed,
             chat,
+            sinks,
             speculate,
             template,
             constraint,
@@ -91,6 +96,11 @@ impl Generate {
         }
         let drafts = speculate.load(&model.run).await?;
         let mut decoder = model.load().await?;
+        let context = decoder.info().context_length;
+        if let Some(sinks) = sinks.filter(|sinks| sinks.saturating_add(1) >= context) {
+            let expected = format!("at most {}, for a context of {context} tokens", context.saturating_sub(2));
+            return Err(invalid("--sinks", expected, sinks.to_string()));
+        }
         let drafts = speculate.open(drafts, &decoder)?;
         adapters.load(&mut decoder).await?;
         let constraining = constraint.map(|given| given.open(&decoder)).transpose()?;
@@ -113,6 +123,7 @@ impl Generate {
             infill,
             keep_special,
             constrained,
+            shift_behind: sinks,
             speculate: drafts.source,
             sampling,
             ..GenerateOptions::default()

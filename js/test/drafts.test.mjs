@@ -24,8 +24,7 @@ test('the other model is asked before each step, and let go at the end', async (
   const drafts = named(target.fake, 'give');
   assert.deepEqual(drafts, Array(5).fill(['give', 3, 4]), 'the prompt, three tokens and the end');
   await settle();
-  const again = Array(4).fill(['restart draft', 0, 1, 2]);
-  assert.deepEqual(named(draft.fake, 'start draft', 'restart draft'), [['start draft', 0, 1, 2], ...again]);
+  assert.deepEqual(named(draft.fake, 'draft'), Array(5).fill(['draft', 0, 1, 2]));
   assert.deepEqual(draft.fake.log.at(-1), ['stop', 'draft']);
   assert.equal(textOf(await collect(draft.llm.generate('d e'))), 'd e .');
 });
@@ -55,8 +54,8 @@ test('many answers have drafts at once, in OpenAI’s shape and in sessions too'
 
 test('a model that fails, is full or was disposed of: the answer goes on without', async (t) => {
   const failing = (...codes) => {
-    const fake = new FakeLlm((event) => {
-      const code = event.type === 'draft' && codes.shift();
+    const fake = new FakeLlm((event, name) => {
+      const code = name === 'draft' && event.type === 'prompt' && codes.shift();
       if (code) throw coded(code);
     });
     return fake;
@@ -70,6 +69,12 @@ test('a model that fails, is full or was disposed of: the answer goes on without
     await settle();
     assert.equal(textOf(await collect(draft.llm.generate('d'))), 'd .', `${codes}: its own answers`);
   }
+  // there is room for one token of the two
+  const full = new FakeLlm();
+  full.restart = (ids) => FakeLlm.prototype.restart.call(full, ids, 1);
+  const short = await two(t, new FakeLlm(), full);
+  assert.equal(await short.target.llm.generate('a b', { speculate: short.speculate }).text, 'ab.');
+  assert.deepEqual(named(short.target.fake, 'give'), [['give', 2], ['give']]);
   const { target, draft, speculate } = await two(t);
   draft.llm.dispose();
   assert.equal(await target.llm.generate('a b', { speculate }).text, 'ab.');
@@ -77,8 +82,8 @@ test('a model that fails, is full or was disposed of: the answer goes on without
 
 test('a model that is disposed of while it drafts: the answer goes on at once', async (t) => {
   const { open, opened } = gate();
-  const never = new FakeLlm(async (event) => {
-    if (event.type !== 'draft') return;
+  const never = new FakeLlm(async (_, name) => {
+    if (name !== 'draft') return;
     open();
     await new Promise(() => {});
   });
@@ -92,8 +97,8 @@ test('a model that is disposed of while it drafts: the answer goes on at once', 
 test('an answer that is stopped while it waits for a draft ends, and so does the draft', async (t) => {
   const { open, opened } = gate();
   const held = gate();
-  const slow = new FakeLlm(async (event) => {
-    if (event.type !== 'draft') return;
+  const slow = new FakeLlm(async (_, name) => {
+    if (name !== 'draft') return;
     open();
     await held.opened;
   });
@@ -120,7 +125,8 @@ test('after a lost GPU of its own, an answer has drafts again', async (t) => {
   assert.equal(textOf(await collect(target.llm.generate('a b c', { speculate }))), 'a b c .');
   assert.equal(target.llm.info.engine.deviceLosses, 1);
   assert.ok(named(target.fake, 'give').length > 4);
-  assert.equal(named(draft.fake, 'start draft').length, 1, 'it has read the text already');
+  await settle();
+  assert.equal(named(draft.fake, 'stop').length, 1, 'one handle for all drafts');
 });
 
 test('a model that cannot draft is refused at the call', async (t) => {

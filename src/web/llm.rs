@@ -157,21 +157,10 @@ impl Llm {
         self.decoder("generate")?.give_draft(generation.into(), ids).map_err(to_js)
     }
 
-    /// Starts a draft of at most `most` tokens behind `ids`, for an answer of another model.
-    /// Returns a handle for all drafts of that answer, which ends with `stop`.
-    pub fn start_draft(&mut self, ids: Vec<u32>, most: usize) -> Result<u32, JsValue> {
-        self.decoder("generate")?.start_draft(ids, most).map(u32::from).map_err(to_js)
-    }
-
-    /// Starts the next draft of an answer.
-    pub fn restart_draft(&mut self, draft: u32, ids: Vec<u32>, most: usize) -> Result<(), JsValue> {
-        self.decoder("generate")?.restart_draft(draft.into(), ids, most).map_err(to_js)
-    }
-
-    /// Runs one step of a draft. Returns it once it is complete.
-    pub async fn propose(&mut self, draft: u32) -> Result<Option<Uint32Array>, JsValue> {
-        let draft = self.decoder("generate")?.propose(draft.into()).await.map_err(to_js)?;
-        Ok(draft.map(|ids| Uint32Array::from(ids.as_slice())))
+    /// The generation, which drafts for an answer of another model, continues `ids` from now on, by
+    /// at most `most` tokens. What is computed of those that it began with before stays.
+    pub fn restart(&mut self, generation: u32, ids: Vec<u32>, most: usize) -> Result<(), JsValue> {
+        self.decoder("generate")?.restart_draft(generation.into(), ids, most).map_err(to_js)
     }
 
     /// Ends the answer: what was generated is all of it.

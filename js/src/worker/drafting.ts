@@ -77,26 +77,33 @@ export async function draft(model: Model, { asks }: DraftCall, turn: Turn, signa
       const ask = await next(asks, signal);
       if (!ask) return;
       if (!model.loaded) return fail();
+      const { ids, most } = ask;
+      const drafted: number[] = [];
       let begun = false;
       const step = async (llm: RuntimeLlm) => {
         if (isOver) return true;
-        const { ids, most } = ask;
         if (!running) {
           model.contexts.hold(holder);
           useAdapters(llm);
-          running = { llm, handle: llm.start_draft(ids, most) };
+          running = { llm, handle: llm.start(ids, { temperature: 0, maxTokens: most, ignoreEos: true }, 0) };
         } else if (running.llm !== llm) {
           // lost by another call
           fail();
           return true;
         } else if (!begun) {
-          llm.restart_draft(running.handle, ids, most);
+          llm.restart(running.handle, ids, most);
         }
         begun = true;
-        const ready = await llm.propose(running.handle);
-        model.progressed();
-        if (ready) asks.postMessage(ready);
-        return ready !== undefined;
+        const event = await llm.next(running.handle);
+        if (event.type === 'token') {
+          model.progressed();
+          drafted.push(event.id);
+        }
+        // its context is full
+        isOver = event.type === 'end';
+        if (drafted.length < most && !isOver) return false;
+        asks.postMessage(Uint32Array.from(drafted));
+        return true;
       };
       if (!(await run(model, turn, signal, step, fail))) return;
       turn.end();

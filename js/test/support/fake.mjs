@@ -69,6 +69,8 @@ export class FakeLlm {
   }
 
   start(ids, options, entropy) {
+    // only what drafts has it
+    if (options.ignoreEos) return this.restart(ids, options.maxTokens);
     this.entropy = entropy;
     this.words = this.spelled.get(ids) ?? this.words;
     const [name] = this.words;
@@ -119,20 +121,15 @@ export class FakeLlm {
     if (ids.length === 0) this.options = { ...this.options, speculate: undefined };
   }
 
-  /** Drafts the numbers that follow the last id. `before` is called with a draft too. */
-  start_draft(ids, most) {
-    this.log.push(['start draft', ...ids]);
+  /** Drafts the ids that follow the last one. Its events have the name `draft`. */
+  restart(ids, most) {
+    this.log.push(['draft', ...ids]);
     this.name = 'draft';
-    this.drafting = [ids.at(-1), most];
-  }
-  restart_draft(ids, most) {
-    this.log.push(['restart draft', ...ids]);
-    this.drafting = [ids.at(-1), most];
-  }
-  async propose() {
-    const [last, most] = this.drafting;
-    await this.before({ type: 'draft' }, this.name);
-    return Uint32Array.from({ length: most }, (_, i) => last + 1 + i);
+    this.events = [
+      { type: 'prompt', done: ids.length, total: ids.length },
+      ...Array.from({ length: most }, (_, i) => ({ type: 'token', id: ids.at(-1) + 1 + i, text: '' })),
+      { type: 'end', reason: 'length', text: '' },
+    ];
   }
 
   vocabulary_bytes = () => new TextEncoder().encode('abc');
@@ -200,16 +197,14 @@ function withHandles(llm) {
     result.then(over, over);
     return result;
   };
-  const begin = (name, given) => {
-    const generation = Object.create(llm);
-    generation[name](...given);
-    Object.assign(llm, generation);
-    generations.set((handles += 1), generation);
-    return handles;
-  };
   const own = {
-    start: (...given) => begin('start', given),
-    start_draft: (...given) => begin('start_draft', given),
+    start(...given) {
+      const generation = Object.create(llm);
+      generation.start(...given);
+      Object.assign(llm, generation);
+      generations.set((handles += 1), generation);
+      return handles;
+    },
     stop(handle) {
       const generation = generations.get(handle);
       generations.delete(handle);
@@ -218,7 +213,7 @@ function withHandles(llm) {
   };
   for (const name of [
     ...['resume', 'next', 'allow', 'force', 'finish', 'cached_tokens', 'dropped_tokens', 'speculated'],
-    ...['wanted_draft', 'give_draft', 'restart_draft', 'propose'],
+    ...['wanted_draft', 'give_draft', 'restart'],
   ]) {
     own[name] = (handle, ...args) => generations.get(handle)[name](...args);
   }

@@ -48,7 +48,7 @@ impl SpeculateArgs {
             Some(model) => {
                 let [drafts, answers] = [model, decoder].map(LoadedDecoder::info);
                 let expected =
-                    format!("a model with the vocabulary of `{}`, such as a smaller one of it", answers.name);
+                    format!("a model with the vocabulary of `{}`, such as a smaller one of its family", answers.name);
                 let got = format!("`{}`, with other tokens ({})", drafts.name, drafts.vocabulary_size);
                 return Err(invalid("--speculate", expected, got));
             }

@@ -86,20 +86,59 @@ test('n answers have seeds in sequence and share the prompt', async (t) => {
   assert.deepEqual([answer.usage.prompt_tokens, answer.usage.completion_tokens], [2, 3]);
 });
 
-test('n streamed answers come one after the other', async (t) => {
-  const { answer } = await create(t, ['x'], { n: 2, stream: true });
-  const chunks = await collect(answer);
+test('n streamed answers come at once, behind the first token of the first', async (t) => {
+  const steps = [];
+  const says = new Says(['x', 'y', 'z'], { before: ({ type }) => void steps.push(type) });
+  const start = says.start;
+  says.start = function (...given) {
+    steps.push('start');
+    start.apply(this, given);
+  };
+  const { llm } = await loadFake(t, says);
+  const answer = await llm.chat.completions.create({ ...ask, n: 3, stream: true });
+  const chunks = (await collect(answer)).map(({ choices: [{ index, delta }] }) => [index, delta.content]);
+  for (const index of [0, 1, 2]) {
+    const own = chunks.filter(([of]) => of === index).map(([, content]) => content);
+    assert.deepEqual(own, ['', 'x', 'y', 'z', undefined]);
+  }
+  // the first has computed the prompt when the others start, and these do not wait for each other
+  assert.deepEqual(steps.slice(0, 2), ['start', 'token']);
+  const last = steps.lastIndexOf('start');
+  assert.equal(steps.filter((step) => step === 'start').length, 3);
+  assert.ok(steps.slice(0, last).filter((step) => step === 'end').length <= 1, steps.join(' '));
+  const at = (index, content) => chunks.findIndex((chunk) => chunk[0] === index && chunk[1] === content);
+  assert.ok(at(1, 'x') < at(2, undefined) && at(2, 'x') < at(1, undefined), JSON.stringify(chunks));
+});
+
+test('leaving a stream of n answers stops all of them', async (t) => {
+  const texts = Array.from({ length: 3000 }, (_, i) => `${i} `);
+  const counts = { start: 0, token: 0 };
+  const says = new Says(texts, { before: () => void (counts.token += 1) });
+  const start = says.start;
+  says.start = function (...given) {
+    counts.start += 1;
+    start.apply(this, given);
+  };
+  const { llm, fake } = await loadFake(t, says);
+  const answer = await llm.chat.completions.create({ ...ask, n: 9, stream: true });
+  for await (const { choices } of answer) if (choices[0].index === 3) break;
+  await settle();
+  const { start: started, token } = counts;
+  await settle();
+  assert.deepEqual(counts, { start: started, token });
+  assert.ok(started >= 4 && started < 9 && token < 3000, JSON.stringify(counts));
+  assert.equal(fake.log.filter(([what]) => what === 'stop').length, started);
+});
+
+test('answers to several prompts come at once, with the indices of their prompts', async (t) => {
+  const { llm } = await loadFake(t, new FakeLlm());
+  const request = { prompt: ['a b', 'c d e'], n: 2, echo: true };
+  const { choices, usage } = await llm.completions.create(request);
   assert.deepEqual(
-    chunks.map(({ choices: [{ index, delta }] }) => [index, delta.content]),
-    [
-      [0, ''],
-      [0, 'x'],
-      [0, undefined],
-      [1, ''],
-      [1, 'x'],
-      [1, undefined],
-    ],
+    choices.map(({ index, text }) => [index, text]),
+    ['a bab.', 'a bab.', 'c d ecde.', 'c d ecde.'].map((text, index) => [index, text]),
   );
+  assert.deepEqual([usage.prompt_tokens, usage.completion_tokens], [5, 10]);
 });
 
 test('options reach weft under its names', async (t) => {

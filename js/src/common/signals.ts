@@ -48,6 +48,13 @@ export async function begun({ started }: Generation, signal: AbortSignal | null 
   signal?.throwIfAborted();
 }
 
+/** Throws for the end of an aborted answer: the signal's reason. */
+export function unlessEnded({ finish }: Piece, signal: AbortSignal | null | undefined): void {
+  if (finish?.reason !== 'abort') return;
+  signal?.throwIfAborted();
+  throw new WeftError('DISPOSED', 'the model was disposed of; load it again');
+}
+
 /**
  * Iterates over the tokens of a generation and its end. An aborted answer fails with the signal's
  * reason.
@@ -57,10 +64,7 @@ export async function* untilAborted(
   signal: AbortSignal | null | undefined,
 ): AsyncGenerator<Piece> {
   for await (const piece of pieces) {
-    if (piece.finish?.reason === 'abort') {
-      signal?.throwIfAborted();
-      throw new WeftError('DISPOSED', 'the model was disposed of; load it again');
-    }
+    unlessEnded(piece, signal);
     yield piece;
   }
 }

@@ -25,11 +25,11 @@ export class UsageSum {
 
   /** `newPrompt`: whether this is the first answer to its prompt. */
   add({ usage }: Finish, newPrompt: boolean): void {
-    this.#first ??= usage;
     this.#completion += usage.completionTokens;
     if (usage.draftedTokens !== undefined) this.#drafted = (this.#drafted ?? 0) + usage.draftedTokens;
     this.#accepted += usage.acceptedTokens ?? 0;
     if (!newPrompt) return;
+    this.#first ??= usage;
     this.#prompt += usage.promptTokens;
     this.#cached += usage.cachedTokens;
   }

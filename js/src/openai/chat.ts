@@ -1,7 +1,8 @@
 /** `chat.completions.create`. */
 
+import { atOnce } from '../answers/at-once.js';
 import { Told } from '../answers/told.js';
-import { begun, untilAborted } from '../common/signals.js';
+import { begun, unlessEnded } from '../common/signals.js';
 import { ToolParser, type Part } from '../tools/parser.js';
 import type { IgnoredKeyword, Llm, Piece } from '../types/index.js';
 import type {
@@ -48,9 +49,7 @@ export function createChatCompletions(llm: () => Llm): ChatCompletions {
   return { create: create as ChatCompletions['create'] };
 }
 
-/**
- * Generates the answers one after the other. All but the `first` find the prompt in the KV cache.
- */
+/** Generates the answers at once. */
 async function* answer(
   llm: Llm,
   plan: ChatPlan,
@@ -58,35 +57,62 @@ async function* answer(
   usage: UsageSum,
   signal: RequestOptions['signal'],
 ): AsyncGenerator<Step> {
-  for (const [index, options] of plan.answers.entries()) {
-    const pieces = index === 0 ? first : llm.chat(plan.messages, options);
-    const parser = plan.tools.length > 0 ? new ToolParser(plan.tools, plan.calls) : undefined;
-    let calls = 0;
-    yield { index, delta: { role: 'assistant', content: '' }, logprobs: null, finish: null };
-    for await (const piece of untilAborted(pieces, signal)) {
-      const parts = parser ? parser.push(piece.text) : plainPart(piece.text);
-      if (piece.finish && parser) parts.push(...parser.end());
-      const logprobs =
-        !piece.finish && piece.logprobs ? { content: [toChatLogprob(piece.logprobs)], refusal: null } : null;
-      const thought = piece.reasoning ? { reasoning_content: piece.reasoning } : {};
-      // report each token once, whatever became of its text
-      const { endsReasoning } = piece;
-      if (piece.reasoning || endsReasoning || (logprobs && parts.length === 0)) {
-        yield { index, delta: thought, logprobs, finish: null, ...(endsReasoning ? { endsReasoning } : {}) };
-      }
-      const deltas = parts.flatMap((part) =>
-        part.type === 'text' ? [{ content: part.text }] : callDeltas(part, calls++),
-      );
-      for (const [i, delta] of deltas.entries()) {
-        yield { index, delta, logprobs: i === 0 && !piece.reasoning && !endsReasoning ? logprobs : null, finish: null };
-      }
-      if (!piece.finish) continue;
-      usage.add(piece.finish, index === 0);
-      const reason = piece.finish.reason === 'length' ? 'length' : 'stop';
-      const { ignored } = piece.finish;
-      const finish = calls > 0 && reason === 'stop' ? 'tool_calls' : reason;
-      yield { index, delta: {}, logprobs: null, finish, ...(ignored ? { ignored } : {}) };
+  const answers = plan.answers.map((_, index) => new Answer(index, plan, usage));
+  const starts = plan.answers.map((options, index) => () => (index === 0 ? first : llm.chat(plan.messages, options)));
+  // a stream begins before the prompt is read
+  yield* (answers[0] as Answer).begin();
+  for await (const [index, piece] of atOnce([starts])) {
+    unlessEnded(piece, signal);
+    yield* (answers[index] as Answer).steps(piece);
+  }
+}
+
+/** Makes the steps of one answer. */
+class Answer {
+  readonly #index: number;
+  readonly #parser: ToolParser | undefined;
+  readonly #usage: UsageSum;
+  #begun = false;
+  #calls = 0;
+
+  constructor(index: number, plan: ChatPlan, usage: UsageSum) {
+    this.#index = index;
+    this.#parser = plan.tools.length > 0 ? new ToolParser(plan.tools, plan.calls) : undefined;
+    this.#usage = usage;
+  }
+
+  /** The first step, once. */
+  *begin(): Generator<Step> {
+    if (this.#begun) return;
+    this.#begun = true;
+    yield { index: this.#index, delta: { role: 'assistant', content: '' }, logprobs: null, finish: null };
+  }
+
+  *steps(piece: Piece): Generator<Step> {
+    yield* this.begin();
+    const index = this.#index;
+    const parts = this.#parser ? this.#parser.push(piece.text) : plainPart(piece.text);
+    if (piece.finish && this.#parser) parts.push(...this.#parser.end());
+    const logprobs =
+      !piece.finish && piece.logprobs ? { content: [toChatLogprob(piece.logprobs)], refusal: null } : null;
+    const thought = piece.reasoning ? { reasoning_content: piece.reasoning } : {};
+    // report each token once, whatever became of its text
+    const { endsReasoning } = piece;
+    if (piece.reasoning || endsReasoning || (logprobs && parts.length === 0)) {
+      yield { index, delta: thought, logprobs, finish: null, ...(endsReasoning ? { endsReasoning } : {}) };
     }
+    const deltas = parts.flatMap((part) =>
+      part.type === 'text' ? [{ content: part.text }] : callDeltas(part, this.#calls++),
+    );
+    for (const [i, delta] of deltas.entries()) {
+      yield { index, delta, logprobs: i === 0 && !piece.reasoning && !endsReasoning ? logprobs : null, finish: null };
+    }
+    if (!piece.finish) return;
+    this.#usage.add(piece.finish, index === 0);
+    const reason = piece.finish.reason === 'length' ? 'length' : 'stop';
+    const { ignored } = piece.finish;
+    const finish = this.#calls > 0 && reason === 'stop' ? 'tool_calls' : reason;
+    yield { index, delta: {}, logprobs: null, finish, ...(ignored ? { ignored } : {}) };
   }
 }
 

@@ -1,6 +1,7 @@
 /** `completions.create`. */
 
-import { begun, untilAborted } from '../common/signals.js';
+import { atOnce } from '../answers/at-once.js';
+import { begun, unlessEnded } from '../common/signals.js';
 import type { Llm, Piece, TokenLogprobs } from '../types/index.js';
 import type {
   Completion,
@@ -54,7 +55,7 @@ async function begin(
   return first;
 }
 
-/** Generates all answers to the first prompt, then to the next, with consecutive indices. */
+/** Generates all answers at once; those to the first prompt have the first indices. */
 async function* answer(
   llm: Llm,
   plan: TextPlan,
@@ -62,24 +63,26 @@ async function* answer(
   usage: UsageSum,
   signal: RequestOptions['signal'],
 ): AsyncGenerator<Step> {
-  let index = 0;
-  for (const prompt of plan.prompts) {
-    for (const [i, options] of plan.answers.entries()) {
-      const pieces = index === 0 ? first : llm.generate(prompt, options);
-      const offset = { next: 0 };
-      if (plan.echo) {
-        const text = typeof prompt === 'string' ? prompt : await llm.detokenize(prompt);
-        offset.next = text.length;
-        yield { index, text, logprobs: null, finish: null };
-      }
-      for await (const piece of untilAborted(pieces, signal)) {
-        const logprobs = !piece.finish && piece.logprobs ? textLogprobs(piece.logprobs, offset) : null;
-        if (piece.finish) usage.add(piece.finish, i === 0);
-        const finish = piece.finish && (piece.finish.reason === 'length' ? 'length' : 'stop');
-        if (piece.text || logprobs || finish) yield { index, text: piece.text, logprobs, finish };
-      }
-      index += 1;
+  const { prompts, answers, echo } = plan;
+  const groups = prompts.map((prompt, number) =>
+    answers.map((options, i) => () => (number + i === 0 ? first : llm.generate(prompt, options))),
+  );
+  /** Where the text of each answer goes on, once it has begun. */
+  const offsets = new Map<number, { next: number }>();
+  for await (const [index, piece] of atOnce(groups)) {
+    unlessEnded(piece, signal);
+    const offset = offsets.get(index) ?? { next: 0 };
+    if (echo && !offsets.has(index)) {
+      const prompt = prompts[Math.floor(index / answers.length)] ?? '';
+      const text = typeof prompt === 'string' ? prompt : await llm.detokenize(prompt);
+      offset.next = text.length;
+      yield { index, text, logprobs: null, finish: null };
     }
+    offsets.set(index, offset);
+    const logprobs = !piece.finish && piece.logprobs ? textLogprobs(piece.logprobs, offset) : null;
+    if (piece.finish) usage.add(piece.finish, index % answers.length === 0);
+    const finish = piece.finish && (piece.finish.reason === 'length' ? 'length' : 'stop');
+    if (piece.text || logprobs || finish) yield { index, text: piece.text, logprobs, finish };
   }
 }
 

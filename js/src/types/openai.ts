@@ -53,7 +53,7 @@ interface CommonRequest {
   /** Ignored: the loaded model answers, and the answer names it. */
   readonly model?: string;
   readonly max_tokens?: number | null;
-  /** Number of answers, generated one after the other. Default 1. */
+  /** Number of answers, generated at once. Default 1. */
   readonly n?: number | null;
   readonly seed?: number | null;
   readonly stop?: string | readonly string[] | null;

@@ -113,7 +113,7 @@ fn a_call_that_is_dropped_gives_its_blocks_back() {
     let all = |decoder: &mut LoadedDecoder| {
         block_on(decoder.score(&ids, 1, false)).unwrap();
         block_on(decoder.logits(&ids, |_, _| {})).unwrap();
-        block_on(decoder.embed(&text, EmbedOptions::default())).unwrap();
+        block_on(decoder.embed(&[&text], EmbedOptions::default())).unwrap();
         block_on(decoder.forget()).unwrap();
         engine.memory_bytes()
     };
@@ -134,7 +134,8 @@ fn a_call_that_is_dropped_gives_its_blocks_back() {
         }
         given_up!(decoder.score(&ids, 1, false));
         given_up!(decoder.logits(&ids, |_, _| {}));
-        given_up!(decoder.embed(&text, EmbedOptions::default()));
+        let texts = [&text];
+        given_up!(decoder.embed(&texts, EmbedOptions::default()));
     }
     let restoring = decoder.restore(ids.clone(), 1).unwrap();
     let values = vec![0.5; 2 * KV_HEADS * HEAD_DIM * ids.len()];
@@ -155,12 +156,12 @@ fn a_call_gives_memory_back_when_it_ends() {
         let text = "a text of some length ".repeat(9);
         // what each makes at its first use stays
         block_on(decoder.score(&ids, 1, false)).unwrap();
-        block_on(decoder.embed(&text, EmbedOptions::default())).unwrap();
+        block_on(decoder.embed(&[&text], EmbedOptions::default())).unwrap();
         block_on(decoder.forget()).unwrap();
         let before = engine.memory_bytes();
         block_on(decoder.logits(&ids, |_, _| {})).unwrap();
         assert_eq!((engine.memory_bytes(), decoder.held_blocks()), (before, 0), "{name}: logits");
-        block_on(decoder.embed(&text, EmbedOptions::default())).unwrap();
+        block_on(decoder.embed(&[&text], EmbedOptions::default())).unwrap();
         assert_eq!((engine.memory_bytes(), decoder.held_blocks()), (before, 0), "{name}: embed");
         // these remember what they computed, and so much alone
         block_on(decoder.score(&ids, 1, false)).unwrap();

@@ -4,11 +4,14 @@
 use crate::support;
 
 use pollster::block_on;
+use support::chats::engines;
 use support::tiny::{HIDDEN, Tiny, VOCAB};
 use weft_llm::Error;
 use weft_llm::engine::host::{HostEngine, Reference};
+use weft_llm::engine::shared::SharedEngine;
 use weft_llm::format::{Array, BlockType, Value};
 use weft_llm::inference::{EmbedOptions, LoadedModel, Loading};
+use weft_llm::model::encoder_config::Pooling;
 
 /// A file of tests/fixtures/architectures.
 fn fixture(name: &str) -> Tiny {
@@ -20,6 +23,28 @@ fn load(tiny: &Tiny) -> Result<LoadedModel, Error> {
     let mut loading = Loading::new(Box::new(HostEngine::new(Reference)), None);
     block_on(loading.feed(&tiny.bytes()))?;
     block_on(loading.finish_any())
+}
+
+fn load_on(engine: &SharedEngine, tiny: &Tiny) -> LoadedModel {
+    let mut loading = Loading::new(engine.clone(), None);
+    block_on(loading.feed(&tiny.bytes())).unwrap();
+    block_on(loading.finish_any()).unwrap()
+}
+
+/// The vectors of all texts, and the calls that they took.
+fn embed_all(model: &mut LoadedModel, texts: &[String], options: EmbedOptions) -> (Vec<Vec<f32>>, usize) {
+    let (mut vectors, mut calls) = (Vec::new(), 0);
+    while vectors.len() < texts.len() {
+        vectors.extend(block_on(model.embed(&texts[vectors.len()..], options)).unwrap());
+        calls += 1;
+    }
+    (vectors, calls)
+}
+
+/// Texts of one to 40 letters, of which few follow the same others.
+fn texts(count: usize) -> Vec<String> {
+    let letter = |i: usize| ["a ", "b ", "c ", "d "][i * i % 4];
+    (0..count).map(|text| (0..1 + text * 17 % 40).map(|i| letter(i + text)).collect()).collect()
 }
 
 fn failure(tiny: &Tiny) -> String {
@@ -90,7 +115,7 @@ fn an_unsupported_task_is_named_with_the_supported_ones() {
         assert_eq!(error.code(), "UNSUPPORTED_TASK", "{error}");
     }
     let mut decoder = load(&Tiny::new(1, |_| BlockType::F32)).unwrap();
-    let error = block_on(decoder.embed("a", EmbedOptions::default())).unwrap_err();
+    let error = block_on(decoder.embed(&["a"], EmbedOptions::default())).unwrap_err();
     assert!(error.to_string().contains("a decoder (`llama`), for: generate"), "{error}");
     assert_eq!(decoder.encoder("fillMask").err().unwrap().code(), "UNSUPPORTED_TASK");
 }
@@ -99,7 +124,7 @@ fn an_unsupported_task_is_named_with_the_supported_ones() {
 fn empty_and_overlong_texts_are_refused() {
     let mut model = load(&fixture("sentence-bert")).unwrap();
     let mut embed =
-        |text: &str, truncate| block_on(model.embed(text, EmbedOptions { truncate, ..EmbedOptions::default() }));
+        |text: &str, truncate| block_on(model.embed(&[text], EmbedOptions { truncate, ..EmbedOptions::default() }));
     let error = embed(" ", false).unwrap_err();
     assert!(error.code() == "INVALID_OPTION" && error.to_string().contains("at least one token"), "{error}");
     let long = "a ".repeat(60);
@@ -178,7 +203,7 @@ fn a_decoder_with_pooling_embeds() {
     assert_eq!(model.info().tasks, ["generate", "score", "embed"]);
     let raw = EmbedOptions { normalize: false, ..EmbedOptions::default() };
     let text = "a text that is longer than a chunk of the prompt, so that it goes in two";
-    let vector = block_on(model.embed(text, raw)).unwrap();
+    let vector = block_on(model.embed(&[text], raw)).unwrap().remove(0);
     let LoadedModel::Decoder(encoder) = &mut model else { panic!("no decoder") };
     let options = weft_llm::tokenizer::EncodeOptions { add_special: true, parse_special: false };
     let ids = encoder.tokenizer().encode(text, options).unwrap();
@@ -191,9 +216,42 @@ fn a_decoder_with_pooling_embeds() {
         let product: f32 = row.iter().zip(&vector).map(|(a, b)| a * b).sum();
         assert!((product - logit).abs() < 1e-4, "{product} is not {logit}");
     }
-    let unit = block_on(model.embed(text, EmbedOptions::default())).unwrap();
+    let unit = block_on(model.embed(&[text], EmbedOptions::default())).unwrap().remove(0);
     assert!((unit.iter().map(|v| v * v).sum::<f32>() - 1.0).abs() < 1e-5);
-    let error = block_on(model.embed(&text.repeat(9), raw)).unwrap_err();
+    let error = block_on(model.embed(&[text.repeat(9)], raw)).unwrap_err();
     assert_eq!(error.code(), "CONTEXT_OVERFLOW");
-    block_on(model.embed(&text.repeat(9), EmbedOptions { truncate: true, ..raw })).unwrap();
+    block_on(model.embed(&[text.repeat(9)], EmbedOptions { truncate: true, ..raw })).unwrap();
+}
+
+#[test]
+fn texts_that_share_a_step_have_the_vectors_of_each_alone() {
+    let decoder = Tiny::new(3, |_| BlockType::Q8_0).meta("llama.pooling_type", 3u32);
+    for (kind, tiny) in [("encoder", fixture("sentence-bert")), ("decoder", decoder)] {
+        for (name, engine) in engines() {
+            let mut model = load_on(&engine, &tiny);
+            for pooling in [Pooling::Mean, Pooling::Cls, Pooling::Last] {
+                if kind == "decoder" && pooling != Pooling::Last {
+                    continue;
+                }
+                let options = EmbedOptions { pooling: Some(pooling), normalize: false, ..EmbedOptions::default() };
+                let texts = texts(60);
+                let (together, calls) = embed_all(&mut model, &texts, options);
+                assert!(calls < 60, "{name}, {kind}: {calls} calls");
+                for (text, vector) in texts.iter().zip(together) {
+                    let alone = block_on(model.embed(&[text], options)).unwrap().remove(0);
+                    assert_eq!(vector, alone, "{name}, {kind}, {pooling:?}: {text}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_wrong_text_fails_alone_behind_the_vectors_of_those_before_it() {
+    let mut model = load(&fixture("sentence-bert")).unwrap();
+    let texts = ["a b", "c", &"a ".repeat(60), "d"];
+    assert_eq!(block_on(model.embed(&texts, EmbedOptions::default())).unwrap().len(), 2);
+    let error = block_on(model.embed(&texts[2..], EmbedOptions::default())).unwrap_err();
+    assert_eq!(error.code(), "CONTEXT_OVERFLOW");
+    assert_eq!(block_on(model.embed(&[] as &[&str], EmbedOptions::default())).unwrap().len(), 0);
 }

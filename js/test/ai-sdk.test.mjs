@@ -155,7 +155,7 @@ test('thoughts stand beside the answer, and go back with it', async () => {
 
 test('embeddings, and models by name', async (t) => {
   const fake = new FakeLlm();
-  fake.embed = async (text) => Float32Array.of(text.length, 1);
+  fake.embed = async (texts) => texts.map((text) => Float32Array.of(text.length, 1));
   const { llm } = await loadFake(t, fake);
   const { embeddings } = await embedMany({ model: embeddingModel(llm), values: ['a', 'bbb'] });
   assert.deepEqual(embeddings, [

@@ -4,11 +4,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { collect, FakeLlm, gate, loadFake, settle } from './support/fake.mjs';
 
-/** Returns the length of the text. `before(text)` may wait or throw. */
+/** Returns the length of the text. `before(text)` may wait or throw. Embeds `most` texts a step. */
 class FakeEncoder extends FakeLlm {
-  constructor(before = () => {}) {
+  constructor(before = () => {}, most = 1) {
     super();
     this.beforeText = before;
+    this.most = most;
   }
 
   async #take(...call) {
@@ -17,7 +18,13 @@ class FakeEncoder extends FakeLlm {
     return call[1].length;
   }
 
-  embed = async (text, options) => Float32Array.of(await this.#take('embed', text, options));
+  embed = async (texts, options) => {
+    const vectors = [];
+    for (const text of texts.slice(0, this.most)) {
+      vectors.push(Float32Array.of(await this.#take('embed', text, options)));
+    }
+    return vectors;
+  };
   rerank = async (query, text, truncate) => {
     const logit = await this.#take('rerank', text, query, truncate);
     return { label: 'LABEL_0', score: logit / 10, logit };
@@ -45,6 +52,27 @@ test('vectors come in the order of the texts, and options reach the engine', asy
   await llm.embed(['a'], { pooling: 'cls', normalize: false, truncate: true });
   assert.deepEqual(fake.log.pop(), ['embed', 'a', { normalize: false, pooling: 'cls', truncate: true }]);
   assert.deepEqual(await llm.embed([]), []);
+});
+
+test('texts that go in one step take one turn', async (t) => {
+  const lengths = Array.from({ length: 150 }, (_, i) => 1 + ((i * 7) % 11));
+  for (const most of [1, 7, 64, 1000]) {
+    let turns = 0;
+    class Counting extends FakeEncoder {
+      use_adapters(...given) {
+        turns += 1;
+        super.use_adapters(...given);
+      }
+    }
+    const { llm } = await loadFake(t, new Counting(undefined, most));
+    const vectors = await llm.embed(lengths.map((length) => 'x'.repeat(length)));
+    assert.deepEqual(
+      vectors.map(([length]) => length),
+      lengths,
+    );
+    // no more than 64 texts are handed over at once
+    assert.equal(turns, Math.ceil(150 / Math.min(most, 64)));
+  }
 });
 
 test('documents are sorted, the best first', async (t) => {

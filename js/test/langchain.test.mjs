@@ -177,7 +177,7 @@ test('errors are weft’s own, and an unknown kind of message is named', async (
 
 test('embeddings of documents and of a query', async (t) => {
   const fake = new FakeLlm();
-  fake.embed = async (text) => Float32Array.of(text.length, 1);
+  fake.embed = async (texts) => texts.map((text) => Float32Array.of(text.length, 1));
   const { llm } = await loadFake(t, fake);
   const embeddings = new WeftEmbeddings({ llm });
   assert.deepEqual(await embeddings.embedQuery('ab'), [2, 1]);

@@ -297,7 +297,7 @@ test('a text completion continues each prompt, with its log-probabilities and of
 
 test('embeddings come as floats or as their bytes, also through the official client', async (t) => {
   const fake = new FakeLlm();
-  fake.embed = async (text) => Float32Array.of(text.length, -0.5);
+  fake.embed = async (texts) => texts.map((text) => Float32Array.of(text.length, -0.5));
   const { llm } = await loadFake(t, fake);
   const { data, usage } = await llm.embeddings.create({ input: ['ab c', 'a'] });
   assert.deepEqual(

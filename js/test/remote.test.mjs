@@ -238,7 +238,7 @@ test('events are read however the network cuts them, with any line ends', async 
 
 test('embed gives vectors in order, of length 1 by default', async (t) => {
   const fake = new FakeLlm();
-  fake.embed = async (text) => Float32Array.of(text.length * 3, text.length * 4);
+  fake.embed = async (texts) => texts.map((text) => Float32Array.of(text.length * 3, text.length * 4));
   const { llm } = await connect(t, fake);
   assert.deepEqual(await llm.embed(['a', 'bb']), [Float32Array.of(0.6, 0.8), Float32Array.of(0.6, 0.8)]);
   assert.deepEqual(await llm.embed(['bb'], { normalize: false }), [Float32Array.of(6, 8)]);

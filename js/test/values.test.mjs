@@ -211,14 +211,17 @@ test('an option out of range is named', async () => {
 test('an unknown option, a wrong one, and what is no object are refused', async () => {
   const encoder = await load('bert-masked-lm');
   const invalid = (message) => ({ code: 'INVALID_OPTION', message });
-  await assert.rejects(encoder.embed('a', { pool: 'cls' }), invalid(/unknown field `pool`, expected one of `pooling`/));
   await assert.rejects(
-    encoder.embed('a', { pooling: 'max' }),
+    encoder.embed(['a'], { pool: 'cls' }),
+    invalid(/unknown field `pool`, expected one of `pooling`/),
+  );
+  await assert.rejects(
+    encoder.embed(['a'], { pooling: 'max' }),
     invalid(/unknown variant `max`, expected one of `mean`/),
   );
-  await assert.rejects(encoder.embed('a', { normalize: 1 }), invalid(/expected a boolean/));
+  await assert.rejects(encoder.embed(['a'], { normalize: 1 }), invalid(/expected a boolean/));
   for (const none of [undefined, null, 3, 'cls']) {
-    await assert.rejects(encoder.embed('a', none), invalid(/invalid type: .*, expected struct EmbedOptions/));
+    await assert.rejects(encoder.embed(['a'], none), invalid(/invalid type: .*, expected struct EmbedOptions/));
   }
   await assert.rejects(weft.Loader.create({ ...LOADER, device: 'tpu' }, []), invalid(/unknown variant `tpu`/));
   await assert.rejects(weft.Loader.create({ ...LOADER, device: 'reference' }, []), invalid(/unknown variant/));

@@ -1,14 +1,17 @@
-//! Embeddings: token vectors → one vector per text.
+//! Embeddings: token vectors → one vector per text. Short texts share a step, each a sequence of
+//! its own.
 
 use serde::Deserialize;
 
 use super::LoadedDecoder;
+use super::encoder::LoadedEncoder;
 use super::runner::Runner;
 use super::sequences::Sequence;
 use crate::engine::Engine;
 use crate::model::encoder_config::Pooling;
+use crate::record::{Step, rows};
 use crate::sampling::check_logits;
-use crate::tokenizer::EncodeOptions;
+use crate::tokenizer::{EncodeOptions, Segments};
 use crate::{Error, Result};
 
 /// How to embed. Names and defaults are those of the TypeScript package.
@@ -34,7 +37,7 @@ impl Default for EmbedOptions {
 }
 
 /// (tokens, width) → (width)
-pub(super) fn pool(hidden: &[f32], width: usize, pooling: Pooling) -> Vec<f32> {
+fn pool(hidden: &[f32], width: usize, pooling: Pooling) -> Vec<f32> {
     let tokens = hidden.len() / width;
     let row = |t: usize| hidden[t * width..][..width].to_vec();
     match pooling {
@@ -48,7 +51,7 @@ pub(super) fn pool(hidden: &[f32], width: usize, pooling: Pooling) -> Vec<f32> {
 }
 
 /// Scales to length 1; zero stays zero.
-pub(super) fn normalized(mut vector: Vec<f32>) -> Vec<f32> {
+fn normalized(mut vector: Vec<f32>) -> Vec<f32> {
     let length = vector.iter().map(|v| v * v).sum::<f32>().sqrt();
     if length > 0.0 {
         vector.iter_mut().for_each(|v| *v /= length);
@@ -56,46 +59,131 @@ pub(super) fn normalized(mut vector: Vec<f32>) -> Vec<f32> {
     vector
 }
 
+/// Most tokens of several texts in one step. With more, nothing is faster, and a stop would take
+/// effect later.
+pub(super) const TOGETHER: usize = 128;
+
+/// The first of these texts as `read` takes them, `len` tokens each: as many as fit in a step of
+/// `most` tokens, and at least one. Errors: of the first text.
+fn packed<T>(
+    texts: &[impl AsRef<str>],
+    most: usize,
+    read: impl Fn(&str) -> Result<T>,
+    len: impl Fn(&T) -> usize,
+) -> Result<Vec<T>> {
+    let (mut inputs, mut tokens) = (Vec::new(), 0);
+    for text in texts {
+        let input = match read(text.as_ref()) {
+            // it is told when that text is the first
+            Err(_) if !inputs.is_empty() => break,
+            input => input?,
+        };
+        tokens += len(&input);
+        if tokens > most && !inputs.is_empty() {
+            break;
+        }
+        inputs.push(input);
+    }
+    Ok(inputs)
+}
+
+impl LoadedEncoder {
+    /// The vectors, (hidden) each, of the first of these texts: of as many as go in one step, at
+    /// least of one. Each is what it is alone. Errors, of the first text: `TextTooLong`,
+    /// `InvalidOption` for a text without a token.
+    pub async fn embed(&mut self, texts: &[impl AsRef<str>], options: EmbedOptions) -> Result<Vec<Vec<f32>>> {
+        let read = |text: &str| self.input(self.encode(text)?, None, options.truncate);
+        let most = TOGETHER.min(self.encoder.context);
+        let mut inputs = packed(texts, most, read, |input| input.ids.len())?;
+        loop {
+            match self.embed_ids(&inputs, options).await {
+                Err(Error::OutOfMemory { .. }) if inputs.len() > 1 => inputs.truncate(inputs.len() / 2),
+                vectors => return vectors,
+            }
+        }
+    }
+
+    /// The same for encoded texts, which all go in one step.
+    pub async fn embed_ids(&mut self, inputs: &[Segments], options: EmbedOptions) -> Result<Vec<Vec<f32>>> {
+        let (mut rows, width) = (self.hidden(inputs).await?, self.encoder.config.hidden);
+        let pooling = options.pooling.or(self.encoder.config.pooling).unwrap_or(Pooling::Mean);
+        let vector = |input: &Segments| {
+            let others = rows.split_off(input.ids.len() * width);
+            let vector = pool(&std::mem::replace(&mut rows, others), width, pooling);
+            if options.normalize { normalized(vector) } else { vector }
+        };
+        Ok(inputs.iter().map(vector).collect())
+    }
+}
+
 impl LoadedDecoder {
-    /// The embedding of a text, (hidden): pooled, or the last token's output of the model. Errors:
-    /// `UnsupportedTask`, `TextTooLong`, `InvalidOption` for a text without tokens.
-    pub async fn embed(&mut self, text: &str, options: EmbedOptions) -> Result<Vec<f32>> {
+    /// The vectors of the first of these texts, as [`LoadedEncoder::embed`] says: (hidden) each,
+    /// the last token's output of the model. Errors: `UnsupportedTask`; of the first text
+    /// `TextTooLong`, `InvalidOption` for a text without tokens.
+    pub async fn embed(&mut self, texts: &[impl AsRef<str>], options: EmbedOptions) -> Result<Vec<Vec<f32>>> {
         let pooling = options.pooling.or(self.runner.decoder.config.pooling);
         if pooling != Some(Pooling::Last) || self.runner.decoder.config.pooling.is_none() {
             let needs =
                 "an encoder, or a decoder that was trained for embeddings of the last token (its `pooling_type` is 3)";
             return Err(self.cannot("embed", needs));
         }
+        let most = TOGETHER.min(self.runner.chunk(1));
+        let mut inputs = packed(texts, most, |text| self.text_ids(text, options.truncate), Vec::len)?;
+        let origin = self.origin(None);
+        self.runner.select(origin.adapter).await?;
+        let vectors = loop {
+            let mut sequences: Vec<_> = inputs.iter().map(|_| self.sequence(None)).collect();
+            match self.last_hidden(&mut sequences, &inputs).await {
+                Err(Error::OutOfMemory { .. }) if inputs.len() > 1 => inputs.truncate(inputs.len() / 2),
+                vectors => break vectors,
+            }
+        };
+        let vectors = self.trimmed(vectors).await?;
+        check_logits(&vectors)?;
+        let vectors = vectors.chunks_exact(self.runner.decoder.config.hidden).map(<[f32]>::to_vec);
+        Ok(vectors.map(|vector| if options.normalize { normalized(vector) } else { vector }).collect())
+    }
+
+    /// The ids of a text that is to be embedded.
+    fn text_ids(&self, text: &str, truncate: bool) -> Result<Vec<u32>> {
         let mut ids = self.tokenizer.encode(text, EncodeOptions { add_special: true, parse_special: false })?;
         self.check_ids(&ids)?;
         let (needed, most) = (ids.len(), self.context());
         if needed > most {
-            if !options.truncate {
+            if !truncate {
                 return Err(Error::TextTooLong { needed, most });
             }
             // keeps the token that ends the text: the vector is read from it
             ids.drain(most - 1..needed - 1);
         }
-        let mut sequence = self.sequence(None);
-        self.runner.select(sequence.origin.adapter).await?;
-        let vector = self.last_hidden(&mut sequence, &ids).await;
-        drop(sequence);
-        let vector = self.trimmed(vector).await?;
-        check_logits(&vector)?;
-        Ok(if options.normalize { normalized(vector) } else { vector })
+        Ok(ids)
     }
 
-    /// The row of the last token after the last norm: (hidden).
-    async fn last_hidden(&mut self, sequence: &mut Sequence, ids: &[u32]) -> Result<Vec<f32>> {
+    /// The row of each text's last token after the last norm, (texts, hidden), of texts in
+    /// sequences without positions. Several go in one step, one in chunks.
+    async fn last_hidden(&mut self, sequences: &mut [Sequence], texts: &[Vec<u32>]) -> Result<Vec<f32>> {
         let runner = &mut self.runner;
         let hidden = |runner: &mut Runner| runner.programs.hidden(&mut runner.engine, &runner.decoder);
         let (program, hidden) = runner.with_room(hidden).await?;
-        for chunk in ids.chunks(runner.chunk(1)) {
-            let position = sequence.len();
-            runner.run(runner.programs.steps.prompt, sequence, chunk).await?;
-            runner.run_again(program, sequence, position, chunk)?;
+        if let ([sequence], [ids]) = (&mut *sequences, texts) {
+            for chunk in ids.chunks(runner.chunk(1)) {
+                let position = sequence.len();
+                runner.run(runner.programs.steps.prompt, sequence, chunk).await?;
+                runner.run_again(program, sequence, position, chunk)?;
+            }
+        } else {
+            let mut step = Vec::new();
+            for (number, (sequence, ids)) in sequences.iter_mut().zip(texts).enumerate() {
+                runner.grow(sequence, 0..ids.len()).await?;
+                step.extend(rows(number, 0, ids));
+            }
+            let tables: Vec<_> = sequences.iter().map(|sequence| sequence.blocks.table()).collect();
+            runner.write_angles(&step)?;
+            for program in [runner.programs.steps.prompt, program] {
+                runner.engine.run(program, &Step::new(&step, &tables))?;
+            }
         }
-        runner.engine.read_values(hidden.buffer, hidden.cols).await
+        runner.engine.read_values(hidden.buffer, texts.len() * hidden.cols).await
     }
 }
 

@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use super::embedding::{EmbedOptions, normalized, pool};
 use super::encoder_programs::{EncoderPrograms, Head};
 use super::generation::GenerationId;
 use super::inspect::EncoderInspecting;
@@ -10,7 +9,6 @@ use super::types::{About, Info};
 use crate::engine::shared::Share;
 use crate::engine::{Engine, ProgramId};
 use crate::model::Encoder;
-use crate::model::encoder_config::Pooling;
 use crate::model::kv_cache::Blocks;
 use crate::record::{BufferId, Memory, Step, rows};
 use crate::sampling::check_logits;
@@ -62,8 +60,8 @@ pub struct LoadedEncoder {
     pub(super) tokenizer: Tokenizer,
     about: About,
     pub(super) programs: EncoderPrograms,
-    /// Of the text.
-    pub(super) blocks: Blocks,
+    /// Of each text of a step.
+    pub(super) blocks: Vec<Blocks>,
     pub(super) inspecting: Vec<(GenerationId, EncoderInspecting)>,
     pub(super) next_id: u32,
 }
@@ -76,8 +74,7 @@ impl LoadedEncoder {
         about: About,
         programs: EncoderPrograms,
     ) -> Self {
-        let blocks = programs.kv.sequence();
-        let (inspecting, next_id) = (Vec::new(), 0);
+        let (blocks, inspecting, next_id) = (Vec::new(), Vec::new(), 0);
         Self { engine, encoder, tokenizer, about, programs, blocks, inspecting, next_id }
     }
 
@@ -85,7 +82,7 @@ impl LoadedEncoder {
     /// compilation, and errors show early.
     pub async fn warm_up(&mut self) -> Result<()> {
         let text = Segments { ids: vec![0; self.encoder.context.min(2)], ..Segments::default() };
-        self.hidden(&text).await?;
+        self.hidden(std::slice::from_ref(&text)).await?;
         if self.programs.classifier.is_some() {
             self.class_logits("classify", &text).await?;
         }
@@ -136,21 +133,6 @@ impl LoadedEncoder {
 
     fn mask_token(&self) -> Option<&str> {
         self.programs.masked.as_ref().and_then(|_| self.tokenizer.mask()).and_then(|mask| self.tokenizer.token(mask))
-    }
-
-    /// The vector of a text, (hidden). Errors: `TextTooLong`, `InvalidOption` for a text without a
-    /// token.
-    pub async fn embed(&mut self, text: &str, options: EmbedOptions) -> Result<Vec<f32>> {
-        let input = self.input(self.encode(text)?, None, options.truncate)?;
-        self.embed_ids(&input, options).await
-    }
-
-    /// The same for encoded text.
-    pub async fn embed_ids(&mut self, input: &Segments, options: EmbedOptions) -> Result<Vec<f32>> {
-        let hidden = self.hidden(input).await?;
-        let pooling = options.pooling.or(self.encoder.config.pooling).unwrap_or(Pooling::Mean);
-        let vector = pool(&hidden, self.encoder.config.hidden, pooling);
-        Ok(if options.normalize { normalized(vector) } else { vector })
     }
 
     /// The labels of a text, or of two texts that are read together, most likely first. Errors:
@@ -218,10 +200,11 @@ impl LoadedEncoder {
         Ok(filled)
     }
 
-    /// The output of the last layer: (tokens, hidden).
-    pub async fn hidden(&mut self, input: &Segments) -> Result<Vec<f32>> {
-        self.run_layers(input).await?;
-        let (x, count) = (self.programs.activations.x, input.ids.len());
+    /// The output of the last layer for the tokens of these texts, one text after the other:
+    /// (tokens, hidden).
+    pub async fn hidden(&mut self, inputs: &[Segments]) -> Result<Vec<f32>> {
+        self.run_layers(inputs).await?;
+        let (x, count) = (self.programs.activations.x, inputs.iter().map(|input| input.ids.len()).sum::<usize>());
         self.read(x.buffer, count * x.cols).await
     }
 
@@ -230,7 +213,7 @@ impl LoadedEncoder {
         let Some(Head { program, logits, .. }) = self.programs.classifier else {
             return Err(self.cannot(task, "a model with a classifier (tensor `cls.output.weight`)"));
         };
-        self.run_layers(input).await?;
+        self.run_layers(std::slice::from_ref(input)).await?;
         self.run_head(program, &input.ids)?;
         self.read(logits.buffer, logits.cols).await
     }
@@ -242,7 +225,7 @@ impl LoadedEncoder {
                 self.cannot("classifyTokens", "a model with a classifier of tokens (tensor `token_cls.weight`)")
             );
         };
-        self.run_layers(input).await?;
+        self.run_layers(std::slice::from_ref(input)).await?;
         self.run_head(program, &input.ids)?;
         self.read(logits.buffer, input.ids.len() * logits.cols).await
     }
@@ -254,7 +237,7 @@ impl LoadedEncoder {
                 self.cannot("fillMask", "a model with a head for masked tokens (tensor `mlm_transform.weight`)")
             );
         };
-        let hidden = self.hidden(input).await?;
+        let hidden = self.hidden(std::slice::from_ref(input)).await?;
         let mut rows = Vec::with_capacity(positions.len());
         for &position in positions {
             self.engine.write_values(x.buffer, 0, &hidden[position * x.cols..][..x.cols])?;
@@ -264,18 +247,31 @@ impl LoadedEncoder {
         Ok(rows)
     }
 
-    async fn run_layers(&mut self, input: &Segments) -> Result<()> {
-        let second = input.second.and_then(|second| u32::try_from(second).ok()).unwrap_or(u32::MAX);
-        let length = input.ids.len();
-        self.make_room(length).await?;
-        let (rows, table) = (rows(0, 0, &input.ids), self.blocks.table());
-        self.engine.run(self.programs.layers, &Step { second, ..Step::new(&rows, &[table]) })
+    /// Runs the layers over the tokens of these texts. Only a text that is alone may have a second
+    /// segment.
+    async fn run_layers(&mut self, inputs: &[Segments]) -> Result<()> {
+        let second = match inputs {
+            [input] => input.second.and_then(|second| u32::try_from(second).ok()),
+            _ => None,
+        };
+        let lengths: Vec<_> = inputs.iter().map(|input| input.ids.len()).collect();
+        self.make_room(&lengths).await?;
+        let numbered = inputs.iter().enumerate();
+        let rows: Vec<_> = numbered.flat_map(|(number, input)| rows(number, 0, &input.ids)).collect();
+        let tables: Vec<_> = self.blocks.iter().map(Blocks::table).collect();
+        let step = Step { second: second.unwrap_or(u32::MAX), ..Step::new(&rows, &tables) };
+        self.engine.run(self.programs.layers, &step)
     }
 
-    /// Makes room for the keys and values of a text.
-    pub(super) async fn make_room(&mut self, length: usize) -> Result<()> {
-        self.blocks.truncate(length);
-        self.programs.kv.grow(&mut self.engine, &mut self.blocks, 0..length).await
+    /// Makes room for the keys and values of texts of these lengths.
+    pub(super) async fn make_room(&mut self, lengths: &[usize]) -> Result<()> {
+        let Self { programs, engine, blocks, .. } = self;
+        blocks.resize_with(lengths.len(), || programs.kv.sequence());
+        for (blocks, &length) in blocks.iter_mut().zip(lengths) {
+            blocks.truncate(length);
+            programs.kv.grow(engine, blocks, 0..length).await?;
+        }
+        Ok(())
     }
 
     /// Runs a head over these tokens, or the first of them.
@@ -290,12 +286,12 @@ impl LoadedEncoder {
         Ok(values)
     }
 
-    fn encode(&self, text: &str) -> Result<Vec<u32>> {
+    pub(super) fn encode(&self, text: &str) -> Result<Vec<u32>> {
         self.tokenizer.encode(text, EncodeOptions::default())
     }
 
     /// Adds special tokens around the texts, and truncates them on request.
-    fn input(&self, mut first: Vec<u32>, mut second: Option<Vec<u32>>, truncate: bool) -> Result<Segments> {
+    pub(super) fn input(&self, mut first: Vec<u32>, mut second: Option<Vec<u32>>, truncate: bool) -> Result<Segments> {
         if first.is_empty() || second.as_ref().is_some_and(Vec::is_empty) {
             let (name, expected) = ("text".into(), "a text with at least one token".into());
             return Err(Error::InvalidOption { name, expected, got: "an empty one".into() });

@@ -63,12 +63,13 @@ impl LoadedModel {
         }
     }
 
-    /// The vector of a text, from an encoder or a decoder trained for embeddings. Errors:
-    /// `UnsupportedTask`, `TextTooLong`, `InvalidOption`.
-    pub async fn embed(&mut self, text: &str, options: EmbedOptions) -> Result<Vec<f32>> {
+    /// The vectors of the first of these texts, as many as go in one step, from an encoder or a
+    /// decoder trained for embeddings. Errors: `UnsupportedTask`; of the first text `TextTooLong`,
+    /// `InvalidOption`.
+    pub async fn embed(&mut self, texts: &[impl AsRef<str>], options: EmbedOptions) -> Result<Vec<Vec<f32>>> {
         match self {
-            Self::Decoder(model) => model.embed(text, options).await,
-            Self::Encoder(model) => model.embed(text, options).await,
+            Self::Decoder(model) => model.embed(texts, options).await,
+            Self::Encoder(model) => model.embed(texts, options).await,
         }
     }
 

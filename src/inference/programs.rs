@@ -1,6 +1,7 @@
 //! The programs of a loaded decoder: a decode step, a chunk of the prompt, and sampling if the
 //! engine can.
 
+use super::embedding::TOGETHER;
 use super::estimate::Counting;
 use super::together;
 use crate::engine::trial::small;
@@ -64,7 +65,7 @@ pub(super) struct Later {
     together: Option<Tensor>,
     /// Logits of every token of a step.
     all_logits: Option<Tensor>,
-    /// Output of the last norm for the chunk's last token.
+    /// Output of the last norm for wanted rows.
     hidden: Option<(ProgramId, Tensor)>,
     /// Rows of the embedding table.
     table: Option<(ProgramId, Tensor)>,
@@ -374,12 +375,12 @@ impl Programs {
         Ok((*self.steps.all_logits.insert(engine.prepare(recording)?), logits))
     }
 
-    /// Residual stream of a chunk → the last norm's output for its last token, (1, hidden).
+    /// Residual stream of a step → the last norm's output for its wanted rows, (rows, hidden).
     pub fn hidden(&mut self, engine: &mut dyn Engine, decoder: &Decoder) -> Result<(ProgramId, Tensor)> {
         if let Some(ready) = self.later.hidden {
             return Ok(ready);
         }
-        let hidden = tensor(engine, 1, decoder.config.hidden)?;
+        let hidden = tensor(engine, TOGETHER.min(self.rows), decoder.config.hidden)?;
         let mut recording = Recording::default();
         decoder.record_hidden(&mut recording, &self.steps.activations, hidden)?;
         let ready = (engine.prepare(recording)?, hidden);

@@ -215,7 +215,7 @@ impl Decoder {
         self.lm_head.linear(r, x, norm, epilogue, logits)
     }
 
-    /// Records residual stream → the wanted row after the final norm, if there is one: `y`, (1,
+    /// Records residual stream → the wanted rows after the final norm, if there is one: `y`, (rows,
     /// hidden).
     pub fn record_hidden(&self, r: &mut Recording, a: &Activations, y: Tensor) -> Result<()> {
         r.push(PickRows { x: a.x, y })?;

@@ -313,11 +313,11 @@ impl Llm {
         }
     }
 
-    /// The vector of a text.
-    pub async fn embed(&mut self, text: String, options: Ts<EmbedOptions>) -> Result<Float32Array, JsValue> {
+    /// The vectors of the first of these texts, at least of one. An error is about the first.
+    pub async fn embed(&mut self, texts: Vec<String>, options: Ts<EmbedOptions>) -> Result<Vec<Float32Array>, JsValue> {
         let options = from_object(options)?;
-        let vector = self.model.embed(&text, options).await.map_err(to_js)?;
-        Ok(Float32Array::from(vector.as_slice()))
+        let vectors = self.model.embed(&texts, options).await.map_err(to_js)?;
+        Ok(vectors.iter().map(|vector| Float32Array::from(vector.as_slice())).collect())
     }
 
     /// The labels of a text, or of two texts that are read together; most likely first.

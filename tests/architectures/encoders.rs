@@ -52,7 +52,7 @@ pub fn check(case: &str, folder: &Path, encoder: &mut LoadedEncoder) -> Vec<Stri
         };
         let second = token_type_ids.and_then(|types| types.iter().position(|&segment| segment == 1));
         let input = Segments { ids: ids.clone(), first: 0..ids.len(), second };
-        let got = block_on(encoder.hidden(&input)).unwrap();
+        let got = block_on(encoder.hidden(std::slice::from_ref(&input))).unwrap();
         compare("hidden", &[got], &[hidden.concat()]);
         if let Some(expected) = logits {
             let positions: Vec<usize> = (0..ids.len()).collect();
@@ -70,7 +70,11 @@ pub fn check(case: &str, folder: &Path, encoder: &mut LoadedEncoder) -> Vec<Stri
         for (pooling, expected) in [(Pooling::Mean, mean), (Pooling::Cls, cls)] {
             let options = EmbedOptions { pooling: Some(pooling), ..EmbedOptions::default() };
             if let Some(expected) = expected {
-                compare("embedding", &[block_on(encoder.embed_ids(&input, options)).unwrap()], &[expected]);
+                compare(
+                    "embedding",
+                    &block_on(encoder.embed_ids(std::slice::from_ref(&input), options)).unwrap(),
+                    &[expected],
+                );
             }
         }
     }

@@ -65,7 +65,7 @@ fn answers(bytes: &[u8]) -> Vec<u32> {
     let rows = match loaded {
         LoadedModel::Encoder(mut encoder) => {
             let input = Segments { ids: ids.to_vec(), first: 0..ids.len(), second: None };
-            vec![block_on(encoder.hidden(&input)).unwrap()]
+            vec![block_on(encoder.hidden(std::slice::from_ref(&input))).unwrap()]
         }
         decoder => logits(&mut decoder.into_decoder("generate").unwrap(), &ids),
     };

@@ -9,7 +9,10 @@ import type { RuntimeLlm } from './runtime.js';
 import { run } from './steps.js';
 import type { Turn } from './turns.js';
 
-/** Runs a task, one text in each step; undefined if `signal` stopped it. */
+/** Texts that are handed over at once; the module takes those of them that go in one step. */
+const MOST_TEXTS = 64;
+
+/** Runs a task, in each step one text, or several to embed; undefined if `signal` stopped it. */
 export async function encode(
   model: Model,
   { task, adapters }: EncodeCall,
@@ -21,7 +24,8 @@ export async function encode(
   const step = async (llm: RuntimeLlm) => {
     useAdapters(llm, adapters);
     try {
-      if (done.length < texts.length) done.push(await encodeText(llm, task, texts[done.length] as string));
+      const left = texts.slice(done.length, done.length + MOST_TEXTS);
+      if (left.length > 0) done.push(...(await encodeTexts(llm, task, left)));
     } catch (error) {
       throw named(task, done.length, error);
     }
@@ -35,11 +39,20 @@ function textsOf(task: EncodeTask): readonly string[] {
   return task.name === 'embed' || task.name === 'rerank' ? task.texts : [task.text];
 }
 
-async function encodeText(llm: RuntimeLlm, task: EncodeTask, text: string): Promise<unknown> {
+/** The results of the first texts, at least of one. */
+async function encodeTexts(llm: RuntimeLlm, task: EncodeTask, texts: readonly string[]): Promise<unknown[]> {
+  const { truncate } = task;
+  if (task.name === 'embed') return llm.embed([...texts], { ...task.options, truncate });
+  return [await encodeText(llm, task, texts[0] as string)];
+}
+
+async function encodeText(
+  llm: RuntimeLlm,
+  task: Exclude<EncodeTask, { name: 'embed' }>,
+  text: string,
+): Promise<unknown> {
   const { truncate } = task;
   switch (task.name) {
-    case 'embed':
-      return llm.embed(text, { ...task.options, truncate });
     case 'rerank':
       return llm.rerank(task.query, text, truncate);
     case 'classify':

@@ -107,8 +107,8 @@ impl Encode {
                 let mut model = model.load_any().await?;
                 let options = EmbedOptions { pooling: pooling.map(Pooling::from), normalize: !raw, truncate };
                 let mut vectors = Vec::with_capacity(text.len());
-                for text in &text {
-                    vectors.push(model.embed(text, options).await?);
+                while vectors.len() < text.len() {
+                    vectors.extend(model.embed(&text[vectors.len()..], options).await?);
                 }
                 print_json(&json!({ "embeddings": vectors }))
             }

@@ -76,19 +76,19 @@ impl LoadedEncoder {
     async fn read_stage(&mut self, inspecting: &mut EncoderInspecting) -> Result<LayerSeen> {
         let EncoderInspecting { ids, options, stage, x: stream } = inspecting;
         let (count, a) = (ids.len(), self.programs.activations);
-        self.make_room(count).await?;
+        self.make_room(&[count]).await?;
         if *stage > 0 {
             self.engine.write_values(a.x.buffer, 0, stream)?;
         }
         let program = self.programs.stage(&mut self.engine, &self.encoder, *stage)?;
-        self.engine.run(program, &Step::new(&rows(0, 0, ids), &[self.blocks.table()]))?;
+        self.engine.run(program, &Step::new(&rows(0, 0, ids), &[self.blocks[0].table()]))?;
         let layer = stage.checked_sub(1);
         let attention = self.encoder.attention(self.programs.kv.layer(0), &a);
         let mut seen = LayerSeen { layer, heads: attention.heads, ..LayerSeen::default() };
         if layer.is_some_and(|layer| options.attends(layer)) {
             let q = (0..count).map(|row| row * attention.q.cols..row * attention.q.cols + attention.y.cols);
             let q = self.engine.read_ranges(attention.q.buffer, q.collect());
-            let mut keys = self.programs.kv.ranges(0, &self.blocks, count);
+            let mut keys = self.programs.kv.ranges(0, &self.blocks[0], count);
             keys.truncate(keys.len() / 2);
             let keys = self.engine.read_ranges(attention.kv.buffer, keys);
             seen.attention = Some(Floats(weights(&attention, 0, count, &q.await?, &keys.await?)?));

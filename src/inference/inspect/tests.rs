@@ -68,7 +68,7 @@ fn check_layer(case: &str, decoder: &mut LoadedDecoder, id: GenerationId, seen: 
 fn check_encoder(case: &str, encoder: &mut LoadedEncoder) -> usize {
     let ids: Vec<u32> = (0..19).map(|i| (i * 7919 % 61) as u32).collect();
     let input = Segments { ids: ids.clone(), first: 0..19, second: None };
-    let expected = block_on(encoder.hidden(&input)).unwrap();
+    let expected = block_on(encoder.hidden(std::slice::from_ref(&input))).unwrap();
     let options = InspectOptions { attention: Some(Vec::new()), hidden_states: true, ..Default::default() };
     let id = encoder.inspect(ids, options).unwrap();
     let (mut layers, mut norms) = (0, Vec::new());
@@ -79,7 +79,7 @@ fn check_encoder(case: &str, encoder: &mut LoadedEncoder) -> usize {
         assert!(weights.chunks_exact(19).all(|row| (row.iter().sum::<f32>() - 1.0).abs() < 1e-5), "{case}");
         let (kv, count) = (encoder.programs.kv.layer(0), 19);
         let attention = encoder.encoder.attention(kv, &encoder.programs.activations);
-        let ranges = encoder.programs.kv.ranges(0, &encoder.blocks, count);
+        let ranges = encoder.programs.kv.ranges(0, &encoder.blocks[0], count);
         let values = block_on(encoder.engine.read_ranges(kv.buffer, ranges[ranges.len() / 2..].to_vec())).unwrap();
         let got = attended(kv, attention.heads, &weights, &values, count);
         let expected = block_on(encoder.engine.read_values(attention.y.buffer, got.len())).unwrap();

@@ -29,6 +29,8 @@ mod options;
 mod quantize;
 #[path = "weft/synthetic.rs"]
 mod synthetic;
+#[path = "weft/texts.rs"]
+mod texts;
 
 use std::io::{Read, Write};
 use std::path::PathBuf;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use clap::Args;
 use serde_json::json;
 use weft_llm::Result;
-use weft_llm::inference::{Event, GenerateOptions, LoadedDecoder, Speculated};
+use weft_llm::inference::{Event, GenerateOptions, GenerationId, LoadedDecoder, LoadedModel, Speculated};
 use weft_llm::sampling::SamplingOptions;
 use weft_llm::tokenizer::Message;
 
@@ -14,7 +14,7 @@ use super::adapters::AdapterArgs;
 use super::draft::{Drafts, SpeculateArgs};
 use super::files::Files;
 use super::synthetic::SyntheticArgs;
-use super::{RunArgs, print, print_json, seconds_since_1970};
+use super::{RunArgs, print, print_json, seconds_since_1970, texts};
 
 /// Owner of the keys and values that stand for an earlier text.
 const OWNER: u32 = 1;
@@ -56,111 +56,155 @@ pub struct BenchArgs {
     /// measured one after the other.
     #[arg(long, value_delimiter = ',', default_value = "0", conflicts_with = "prompt")]
     position: Vec<usize>,
-    /// Prints a line of JSON for each position instead of a sentence.
+    /// Measures so many sequences at once, each with a prompt of its own; several numbers are
+    /// measured one after the other.
+    #[arg(
+        long, value_delimiter = ',', default_value = "1", conflicts_with = "prompt",
+        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=64)
+    )]
+    sequences: Vec<usize>,
+    /// Embeds so many short texts instead.
+    #[arg(long, conflicts_with_all = ["prompt", "position", "sequences", "synthetic"])]
+    texts: Option<usize>,
+    /// Prints a line of JSON for each measurement instead of a sentence.
     #[arg(long)]
     json: bool,
 }
 
 impl BenchArgs {
     pub async fn bench(&self) -> Result<()> {
+        if let Some(count) = self.texts {
+            let mut model = self.load(self.run.context).await?;
+            model.warm_up().await?;
+            return texts::bench(&mut model, count, self.json).await;
+        }
         let last = self.position.iter().max().copied().unwrap_or(0);
         let needed = self.prompt.is_none().then_some(last + self.prompt_tokens + self.gen_tokens + 2);
         let start = Instant::now();
         let context = self.run.context.or(needed);
         let drafts = self.speculate.load(&RunArgs { context, ..self.run.clone() }).await?;
-        let mut decoder = self.load(context).await?;
+        let mut decoder = self.load(context).await?.into_decoder("generate")?;
         let mut drafts = self.speculate.open(drafts, &decoder)?;
         decoder.warm_up().await?;
         self.adapters.load(&mut decoder).await?;
         let load_seconds = start.elapsed().as_secs_f64();
         for &position in &self.position {
-            let vocabulary = decoder.info().vocabulary_size;
-            let ids = match &self.prompt {
-                Some(text) => {
-                    decoder.chat_prompt(&vec![Message::new("user", text)].into(), seconds_since_1970() as i64)?
+            let mut one = None;
+            for &sequences in &self.sequences {
+                let measured = self.measure(&mut decoder, &mut drafts, position, sequences).await?;
+                if sequences == 1 {
+                    one = Some(measured.gen_speed);
                 }
-                None => made_up_prompt(position + self.prompt_tokens, vocabulary),
-            };
-            // what was before must not be found again
-            decoder.forget().await?;
-            if position > 0 {
-                fill(&mut decoder, &ids[..position]).await?;
+                self.tell(&decoder, &measured, one, load_seconds)?;
             }
-            self.measure(&mut decoder, &mut drafts, ids, position, load_seconds).await?;
         }
         Ok(())
     }
 
-    async fn load(&self, context: Option<usize>) -> Result<LoadedDecoder> {
-        let run = RunArgs { context, ..self.run.clone() };
-        let model = match self.synthetic.shape()? {
-            None => run.load(&Files::new(&self.model, self.quantize.as_deref())?).await?,
-            Some((shape, mixture)) => run.load(&shape.random(mixture)).await?,
-        };
-        model.into_decoder("generate")
+    /// A prompt for each of so many sequences.
+    fn prompts(&self, decoder: &LoadedDecoder, position: usize, sequences: usize) -> Result<Vec<Vec<u32>>> {
+        if let Some(text) = &self.prompt {
+            let chat = vec![Message::new("user", text)].into();
+            return Ok(vec![decoder.chat_prompt(&chat, seconds_since_1970() as i64)?]);
+        }
+        let vocabulary = decoder.info().vocabulary_size;
+        Ok((0..sequences).map(|number| made_up_prompt(number, position + self.prompt_tokens, vocabulary)).collect())
     }
 
+    async fn load(&self, context: Option<usize>) -> Result<LoadedModel> {
+        let run = RunArgs { context, ..self.run.clone() };
+        match self.synthetic.shape()? {
+            None => run.load(&Files::new(&self.model, self.quantize.as_deref())?).await,
+            Some((shape, mixture)) => run.load(&shape.random(mixture)).await,
+        }
+    }
+
+    /// Answers the prompts of so many sequences, a step of each in turn.
     async fn measure(
         &self,
         decoder: &mut LoadedDecoder,
         drafts: &mut Drafts,
-        prompt: Vec<u32>,
         position: usize,
-        load_seconds: f64,
-    ) -> Result<()> {
-        let (prompt_tokens, gen_tokens) = (prompt.len() - position, self.gen_tokens);
+        sequences: usize,
+    ) -> Result<Measured> {
+        let prompts = self.prompts(decoder, position, sequences)?;
+        // what was before must not be found again
+        decoder.forget().await?;
+        if position > 0 {
+            for prompt in &prompts {
+                fill(decoder, &prompt[..position]).await?;
+            }
+        }
+        let prompt_tokens = prompts.iter().map(|prompt| prompt.len() - position).sum::<usize>();
         let options = GenerateOptions {
-            max_tokens: Some(gen_tokens + 1),
+            max_tokens: Some(self.gen_tokens + 1),
             ignore_eos: true,
             speculate: drafts.source,
             restored: Some(OWNER),
             sampling: SamplingOptions::greedy(),
             ..Default::default()
         };
-        let mut answer = String::new();
-        let (prompt_again, options_again) = (prompt.clone(), options.clone());
+        let first = prompts[0].clone();
         let start = Instant::now();
-        let generation = decoder.start(prompt, options, 0)?;
-        loop {
-            if let Event::Token { text, .. } = decoder.next(generation).await? {
-                answer += &text;
-                break;
-            }
+        let mut running = Vec::with_capacity(sequences);
+        for prompt in prompts {
+            let id = decoder.start(prompt, options.clone(), 0)?;
+            running.push(Answer { id, text: String::new(), begun: false, ended: false });
         }
+        in_turns(decoder, drafts, &mut running, |answer| answer.begun).await?;
         let prompt_seconds = start.elapsed().as_secs_f64();
         let before = decoder.engine().counters();
         let start = Instant::now();
-        loop {
-            drafts.give(decoder, generation).await?;
-            match decoder.next(generation).await? {
-                Event::Token { text, .. } => answer += &text,
-                Event::End { text, .. } => {
-                    answer += &text;
-                    break;
-                }
-                Event::Prompt { .. } => {}
-            }
-        }
+        in_turns(decoder, drafts, &mut running, |answer| answer.ended).await?;
         let gen_seconds = start.elapsed().as_secs_f64();
         drafts.end();
         let after = decoder.engine().counters();
-        let Speculated { drafted, accepted } = decoder.speculated(generation);
-        decoder.stop(generation);
+        let gen_tokens = self.gen_tokens * sequences;
         let per_token = |now: u64, then: u64| (now - then) as f64 / gen_tokens as f64;
+        let mut speculated = Speculated::default();
+        for answer in &running {
+            let Speculated { drafted, accepted } = decoder.speculated(answer.id);
+            speculated.drafted += drafted;
+            speculated.accepted += accepted;
+            decoder.stop(answer.id);
+        }
         let again = match self.again {
-            true => Some(ask_again(decoder, prompt_again, options_again).await?),
+            true => Some(ask_again(decoder, first, options).await?),
             false => None,
         };
+        Ok(Measured {
+            position,
+            sequences,
+            prompt_tokens,
+            prompt_speed: prompt_tokens as f64 / prompt_seconds,
+            gen_speed: gen_tokens as f64 / gen_seconds,
+            dispatches: per_token(after.dispatches, before.dispatches),
+            submits: per_token(after.submits, before.submits),
+            readbacks: per_token(after.readbacks, before.readbacks),
+            read_bytes: per_token(after.read_bytes, before.read_bytes),
+            speculated,
+            again,
+            text: running.swap_remove(0).text,
+        })
+    }
+
+    /// Prints a measurement; `one`: tokens a second of one sequence, if that was measured.
+    fn tell(&self, decoder: &LoadedDecoder, m: &Measured, one: Option<f64>, load_seconds: f64) -> Result<()> {
         let info = decoder.info();
-        let (prompt_speed, gen_speed) = (prompt_tokens as f64 / prompt_seconds, gen_tokens as f64 / gen_seconds);
+        let ratio = one.map(|one| m.gen_speed / one);
         if !self.json {
             let (kind, adapter) = (info.engine.kind, info.engine.description);
-            let behind = if position > 0 { format!("behind {position} positions, ") } else { String::new() };
-            let again = again.map_or_else(String::new, |(cached, seconds)| {
+            let behind = if m.position > 0 { format!("behind {} positions, ", m.position) } else { String::new() };
+            let together = if m.sequences > 1 { format!("{} sequences, ", m.sequences) } else { String::new() };
+            let times = ratio.filter(|_| m.sequences > 1).map(|ratio| format!(" ({ratio:.2} times those of one)"));
+            let again = m.again.map_or_else(String::new, |(cached, seconds)| {
                 format!(", again with {cached} tokens remembered: first token after {seconds:.3} s")
             });
             return print(&format!(
-                "{kind} ({adapter}): {behind}prompt {prompt_speed:.1} tokens/s, generation {gen_speed:.1} tokens/s{again}\n"
+                "{kind} ({adapter}): {behind}{together}prompt {:.1} tokens/s, generation {:.1} tokens/s{}{again}\n",
+                m.prompt_speed,
+                m.gen_speed,
+                times.unwrap_or_default()
             ));
         }
         print_json(&json!({
@@ -169,22 +213,75 @@ impl BenchArgs {
             "synthetic": self.synthetic.synthetic,
             "layers": self.synthetic.layers,
             "loadSeconds": load_seconds,
-            "position": position,
-            "promptTokens": prompt_tokens,
-            "genTokens": gen_tokens,
-            "promptTokensPerSecond": prompt_speed,
-            "genTokensPerSecond": gen_speed,
-            "dispatchesPerToken": per_token(after.dispatches, before.dispatches),
-            "submitsPerToken": per_token(after.submits, before.submits),
-            "readbacksPerToken": per_token(after.readbacks, before.readbacks),
-            "drafted": drafted,
-            "accepted": accepted,
-            "againCachedTokens": again.map(|(cached, _)| cached),
-            "againSeconds": again.map(|(_, seconds)| seconds),
+            "position": m.position,
+            "sequences": m.sequences,
+            "promptTokens": m.prompt_tokens,
+            "genTokens": self.gen_tokens * m.sequences,
+            "promptTokensPerSecond": m.prompt_speed,
+            "genTokensPerSecond": m.gen_speed,
+            "timesOne": ratio,
+            "dispatchesPerToken": m.dispatches,
+            "submitsPerToken": m.submits,
+            "readbacksPerToken": m.readbacks,
+            "readBytesPerToken": m.read_bytes,
+            "drafted": m.speculated.drafted,
+            "accepted": m.speculated.accepted,
+            "againCachedTokens": m.again.map(|(cached, _)| cached),
+            "againSeconds": m.again.map(|(_, seconds)| seconds),
             "memoryBytes": info.memory_bytes,
-            "text": answer,
+            "text": m.text,
         }))
     }
+}
+
+/// A generation that is measured.
+struct Answer {
+    id: GenerationId,
+    text: String,
+    /// Whether its first token has come.
+    begun: bool,
+    ended: bool,
+}
+
+/// What was measured of all sequences together; rates of work are for each token.
+struct Measured {
+    position: usize,
+    sequences: usize,
+    prompt_tokens: usize,
+    prompt_speed: f64,
+    gen_speed: f64,
+    dispatches: f64,
+    submits: f64,
+    readbacks: f64,
+    read_bytes: f64,
+    speculated: Speculated,
+    /// See [`ask_again`].
+    again: Option<(usize, f64)>,
+    text: String,
+}
+
+/// Does a step of each answer in turn until all are `done`.
+async fn in_turns(
+    decoder: &mut LoadedDecoder,
+    drafts: &mut Drafts,
+    answers: &mut [Answer],
+    done: impl Fn(&Answer) -> bool,
+) -> Result<()> {
+    while !answers.iter().all(&done) {
+        for answer in answers.iter_mut().filter(|answer| !done(answer)) {
+            drafts.give(decoder, answer.id).await?;
+            match decoder.next(answer.id).await? {
+                Event::Prompt { .. } => continue,
+                Event::Token { text, .. } => answer.text += &text,
+                Event::End { text, .. } => {
+                    answer.text += &text;
+                    answer.ended = true;
+                }
+            }
+            answer.begun = true;
+        }
+    }
+    Ok(())
 }
 
 /// The prompt with another end: how many of its tokens were remembered, and the seconds to its
@@ -205,9 +302,9 @@ async fn ask_again(
     Ok(told)
 }
 
-/// `tokens` ids, spread over the vocabulary.
-fn made_up_prompt(tokens: usize, vocab: usize) -> Vec<u32> {
-    (0..tokens).map(|i| ((i * 7919 + 13) % vocab) as u32).collect()
+/// `tokens` ids, spread over the vocabulary, with another beginning for each `number`.
+fn made_up_prompt(number: usize, tokens: usize, vocab: usize) -> Vec<u32> {
+    (0..tokens).map(|i| ((i * 7919 + 13 + 101 * number) % vocab) as u32).collect()
 }
 
 /// Writes random keys and values for these ids, as if the model had read them.

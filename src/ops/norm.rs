@@ -47,7 +47,7 @@ impl Norm {
     }
 
     /// Columns per group.
-    fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         self.weight.cols / self.groups
     }
 
@@ -58,7 +58,7 @@ impl Norm {
     }
 
     /// First column to write.
-    fn y_first_col(&self) -> usize {
+    pub(crate) fn y_first_col(&self) -> usize {
         if self.in_place() { self.first_col } else { 0 }
     }
 }

@@ -6,7 +6,7 @@
 //! | [`simd`] | lanes of f32 and dot products of bytes: WebAssembly's, AVX2's, or portable |
 //! | [`tiles`] | weights in tiles of eight rows |
 //! | [`activations`] | inputs of matrix products: norm and 8-bit quantisation |
-//! | [`linear`], [`expert_linear`], [`attention`], [`activate`] | the kernels |
+//! | [`linear`], [`expert_linear`], [`attention`], [`activate`], [`norm`] | the kernels |
 //! | [`pool`] | the threads that share the work of a kernel |
 
 mod activate;
@@ -14,6 +14,7 @@ mod activations;
 mod attention;
 mod expert_linear;
 mod linear;
+mod norm;
 pub mod pool;
 mod simd;
 mod tiles;
@@ -24,7 +25,7 @@ use super::EngineInfo;
 use super::host::{Kernels, out_of_memory};
 use crate::Result;
 use crate::format::layout::{Layout, Planes};
-use crate::ops::{Activate, Affine, Attention, Embed, ExpertLinear, Linear};
+use crate::ops::{Activate, Affine, Attention, Embed, ExpertLinear, Linear, Norm};
 use crate::record::Step;
 use activations::ProductBuffers;
 use expert_linear::Gathered;
@@ -75,6 +76,10 @@ impl Kernels for Simd {
 
     fn embed(&self, op: &Embed, step: &Step, table: &Tiles, y: &mut [f32]) {
         op.reference(step, y, |row, out| table.dequantize(row, out));
+    }
+
+    fn norm(&self, op: &Norm, x: Option<&[f32]>, weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+        norm::norm(op, x, weight, bias, y);
     }
 
     fn linear(&self, op: &Linear, x: &[f32], norm: Option<&[f32]>, weight: &Tiles, affine: Affine, y: &mut [f32]) {

@@ -1,4 +1,6 @@
-//! Eight lanes in a vector, with AVX2 and FMA. What each function does is said in `portable.rs`.
+//! Eight lanes in a vector, with AVX2 and FMA, and with AVX-VNNI where the processor has that: it
+//! adds products of bytes to 32 bits in one instruction. Sums of integers are exact, so that both
+//! give the same. What each function does is said in `portable.rs`.
 //!
 //! Every function is `inline(always)` and ends up in [`run`], where these instructions are allowed.
 //! The compiler has no instructions for functions elsewhere, but calls the intrinsics: slow, and as
@@ -14,18 +16,32 @@ pub fn is_available() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")
 }
 
+/// Whether it has AVX-VNNI too.
+pub fn has_byte_products() -> bool {
+    is_x86_feature_detected!("avxvnni")
+}
+
 /// Runs a task with these vectors.
 ///
 /// # Safety
 /// The instructions must be available.
 #[target_feature(enable = "avx2,fma,f16c")]
 pub unsafe fn run(task: impl Task) {
-    task.run::<F32x8>();
+    task.run::<F32x8<false>>();
 }
 
-/// Eight f32.
+/// The same with AVX-VNNI.
+///
+/// # Safety
+/// The instructions must be available.
+#[target_feature(enable = "avx2,fma,f16c,avxvnni")]
+pub unsafe fn run_with_byte_products(task: impl Task) {
+    task.run::<F32x8<true>>();
+}
+
+/// Eight f32. `VNNI`: whether products of bytes use AVX-VNNI.
 #[derive(Clone, Copy)]
-pub struct F32x8(__m256);
+pub struct F32x8<const VNNI: bool>(__m256);
 
 /// Four bytes of each row of a tile.
 #[derive(Clone, Copy)]
@@ -39,7 +55,7 @@ fn load(words: &Words) -> __m256i {
     unsafe { _mm256_loadu_si256(std::ptr::from_ref(words).cast()) }
 }
 
-impl F32x8 {
+impl<const VNNI: bool> F32x8<VNNI> {
     /// Eight integers as f32.
     #[inline(always)]
     fn from_integers(v: __m256i) -> Self {
@@ -47,7 +63,7 @@ impl F32x8 {
     }
 }
 
-impl Vector for F32x8 {
+impl<const VNNI: bool> Vector for F32x8<VNNI> {
     const GROUPS: usize = 1;
     const ZERO: Self = Self(unsafe { std::mem::zeroed() });
 
@@ -74,9 +90,9 @@ impl Vector for F32x8 {
     }
 
     type Input = Bytes;
-    type NibbleDot = NibbleDot;
-    type SixBitDot = SixBitDot;
-    type ByteDot = ByteDot;
+    type NibbleDot = NibbleDot<VNNI>;
+    type SixBitDot = SixBitDot<VNNI>;
+    type ByteDot = ByteDot<VNNI>;
 
     #[inline(always)]
     fn splat(value: f32) -> Self {
@@ -244,7 +260,7 @@ impl Vector for F32x8 {
 
 /// Widens the upper halves of words.
 #[inline(always)]
-fn from_upper_f16(words: __m256i) -> F32x8 {
+fn from_upper_f16<const VNNI: bool>(words: __m256i) -> F32x8<VNNI> {
     unsafe {
         let wide = _mm256_and_si256(_mm256_srai_epi32::<3>(words), _mm256_set1_epi32(0x8fff_e000u32.cast_signed()));
         let two_to_112 = _mm256_set1_ps(f32::from_bits((127 + 112) << 23));
@@ -258,73 +274,93 @@ fn add_pairs(v: __m256i) -> __m256i {
     unsafe { _mm256_madd_epi16(v, _mm256_set1_epi16(1)) }
 }
 
-/// Two products, of at most 15 · 127 each, are added to a lane of 16 bits eight times: at most
-/// 30480.
-#[derive(Clone, Copy)]
-pub struct NibbleDot(__m256i);
+/// Adds the products of four unsigned bytes with four signed ones to each lane of 32 bits.
+#[inline(always)]
+fn add_fours(sums: __m256i, w: __m256i, x: __m256i) -> __m256i {
+    unsafe { _mm256_dpbusd_avx_epi32(sums, w, x) }
+}
 
-impl Dot<F32x8> for NibbleDot {
+/// Two products, of at most 15 · 127 each, are added to a lane of 16 bits eight times: at most
+/// 30480. AVX-VNNI has lanes of 32 bits.
+#[derive(Clone, Copy)]
+pub struct NibbleDot<const VNNI: bool>(__m256i);
+
+impl<const VNNI: bool> Dot<F32x8<VNNI>> for NibbleDot<VNNI> {
     type Weights = Bytes;
     const ZERO: Self = Self(unsafe { std::mem::zeroed() });
 
     #[inline(always)]
     fn add(&mut self, w: Bytes, x: Bytes) {
-        self.0 = unsafe { _mm256_add_epi16(self.0, _mm256_maddubs_epi16(w.0, x.0)) };
+        self.0 = if VNNI {
+            add_fours(self.0, w.0, x.0)
+        } else {
+            unsafe { _mm256_add_epi16(self.0, _mm256_maddubs_epi16(w.0, x.0)) }
+        };
     }
 
     #[inline(always)]
-    fn sums(self) -> F32x8 {
-        F32x8::from_integers(add_pairs(self.0))
+    fn sums(self) -> F32x8<VNNI> {
+        F32x8::from_integers(if VNNI { self.0 } else { add_pairs(self.0) })
     }
 }
 
 /// The same for five and six bits: lanes of 16 bits hold four additions of two products of 31 · 127
 /// and two of 63 · 127.
 #[derive(Clone, Copy)]
-pub struct SixBitDot {
+pub struct SixBitDot<const VNNI: bool> {
     narrow: __m256i,
     wide: __m256i,
 }
 
-impl Dot<F32x8> for SixBitDot {
+impl<const VNNI: bool> Dot<F32x8<VNNI>> for SixBitDot<VNNI> {
     type Weights = Bytes;
-    const ZERO: Self = Self { narrow: NibbleDot::ZERO.0, wide: NibbleDot::ZERO.0 };
+    const ZERO: Self = Self { narrow: NibbleDot::<VNNI>::ZERO.0, wide: NibbleDot::<VNNI>::ZERO.0 };
 
     #[inline(always)]
     fn add(&mut self, w: Bytes, x: Bytes) {
-        self.narrow = unsafe { _mm256_add_epi16(self.narrow, _mm256_maddubs_epi16(w.0, x.0)) };
+        if VNNI {
+            self.wide = add_fours(self.wide, w.0, x.0);
+        } else {
+            self.narrow = unsafe { _mm256_add_epi16(self.narrow, _mm256_maddubs_epi16(w.0, x.0)) };
+        }
     }
 
     #[inline(always)]
     fn widen(&mut self) {
-        self.wide = unsafe { _mm256_add_epi32(self.wide, add_pairs(self.narrow)) };
-        self.narrow = NibbleDot::ZERO.0;
+        if !VNNI {
+            self.wide = unsafe { _mm256_add_epi32(self.wide, add_pairs(self.narrow)) };
+            self.narrow = Self::ZERO.narrow;
+        }
     }
 
     #[inline(always)]
-    fn sums(self) -> F32x8 {
+    fn sums(self) -> F32x8<VNNI> {
         F32x8::from_integers(self.wide)
     }
 }
 
 /// Signed weights: |w| · (x with the sign of w), two of which are at most 2 · 128 · 127.
 #[derive(Clone, Copy)]
-pub struct ByteDot(__m256i);
+pub struct ByteDot<const VNNI: bool>(__m256i);
 
-impl Dot<F32x8> for ByteDot {
+impl<const VNNI: bool> Dot<F32x8<VNNI>> for ByteDot<VNNI> {
     type Weights = Bytes;
-    const ZERO: Self = Self(NibbleDot::ZERO.0);
+    const ZERO: Self = Self(NibbleDot::<VNNI>::ZERO.0);
 
     #[inline(always)]
     fn add(&mut self, w: Bytes, x: Bytes) {
         unsafe {
-            let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w.0), _mm256_sign_epi8(x.0, w.0));
-            self.0 = _mm256_add_epi32(self.0, add_pairs(pairs));
+            let (w, x) = (_mm256_abs_epi8(w.0), _mm256_sign_epi8(x.0, w.0));
+            self.0 = if VNNI {
+                add_fours(self.0, w, x)
+            } else {
+                _mm256_add_epi32(self.0, add_pairs(_mm256_maddubs_epi16(w, x)))
+            };
         }
     }
 
     #[inline(always)]
-    fn sums(self) -> F32x8 {
+    fn sums(self) -> F32x8<VNNI> {
         F32x8::from_integers(self.0)
     }
 }
@@ -418,16 +454,23 @@ mod tests {
             return;
         }
         for seed in 0..500 {
-            let (mut four, mut eight) = (Vec::new(), Vec::new());
+            let (mut four, mut all) = (Vec::new(), vec![Vec::new()]);
             All(&mut four, seed).run::<F32x4>();
             // SAFETY: the processor has the instructions
-            unsafe { run(All(&mut eight, seed)) };
+            unsafe { run(All(&mut all[0], seed)) };
+            if has_byte_products() {
+                all.push(Vec::new());
+                // SAFETY: as above
+                unsafe { run_with_byte_products(All(&mut all[1], seed)) };
+            }
             let bits =
                 |all: &[Column<f32>]| -> Vec<_> { all.as_flattened().iter().map(|v| v.map(f32::to_bits)).collect() };
-            for (i, (four, eight)) in four.iter().zip(&eight).enumerate() {
-                assert_eq!(bits(&[*four]), bits(&[*eight]), "{i}: {four:?} and {eight:?}");
+            for eight in all {
+                for (i, (four, eight)) in four.iter().zip(&eight).enumerate() {
+                    assert_eq!(bits(&[*four]), bits(&[*eight]), "{i}: {four:?} and {eight:?}");
+                }
+                assert_eq!(four.len(), eight.len());
             }
-            assert_eq!(four.len(), eight.len());
         }
     }
 
@@ -462,6 +505,10 @@ mod tests {
         if is_available() {
             // SAFETY: the processor has the instructions
             unsafe { run(Extremes) };
+            if has_byte_products() {
+                // SAFETY: as above
+                unsafe { run_with_byte_products(Extremes) };
+            }
         }
         Extremes.run::<F32x4>();
     }

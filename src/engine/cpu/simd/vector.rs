@@ -89,36 +89,47 @@ pub trait Task {
 pub struct Lanes {
     /// Whether they are those of AVX2, which the processor has.
     eight: bool,
+    /// Whether it has AVX-VNNI too.
+    byte_products: bool,
 }
 
 impl Default for Lanes {
     /// The widest that this processor has.
     fn default() -> Self {
         #[cfg(target_arch = "x86_64")]
-        let eight = super::avx2::is_available();
+        let (eight, byte_products) = (super::avx2::is_available(), super::avx2::has_byte_products());
         #[cfg(not(target_arch = "x86_64"))]
-        let eight = false;
-        Self { eight }
+        let (eight, byte_products) = (false, false);
+        Self { eight, byte_products }
     }
 }
 
 impl Lanes {
     /// Four lanes, which every processor has.
-    pub const FOUR: Self = Self { eight: false };
+    pub const FOUR: Self = Self { eight: false, byte_products: false };
 
     /// Runs a task with them.
     pub fn run(self, task: impl Task) {
         #[cfg(target_arch = "x86_64")]
         if self.eight {
             // SAFETY: the processor has the instructions
-            return unsafe { super::avx2::run(task) };
+            return unsafe {
+                match self.byte_products {
+                    true => super::avx2::run_with_byte_products(task),
+                    false => super::avx2::run(task),
+                }
+            };
         }
         task.run::<F32x4>();
     }
 
     /// Name of these vectors in [`EngineInfo`](crate::engine::EngineInfo).
     pub fn name(self) -> &'static str {
-        if self.eight { "AVX2" } else { super::NAME }
+        match self {
+            Self { eight: false, .. } => super::NAME,
+            Self { byte_products: false, .. } => "AVX2",
+            Self { byte_products: true, .. } => "AVX2 with AVX-VNNI",
+        }
     }
 }
 

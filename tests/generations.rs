@@ -8,9 +8,10 @@ use pollster::block_on;
 use support::Rng;
 use support::chats::{alone, engines, in_turns, load, options, step, tiny};
 use support::tiny::{VOCAB, decoder_on};
+use weft_llm::engine::PROMPT_CHUNK;
 use weft_llm::engine::cpu::Simd;
 use weft_llm::engine::host::HostEngine;
-use weft_llm::inference::{GenerateOptions, LoadedDecoder};
+use weft_llm::inference::{Event, GenerateOptions, LoadedDecoder};
 use weft_llm::sampling::SamplingOptions;
 
 #[test]
@@ -44,8 +45,9 @@ fn generations_do_not_affect_each_other() {
         let expected = alone(&mut decoder, &first, &options(Some(1), 40));
         let penalizing = SamplingOptions { presence_penalty: 0.5, ..options(Some(9), 0).sampling };
         let on_the_host = GenerateOptions { top_logprobs: Some(21), ..options(Some(9), 60) };
-        for other in [options(Some(2), 60), GenerateOptions { sampling: penalizing, ..options(None, 60) }, on_the_host]
-        {
+        let penalizing = GenerateOptions { sampling: penalizing, ..options(None, 60) };
+        let telling = GenerateOptions { top_logprobs: Some(2), ..options(Some(2), 60) };
+        for other in [options(Some(2), 60), penalizing, telling, on_the_host] {
             for steps in [1, 2, 5, 20] {
                 block_on(decoder.forget()).unwrap();
                 let other = decoder.start(second.clone(), other.clone(), 0).unwrap();
@@ -211,5 +213,92 @@ fn chats_in_turns_share_their_steps() {
             after - before
         };
         assert_eq!(dispatches(3), dispatches(1), "{name}");
+    }
+}
+
+/// A GPU draws for each of them, and hands out one id a draw.
+#[test]
+fn chats_in_turns_share_the_steps_of_a_gpu() {
+    let mut rng = Rng::new(8);
+    let prompts = [20, 31, 9].map(|len| rng.ids(len, VOCAB));
+    let (_, engine) = engines().into_iter().find(|(name, _)| *name == "gpu").unwrap();
+    let mut decoder = load(&engine, &tiny(21));
+    let mut counted = |count: usize| {
+        block_on(decoder.forget()).unwrap();
+        let mut start = |prompt: &Vec<u32>| decoder.start(prompt.clone(), options(Some(3), 90), 0).unwrap();
+        let generations: Vec<_> = prompts[..count].iter().map(&mut start).collect();
+        let turns = |decoder: &mut LoadedDecoder, turns: usize| {
+            for _ in 0..turns {
+                generations.iter().for_each(|&id| _ = step(decoder, id));
+            }
+        };
+        // the first steps are queued one after the other, until all have queued as many
+        turns(&mut decoder, 3);
+        let before = decoder.engine().counters();
+        turns(&mut decoder, 5);
+        let after = decoder.engine().counters();
+        generations.iter().for_each(|&id| decoder.stop(id));
+        [after.dispatches - before.dispatches, after.readbacks - before.readbacks, after.submits - before.submits]
+    };
+    let ([one, ids, _], [three, ids_of_three, submits]) = (counted(1), counted(3));
+    assert_eq!([ids_of_three, submits], [15; 2]);
+    // for each id
+    assert!(three * ids < one * ids_of_three, "{three} for {ids_of_three} ids, {one} for {ids} alone");
+}
+
+/// As in `n` answers to one request: each has the prompt's keys and values, and its tokens come in
+/// the steps of the others.
+#[test]
+fn answers_to_one_prompt_share_it_and_their_steps() {
+    let prompt = Rng::new(9).ids(150, VOCAB);
+    for (name, engine) in engines() {
+        let mut decoder = load(&engine, &tiny(21));
+        let options = [5, 6, 7, 8].map(|seed| options(Some(seed), 30));
+        let expected: Vec<_> = options.iter().map(|options| alone(&mut decoder, &prompt, options)).collect();
+        block_on(decoder.forget()).unwrap();
+        let first = decoder.start(prompt.clone(), options[0].clone(), 0).unwrap();
+        let token = loop {
+            if let (Some(token), _) = step(&mut decoder, first) {
+                break token;
+            }
+        };
+        let others = options[1..].iter().map(|options| decoder.start(prompt.clone(), options.clone(), 0).unwrap());
+        let all: Vec<_> = [first].into_iter().chain(others.collect::<Vec<_>>()).collect();
+        for &other in &all[1..] {
+            assert_eq!(decoder.cached_tokens(other), prompt.len() - 1, "{name}");
+        }
+        let before = decoder.engine().counters().dispatches;
+        let mut answers = in_turns(&mut decoder, &all);
+        let together = decoder.engine().counters().dispatches - before;
+        answers[0].insert(0, token);
+        assert_eq!(answers, expected, "{name}");
+        if name != "gpu" {
+            let before = decoder.engine().counters().dispatches;
+            let again = decoder.start(prompt.clone(), options[1].clone(), 0).unwrap();
+            in_turns(&mut decoder, &[again]);
+            let one = decoder.engine().counters().dispatches - before;
+            assert!(together <= one + one / 15, "{name}: {together} dispatches for four, {one} for one");
+        }
+    }
+}
+
+/// The prompt of another is read in chunks, and the newcomer's turn comes behind each.
+#[test]
+fn a_newcomer_waits_for_one_chunk_of_a_long_prompt() {
+    let (long, short) = (Rng::new(10).ids(500, VOCAB), Rng::new(11).ids(20, VOCAB));
+    for (name, engine) in engines() {
+        let mut decoder = load(&engine, &tiny(21));
+        let reading = decoder.start(long.clone(), options(None, 4), 0).unwrap();
+        // steps are counted, and no step computes more than a chunk
+        let chunk = |decoder: &mut LoadedDecoder| match block_on(decoder.next(reading)).unwrap() {
+            Event::Prompt { done, .. } => done,
+            event => panic!("{name}: {event:?}"),
+        };
+        let before = chunk(&mut decoder);
+        let newcomer = decoder.start(short.clone(), options(None, 4), 0).unwrap();
+        let done = chunk(&mut decoder);
+        assert!(done - before <= PROMPT_CHUNK, "{name}: {done} behind {before}");
+        assert!(step(&mut decoder, newcomer).0.is_some(), "{name}");
+        [reading, newcomer].into_iter().for_each(|id| decoder.stop(id));
     }
 }

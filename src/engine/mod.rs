@@ -169,6 +169,10 @@ pub trait DeviceSampling: Engine {
     /// enough that a stop takes effect soon.
     fn depth(&self) -> usize;
 
+    /// Queues a recording whose rows may be without ids: row i takes the last id of `feeds[i]`, as
+    /// of [`Ids::feed`].
+    fn run_fed(&mut self, program: ProgramId, step: &Step, feeds: &[BufferId]) -> Result<()>;
+
     /// Queues recordings, one after the other, that end with a [`Sample`](crate::ops::Sample), and
     /// returns a future of what they leave in `ids.id`. The future may be dropped; the step still
     /// runs.

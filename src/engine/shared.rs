@@ -7,11 +7,11 @@ use std::rc::Rc;
 
 use super::shapes::Shapes;
 use super::{Counters, DeviceSampling, Engine, EngineInfo, Ids, LocalFuture, ProgramId};
-use crate::Result;
 use crate::format::block::BlockType;
 use crate::format::layout::Layout;
 use crate::ops::{Command, Recording};
 use crate::record::{BufferId, KvCache, KvFormat, Matrix, Memory, Step};
+use crate::{Error, Result};
 
 /// An engine that several models use. It is borrowed for single calls, never across an `await`.
 #[derive(Clone)]
@@ -220,19 +220,20 @@ impl DeviceSampling for Share {
         self.engine.get().device_sampling().map_or(1, |device| device.depth())
     }
 
+    fn run_fed(&mut self, program: ProgramId, step: &Step, feeds: &[BufferId]) -> Result<()> {
+        self.engine.get().device_sampling().ok_or_else(no_sampling)?.run_fed(program, step, feeds)
+    }
+
     fn queue(
         &mut self,
         programs: &[ProgramId],
         step: &Step,
         ids: &Ids,
     ) -> Result<LocalFuture<'static, Result<Vec<u32>>>> {
-        match self.engine.get().device_sampling() {
-            Some(device) => device.queue(programs, step, ids),
-            None => Err(crate::Error::Internal {
-                op: "sample",
-                expected: "an engine that samples".into(),
-                got: "none".into(),
-            }),
-        }
+        self.engine.get().device_sampling().ok_or_else(no_sampling)?.queue(programs, step, ids)
     }
+}
+
+fn no_sampling() -> Error {
+    Error::Internal { op: "sample", expected: "an engine that samples".into(), got: "none".into() }
 }

@@ -151,7 +151,7 @@ impl LoadedDecoder {
         let (values, adjusts) =
             (sampler.device_values().filter(|_| samples), sampler.changes_logits() || options.constrained);
         let mut generation =
-            Generation::new(prompt, options, sampler, &self.tokenizer, self.runner.programs.next_rows())?;
+            Generation::new(prompt, options, sampler, &self.tokenizer, self.runner.programs.draft_rows())?;
         let device = values.map(|values| self.runner.on_device(values, adjusts, tells.is_some())).transpose()?;
         let sequence = self.open(&generation.tokens, restored, most);
         generation.cached = sequence.len();
@@ -215,10 +215,10 @@ impl LoadedDecoder {
         Ok(())
     }
 
-    /// Does one unit of work: a chunk of the prompt, or a token. On an engine that does not sample,
-    /// the step of a token computes the logits that other generations wait for too. An error ends
-    /// only this generation. Errors: `OutOfMemory` if its sequence cannot grow, `InvalidLogits`,
-    /// `InvalidOption` after the end, and those of the engine.
+    /// Does one unit of work: a chunk of the prompt, or a token. The step of a token computes those
+    /// of other generations too, where they wait for theirs. An error ends only this generation.
+    /// Errors: `OutOfMemory` if its sequence cannot grow, `InvalidLogits`, `InvalidOption` after
+    /// the end, and those of the engine.
     pub async fn next(&mut self, id: GenerationId) -> Result<Event> {
         self.catch_up(id);
         let Self { runner, tokenizer, generations, .. } = self;
@@ -229,8 +229,9 @@ impl LoadedDecoder {
             None => Ok(()),
         };
         let computed = match runner.programs.sampling {
-            None if count > 1 && selected.is_ok() => together::compute(id, generations, runner).await,
-            _ => selected,
+            _ if count < 2 || selected.is_err() => selected,
+            None => together::compute(id, generations, runner).await,
+            Some(_) => together::queue_all(id, generations, runner, count).await,
         };
         let running = generations.get_mut(&id).ok_or_else(|| not_started("next"))?;
         let event = match computed {

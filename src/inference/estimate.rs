@@ -55,8 +55,7 @@ pub struct Estimate {
     /// Bytes with one full context: `loadedBytes` and `kvCacheBytes` together.
     pub total_bytes: u64,
     /// Bytes that the first step of several chats adds, or the first draft: the logits of up to
-    /// four tokens on the CPU engine. A GPU computes each chat alone, and takes twice as many for a
-    /// draft. 0 for an encoder.
+    /// eight tokens. 0 for an encoder.
     pub chats_bytes: u64,
     /// Bytes that a real GPU adds to `loadedBytes`: room for chunks of a prompt of up to 512 tokens
     /// instead of 32. 0 for an encoder.

@@ -72,7 +72,7 @@ pub(super) struct Generation {
 
 impl Generation {
     /// A generation of which nothing is computed yet. `next_rows`: see
-    /// [`Programs::next_rows`](super::programs::Programs::next_rows). Errors: `InvalidOption`.
+    /// [`Programs::draft_rows`](super::programs::Programs::draft_rows). Errors: `InvalidOption`.
     pub fn new(
         prompt: Vec<u32>,
         options: GenerateOptions,

@@ -10,7 +10,7 @@ use crate::model::Decoder;
 use crate::model::decoder::{Activations, activations as tensor};
 use crate::model::kv_cache::KvPool;
 use crate::ops::adjust::RECENT;
-use crate::ops::{Adjust, Command, Index, Likely, Recording, Sample, likely};
+use crate::ops::{Adjust, Command, Index, Likely, PickRows, Recording, Sample, likely};
 use crate::record::{KV_BLOCK, KvFormat, Memory, Tensor};
 use crate::{Error, Result};
 
@@ -69,6 +69,8 @@ pub(super) struct Later {
     hidden: Option<(ProgramId, Tensor)>,
     /// Rows of the embedding table.
     table: Option<(ProgramId, Tensor)>,
+    /// See [`Programs::picks`].
+    picks: Option<[ProgramId; 2]>,
     adjusted: Option<AdjustedDraw>,
     likely: Option<(ProgramId, Tensor)>,
     /// Whether a draw of the engine was found to be wrong.
@@ -308,11 +310,15 @@ impl<P> Programs<P> {
 }
 
 impl Programs {
-    /// Most next tokens in a step: as many as the CPU engine reads a weight once for. A GPU is
-    /// bound by memory for more of them.
+    /// Most next tokens in a step.
     pub fn next_rows(&self) -> usize {
-        let most = if self.sampling.is_some() { 2 * together::MOST } else { together::MOST };
-        most.min(self.rows)
+        together::MOST.min(self.rows)
+    }
+
+    /// Most next tokens of one generation, of which all but the first may be wrong: on the CPU
+    /// engine as many as its kernels take at a time.
+    pub fn draft_rows(&self) -> usize {
+        if self.sampling.is_some() { self.next_rows() } else { self.next_rows().min(4) }
     }
 
     /// Up to [`Programs::next_rows`] next tokens → logits of each, (rows, vocab).
@@ -323,6 +329,21 @@ impl Programs {
         let (recording, logits) = self.record_together(engine, decoder, self.next_rows())?;
         self.later.together = Some(logits);
         Ok((*self.steps.together.insert(engine.prepare(recording)?), logits))
+    }
+
+    /// The wanted row of the logits of [`Programs::together`] → [`Programs::logits`], alone and
+    /// with the next id.
+    pub fn picks(&mut self, engine: &mut dyn Engine, decoder: &Decoder) -> Result<[ProgramId; 2]> {
+        if let Some(ready) = self.later.picks {
+            return Ok(ready);
+        }
+        let (_, x) = self.together(engine, decoder)?;
+        let (logits, Sampling { chain, maxima, id }) = (self.logits, self.sampling()?);
+        let mut pick = Recording::default();
+        pick.push(PickRows { x, y: logits })?;
+        let mut draw = pick.clone();
+        draw.push(Sample { logits, chain, maxima, y: id })?;
+        Ok(*self.later.picks.insert([engine.prepare(pick)?, engine.prepare(draw)?]))
     }
 
     /// Checks those draws that are not made yet, of generations whose sampler changes logits, or

@@ -232,20 +232,8 @@ impl Runner {
         (position, ids): (usize, &[u32]),
         draw: Draw<'_>,
     ) -> Result<LocalFuture<'static, Result<Vec<u32>>>> {
-        let Sampling { chain, id, .. } = self.programs.sampling()?;
-        let adjusted = match device.adjusts {
-            true => Some(self.programs.adjusted(&mut self.engine)?),
-            false => None,
-        };
+        let adjusted = self.write_draw(generation, device, &draw)?;
         self.check_selected(&sequence.origin)?;
-        let is_new = self.sampling != Some(generation);
-        if is_new {
-            self.engine.write_values(chain.buffer, 0, &device.values)?;
-        }
-        if let Some(adjusted) = &adjusted {
-            self.write_changes(adjusted, is_new, &draw)?;
-        }
-        self.sampling = Some(generation);
         let is_computed = device.computed.take() == Some(self.engine.counters().dispatches);
         let sampled = [Row { id: None, position, sequence: 0, wanted: true }];
         let known = rows(0, position, ids);
@@ -259,7 +247,7 @@ impl Runner {
         let tables = [sequence.blocks.table()];
         let step = Step { random: draw.random, ..Step::new(rows, &tables) };
         let many = ids.len() > 1;
-        let mut programs = match adjusted {
+        let programs = match adjusted {
             None => {
                 self.programs.steps.sampled.iter().map(|[decode, last]| if many { *last } else { *decode }).collect()
             }
@@ -268,13 +256,77 @@ impl Runner {
                 vec![if many { self.programs.steps.last_logits } else { self.programs.steps.decode }, adjusted.program]
             }
         };
-        let mut ids = Ids { id, feed: device.feed.buffer, recent: adjusted.map(|adjusted| adjusted.recent.buffer) };
+        self.queue_draw(programs, &step, device, adjusted)
+    }
+
+    /// Queues the next rows of several sequences, which have room, and behind them the draw of
+    /// each. Returns what [`Runner::queue`] returns, for each.
+    pub fn queue_together(
+        &mut self,
+        rows: &[Row],
+        tables: &[&[u32]],
+        draws: &mut [(GenerationId, &mut OnDevice, Draw<'_>)],
+    ) -> Result<Vec<LocalFuture<'static, Result<Vec<u32>>>>> {
+        let (program, _) = self.programs.together(&mut self.engine, &self.decoder)?;
+        let [pick, pick_and_draw] = self.programs.picks(&mut self.engine, &self.decoder)?;
+        let feeds: Vec<_> = draws.iter().map(|(_, device, _)| device.feed.buffer).collect();
+        self.write_angles(rows)?;
+        self.engine.run_fed(program, &Step::new(rows, tables), &feeds)?;
+        let mut words = Vec::with_capacity(draws.len());
+        for (number, (generation, device, draw)) in draws.iter_mut().enumerate() {
+            device.computed = None;
+            let adjusted = self.write_draw(*generation, device, draw)?;
+            // a draw is of the last row, and reads no id
+            let own = rows[..=number].iter().enumerate();
+            let rows: Vec<_> = own.map(|(i, row)| Row { id: Some(0), wanted: i == number, ..*row }).collect();
+            let step = Step { random: draw.random, ..Step::new(&rows, tables) };
+            let programs = match adjusted {
+                None => vec![pick_and_draw],
+                Some(adjusted) => vec![pick, adjusted.program],
+            };
+            words.push(self.queue_draw(programs, &step, device, adjusted)?);
+        }
+        Ok(words)
+    }
+
+    /// Queues programs that end with a draw.
+    fn queue_draw(
+        &mut self,
+        mut programs: Vec<ProgramId>,
+        step: &Step,
+        device: &OnDevice,
+        adjusted: Option<AdjustedDraw>,
+    ) -> Result<LocalFuture<'static, Result<Vec<u32>>>> {
+        let recent = adjusted.map(|adjusted| adjusted.recent.buffer);
+        let mut ids = Ids { id: self.programs.sampling()?.id, feed: device.feed.buffer, recent };
         if device.tells {
             let (program, y) = self.programs.likely(&mut self.engine)?;
             programs.push(program);
             ids.id = y;
         }
-        self.engine.queue(&programs, &step, &ids)
+        self.engine.queue(&programs, step, &ids)
+    }
+
+    /// Writes what the draw of a generation reads. Returns the program of one that changes logits.
+    fn write_draw(
+        &mut self,
+        generation: GenerationId,
+        device: &OnDevice,
+        draw: &Draw<'_>,
+    ) -> Result<Option<AdjustedDraw>> {
+        let Sampling { chain, .. } = self.programs.sampling()?;
+        let adjusted = match device.adjusts {
+            true => Some(self.programs.adjusted(&mut self.engine)?),
+            false => None,
+        };
+        let is_new = self.sampling.replace(generation) != Some(generation);
+        if is_new {
+            self.engine.write_values(chain.buffer, 0, &device.values)?;
+        }
+        if let Some(adjusted) = &adjusted {
+            self.write_changes(adjusted, is_new, draw)?;
+        }
+        Ok(adjusted)
     }
 
     /// Writes what `draw` changes, where another draw changes something else.

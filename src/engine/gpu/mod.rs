@@ -402,6 +402,17 @@ impl DeviceSampling for GpuEngine {
         self.sampled_ids.depth()
     }
 
+    fn run_fed(&mut self, program: ProgramId, step: &Step, feeds: &[BufferId]) -> Result<()> {
+        self.gpu.check()?;
+        let buffers = self.buffers.borrow();
+        let feeds = feeds.iter().map(|&feed| buffers.get(feed)?.plane(0)).collect::<Result<Vec<_>>>()?;
+        let program = self.programs.get_mut(program).ok_or_else(released)?;
+        self.paces.begin(&program.pace, program.rows(step), now());
+        program.run(&self.gpu, &buffers, step, Some(Feedback { feeds: &feeds, recent: None, read: None }))?;
+        self.counters.dispatches += program.len() as u64;
+        Ok(())
+    }
+
     fn queue(
         &mut self,
         programs: &[ProgramId],
@@ -420,7 +431,8 @@ impl DeviceSampling for GpuEngine {
             let program = self.programs.get_mut(program).ok_or_else(released)?;
             self.paces.begin(&program.pace, program.rows(step), now());
             let read = (i + 1 == programs.len()).then_some((id, &staging));
-            submitted = program.run(gpu, &buffers, step, Some(Feedback { feed, recent: recent.take(), read }))?;
+            let feedback = Feedback { feeds: &[feed], recent: recent.take(), read };
+            submitted = program.run(gpu, &buffers, step, Some(feedback))?;
             counters.dispatches += program.len() as u64;
             // a prompt tells nothing about the steps after it, nor does a draw alone
             decodes |= step.rows.len() == 1 && program.has_layers();

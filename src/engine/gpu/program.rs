@@ -37,9 +37,9 @@ struct Dispatch {
 
 /// The way of sampled ids: into the next step of their sequence, and to the host.
 pub(super) struct Feedback<'a> {
-    /// The last ids of the sequence, each at its position modulo [`RECENT`]: of the row without an
-    /// id, and the new one.
-    pub feed: &'a wgpu::Buffer,
+    /// The last ids of a sequence, each at its position modulo [`RECENT`]: row i without an id
+    /// takes its own from the i-th, and the new id goes to the first.
+    pub feeds: &'a [&'a wgpu::Buffer],
     /// Gets a copy of `feed` first.
     pub recent: Option<&'a wgpu::Buffer>,
     /// Where the program leaves an id, and what gets a copy for the host. `None`: another program
@@ -237,8 +237,10 @@ impl Program {
         step: &Step,
         feedback: Option<Feedback>,
     ) -> Result<Option<wgpu::SubmissionIndex>> {
-        let fed = step.rows.iter().take(self.capacity).position(|row| row.id.is_none());
-        if fed.is_some() && feedback.is_none() {
+        let feeds = feedback.as_ref().map_or(&[][..], |feedback| feedback.feeds);
+        let rows = step.rows.iter().take(self.capacity).enumerate();
+        let fed: Vec<usize> = rows.filter_map(|(row, Row { id, .. })| id.is_none().then_some(row)).collect();
+        if fed.last().is_some_and(|&last| last >= feeds.len()) {
             return Err(no_tokens("a row without an id"));
         }
         let extent = self.write(gpu, buffers, step)?;
@@ -248,16 +250,18 @@ impl Program {
         for (i, batch) in batches.enumerate() {
             let mut encoder = gpu.device.create_command_encoder(&Default::default());
             let (first, end) = (copies.filter(|_| i == 0), copies.filter(|_| i + 1 == count));
-            if let (Some(row), Some(Feedback { feed, .. })) = (fed, first) {
+            for &row in fed.iter().filter(|_| i == 0) {
                 let at = TABLES_OFFSET + (self.table_words + ROW_WORDS * row) * size_of::<u32>();
                 let from = recent_at(step.rows[row].position);
-                encoder.copy_buffer_to_buffer(feed, from, &self.step, at as u64, ID_BYTES);
+                encoder.copy_buffer_to_buffer(feeds[row], from, &self.step, at as u64, ID_BYTES);
             }
-            if let Some(Feedback { feed, recent: Some(recent), .. }) = first {
+            if let Some(Feedback { feeds: [feed, ..], recent: Some(recent), .. }) = first {
                 encoder.copy_buffer_to_buffer(feed, 0, recent, 0, RECENT as u64 * ID_BYTES);
             }
             encode(&mut encoder.begin_compute_pass(&Default::default()), batch, extent);
-            if let (Some(Feedback { feed, read: Some((id, staging)), .. }), Some(row)) = (end, step.rows.last()) {
+            if let (Some(Feedback { feeds: [feed, ..], read: Some((id, staging)), .. }), Some(row)) =
+                (end, step.rows.last())
+            {
                 encoder.copy_buffer_to_buffer(id, 0, feed, recent_at(row.position + 1), ID_BYTES);
                 encoder.copy_buffer_to_buffer(id, 0, &staging.buffer, 0, staging.bytes);
             }

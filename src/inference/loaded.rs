@@ -68,6 +68,7 @@ impl LoadedModel {
     /// `InvalidOption`.
     pub async fn embed(&mut self, texts: &[impl AsRef<str>], options: EmbedOptions) -> Result<Vec<Vec<f32>>> {
         match self {
+            _ if texts.is_empty() => Ok(Vec::new()),
             Self::Decoder(model) => model.embed(texts, options).await,
             Self::Encoder(model) => model.embed(texts, options).await,
         }

@@ -26,9 +26,12 @@ pub async fn bench(model: &mut LoadedModel, count: usize, in_json: bool) -> Resu
     let sentence = |number: usize| format!("{number}. {}", SENTENCES[number % SENTENCES.len()]);
     let texts: Vec<String> = (0..count).map(sentence).collect();
     let mut speeds = [0.0; 2];
+    let mut steps = 0;
     for (most, speed) in [1, count].into_iter().zip(&mut speeds) {
         let (start, mut done) = (Instant::now(), 0);
+        steps = 0;
         while done < count {
+            steps += 1;
             done += model.embed(&texts[done..(done + most).min(count)], EmbedOptions::default()).await?.len();
         }
         *speed = count as f64 / start.elapsed().as_secs_f64();
@@ -38,12 +41,15 @@ pub async fn bench(model: &mut LoadedModel, count: usize, in_json: bool) -> Resu
     if !in_json {
         let (kind, adapter) = (engine.kind, engine.description);
         let times = together / alone;
-        return print(&format!("{kind} ({adapter}): {together:.1} texts/s, {times:.2} times those of one at a time\n"));
+        return print(&format!(
+            "{kind} ({adapter}): {together:.1} texts/s in {steps} steps, {times:.2} times those of one at a time\n"
+        ));
     }
     print_json(&json!({
         "engine": engine.kind,
         "adapter": engine.description,
         "texts": count,
+        "steps": steps,
         "textsPerSecond": together,
         "textsPerSecondAlone": alone,
         "timesAlone": together / alone,

@@ -102,7 +102,7 @@ fn trials(device: Device) -> Vec<(Trial, Open)> {
             trials.push((Trial::down(tokens, layout, hidden, 1536), Box::new(many)));
         }
     }
-    for format in KvFormat::ALL {
+    for format in KvFormat::OF_GPUS {
         for position in [100, 2000] {
             let one = move || gpus(ATTEND_ONE.iter().map(|v| (v.name, Variants { attend_one: v, ..plain })));
             trials.push((Trial::attention(1, position, format), Box::new(one)));

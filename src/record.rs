@@ -12,8 +12,10 @@ use crate::format::layout::Layout;
 use crate::{Error, Result};
 
 mod kv;
+pub(crate) mod kv_format;
 
-pub use kv::{KV_BLOCK, KvCache, KvFormat};
+pub use kv::{KV_BLOCK, KvCache};
+pub use kv_format::KvFormat;
 
 /// A future that need not be `Send`: in the browser an engine never leaves its worker. Futures of
 /// an engine do not borrow it, so that several models can use it meanwhile.
@@ -156,9 +158,9 @@ pub trait Memory {
     fn create_values(&mut self, label: &str, len: usize) -> Result<BufferId>;
 
     /// The format in which keys and values are held, where `asked` is wanted; `None`: the format
-    /// that suits this memory best.
-    fn kv_format(&self, _asked: Option<KvFormat>) -> KvFormat {
-        KvFormat::F32
+    /// that suits this memory best. Errors: `InvalidOption` where there are no kernels for it.
+    fn kv_format(&self, _asked: Option<KvFormat>) -> Result<KvFormat> {
+        Ok(KvFormat::F32)
     }
 
     /// Creates a buffer of `count` zeroed blocks of this shape, for its [`KvCache::buffer`]. Its

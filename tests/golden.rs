@@ -8,6 +8,7 @@ use pollster::block_on;
 use serde::Deserialize;
 use weft_llm::engine::{self, Device, Hints};
 use weft_llm::inference::{Event, FinishReason, GenerateOptions, LoadedDecoder, Loading, negative_log_likelihood};
+use weft_llm::record::KvFormat;
 use weft_llm::sampling::SamplingOptions;
 use weft_llm::tokenizer::{EncodeOptions, Message};
 
@@ -49,6 +50,10 @@ fn decoder(device: Device) -> LoadedDecoder {
     let mut file = std::fs::File::open(path).unwrap_or_else(|error| panic!("{path}: {error}. `npm test` fetches it."));
     let engine = block_on(engine::open(device, Hints::default())).unwrap().engine;
     let mut loading = Loading::new(engine, Some(1024));
+    if matches!(device, Device::Cpu) {
+        // the figures are of exact keys and values
+        loading.set_kv_format(Some(KvFormat::F32));
+    }
     let mut chunk = vec![0; 1 << 20];
     loop {
         match file.read(&mut chunk).unwrap() {

@@ -346,7 +346,7 @@ fn rope_append() {
             (32, 24, RopeKind::HalfSplit),
             (256, 256, RopeKind::HalfSplit),
         ] {
-            let format = KvFormat::ALL[1 + tokens / 5].of_heads(head_dim);
+            let format = KvFormat::OF_GPUS[1 + tokens / 5].of_heads(head_dim);
             let (kv, heads) = (KvCache { parts: 1 + head_dim / 32 % 2, ..kv(2, head_dim, format) }, 4);
             let (qkv, angles) = (tensor(capacity, 8 * head_dim), tensor(capacity, rotary_dim));
             at(9, tokens, |step| seen.compare("rope", RopeAppend { qkv, angles, kv, heads, kind }, step));
@@ -364,7 +364,7 @@ fn rope_attention() {
         for kind in [RopeKind::Interleaved, RopeKind::HalfSplit] {
             for (normed, position, tokens, capacity) in [(false, 0, 1, 1), (true, 130, 1, 1), (true, 70, 3, 4)] {
                 let parts = if normed { kv_heads } else { 1 };
-                let format = KvFormat::ALL[i % 3].of_heads(head_dim);
+                let format = KvFormat::OF_GPUS[i % 3].of_heads(head_dim);
                 let kv = KvCache { parts, ..kv(kv_heads, head_dim, format) };
                 let qkv = tensor(capacity, (heads + 2 * kv_heads) * head_dim);
                 let rope = RopeAppend { qkv, angles: tensor(capacity, rotary_dim), kv, heads, kind };
@@ -460,7 +460,7 @@ fn attention() {
             let steps = [(0, 1, 1), (70, 1, 1), (300, 1, 1), (0, 5, 6), (130, 9, 9)];
             let steps = &steps[..if head_dim == 256 { 4 } else { 5 }];
             for (i, (position, tokens, capacity)) in steps.iter().copied().enumerate() {
-                let format = KvFormat::ALL[(i + heads) % 3].of_heads(head_dim);
+                let format = KvFormat::OF_GPUS[(i + heads) % 3].of_heads(head_dim);
                 let (q, y) = (tensor(capacity, heads * head_dim + 4), tensor(capacity, heads * head_dim));
                 let parts = if position == 70 || tokens == 9 { kv_heads } else { 1 };
                 let (kv, scale, cap, alibi) = (KvCache { parts, ..kv(kv_heads, head_dim, format) }, 1.0, None, None);

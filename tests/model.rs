@@ -46,7 +46,7 @@ fn every_block_type_agrees_on_every_engine() {
     for (seed, block) in BlockType::ALL.into_iter().enumerate() {
         let tiny = Tiny::of_width(if block.block_len() > 32 { 8 } else { 1 }, seed as u64, |_| block);
         let expected = reference(&tiny);
-        let mut cpu = decoder_on(HostEngine::new(Simd::default()), &tiny.bytes()).unwrap();
+        let mut cpu = exact_decoder_on(HostEngine::new(Simd::default()), &tiny.bytes());
         let mut gpu = exact_decoder_on(support::gpu(), &tiny.bytes());
         // with quantised weights, the CPU engine rounds activations to 8 bits; the error is largest
         // for random weights with large minima

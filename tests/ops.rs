@@ -354,7 +354,8 @@ fn pick_rows() {
 
 /// A format that holds heads of this size; cases take turns.
 fn format(head_dim: usize, turn: usize) -> KvFormat {
-    let fitting: Vec<_> = KvFormat::ALL.into_iter().filter(|format| head_dim.is_multiple_of(format.unit())).collect();
+    let fitting: Vec<_> =
+        KvFormat::OF_GPUS.into_iter().filter(|format| head_dim.is_multiple_of(format.unit())).collect();
     fitting[turn % fitting.len()]
 }
 
@@ -431,7 +432,7 @@ fn rope_attention() {
                     // a key that is rounded the other way shows in y
                     let y = match kv.format {
                         KvFormat::F32 => s.output(capacity, heads * head_dim),
-                        KvFormat::F16 | KvFormat::Q8 => s.tensor(capacity, heads * head_dim),
+                        _ => s.tensor(capacity, heads * head_dim),
                     };
                     let groups = heads + kv_heads;
                     let qkv = s.tensor(capacity, (groups + kv_heads) * head_dim);

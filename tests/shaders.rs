@@ -29,7 +29,7 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
     let buffer = BufferId(0);
     let tensor = |rows| Tensor { buffer, rows, cols: 32 };
     let (heads, head_dim) = (2, 8);
-    let caches = KvFormat::ALL.map(|format| KvCache { buffer, heads: 1, head_dim, format, parts: 1 });
+    let caches = KvFormat::OF_GPUS.map(|format| KvCache { buffer, heads: 1, head_dim, format, parts: 1 });
     let rope = |qkv: Tensor, kind, kv| {
         let angles = Tensor { cols: head_dim, ..qkv };
         RopeAppend { qkv, angles, kv, heads, kind }

@@ -7,6 +7,7 @@
 mod blocks;
 mod kernels;
 
+pub use blocks::Block;
 pub use kernels::{Kernels, PlainMatrix, Reference};
 
 use std::ops::Range;
@@ -19,19 +20,19 @@ use super::{Counters, Engine, EngineInfo, LocalFuture, ProgramId, freed, release
 use crate::format::block::BlockType;
 use crate::format::{Layout, Planes, repack};
 use crate::ops::{Affine, Command, Recording, RopeAppend};
-use crate::record::{BufferId, KvCache, Matrix, Memory, Step, Tensor};
+use crate::record::{BufferId, KvCache, KvFormat, Matrix, Memory, Step, Tensor};
 use crate::{Error, Result};
 
-enum Buffer<M> {
+enum Buffer<M, B> {
     Values(Vec<f32>),
     Matrix(M),
-    Blocks(Blocks),
+    Blocks(Blocks<B>),
 }
 
 /// Runs recordings on the host with the kernels `K`.
 pub struct HostEngine<K: Kernels> {
     kernels: K,
-    buffers: Table<BufferId, Buffer<K::Matrix>>,
+    buffers: Table<BufferId, Buffer<K::Matrix, K::Block>>,
     programs: Table<ProgramId, Rc<Recording>>,
     counters: Counters,
     scratch: Planes,
@@ -59,11 +60,13 @@ impl<K: Kernels> HostEngine<K> {
         }
     }
 
-    fn bytes(&self, buffer: &Buffer<K::Matrix>) -> u64 {
+    fn bytes(&self, buffer: &Buffer<K::Matrix, K::Block>) -> u64 {
         let bytes = match buffer {
             Buffer::Values(values) => size_of_val(values.as_slice()),
             Buffer::Matrix(matrix) => self.kernels.matrix_bytes(matrix),
-            Buffer::Blocks(Blocks { blocks, .. }) => blocks.iter().map(|block| size_of_val(block.as_slice())).sum(),
+            Buffer::Blocks(Blocks { blocks, shape, .. }) => {
+                blocks.iter().filter(|block| block.is_held()).count() * K::Block::bytes(shape)
+            }
         };
         bytes as u64
     }
@@ -206,7 +209,7 @@ impl<K: Kernels> HostEngine<K> {
 }
 
 /// A zeroed vector. Errors: `OutOfMemory` if the allocation fails.
-fn zeroed<T: Clone + Default>(label: &str, len: usize) -> Result<Vec<T>> {
+pub(super) fn zeroed<T: Clone + Default>(label: &str, len: usize) -> Result<Vec<T>> {
     let mut values = Vec::new();
     values.try_reserve_exact(len).map_err(|_| out_of_memory(label, len * size_of::<T>()))?;
     values.resize(len, T::default());
@@ -251,10 +254,13 @@ impl<K: Kernels> Memory for HostEngine<K> {
         Ok(self.buffers.insert(Buffer::Values(zeroed(label, len)?)))
     }
 
+    fn kv_format(&self, asked: Option<KvFormat>) -> Result<KvFormat> {
+        Ok(self.kernels.kv_format(asked))
+    }
+
     fn create_blocks(&mut self, label: &str, shape: &KvCache, count: usize) -> Result<BufferId> {
-        let (len, format) = (shape.block_len(), shape.format);
-        let blocks = (0..count).map(|_| zeroed(label, len)).collect::<Result<_>>()?;
-        Ok(self.buffers.insert(Buffer::Blocks(Blocks { label: label.into(), len, format, blocks })))
+        let blocks = (0..count).map(|_| K::Block::new(label, shape)).collect::<Result<_>>()?;
+        Ok(self.buffers.insert(Buffer::Blocks(Blocks { label: label.into(), shape: *shape, blocks })))
     }
 
     fn hold_blocks(&mut self, buffers: &[BufferId], held: &[bool]) -> LocalFuture<'static, Result<()>> {
@@ -265,7 +271,7 @@ impl<K: Kernels> Memory for HostEngine<K> {
         for &buffer in buffers {
             let blocks = &mut self.blocks_mut(buffer)?.blocks;
             let source = std::mem::take(&mut blocks[from]);
-            blocks[to].copy_from_slice(&source);
+            blocks[to].clone_from(&source);
             blocks[from] = source;
         }
         Ok(())
@@ -277,9 +283,7 @@ impl<K: Kernels> Memory for HostEngine<K> {
             Some(Buffer::Blocks(target)) => {
                 for (block, part) in target.parts(offset..offset + values.len()) {
                     let (now, later) = values.split_at(part.len());
-                    let places = &mut target.blocks[block][part];
-                    places.copy_from_slice(now);
-                    target.format.round(places);
+                    target.blocks[block].write(&target.shape, part.start, now);
                     values = later;
                 }
             }
@@ -342,7 +346,7 @@ impl<K: Kernels> Engine for HostEngine<K> {
             Some(Buffer::Values(values)) => ranges.into_iter().for_each(|range| read.extend(&values[range])),
             Some(Buffer::Blocks(source)) => {
                 let parts = ranges.into_iter().flat_map(|range| source.parts(range));
-                parts.for_each(|(block, part)| read.extend(&source.blocks[block][part]));
+                parts.for_each(|(block, part)| source.blocks[block].read(&source.shape, part, &mut read));
             }
             Some(Buffer::Matrix(_)) => {}
             None => return Box::pin(std::future::ready(Err(freed("read")))),

@@ -101,7 +101,7 @@ impl Memory for Share {
         Ok(buffer)
     }
 
-    fn kv_format(&self, asked: Option<KvFormat>) -> KvFormat {
+    fn kv_format(&self, asked: Option<KvFormat>) -> Result<KvFormat> {
         self.engine.0.borrow().kv_format(asked)
     }
 

@@ -142,7 +142,7 @@ impl Loading {
             let programs = match network {
                 Network::Decoder(decoder) => {
                     let (rows, on_device) = (engine.prompt_rows(), engine.device_sampling().is_some());
-                    let kv = (engine.kv_format(self.kv_format), self.prefix_bytes);
+                    let kv = (engine.kv_format(self.kv_format)?, self.prefix_bytes);
                     Recorded::Decoder(Box::new(Programs::record_keeping(engine, decoder, rows, on_device, kv)?))
                 }
                 Network::Encoder(encoder) => Recorded::Encoder(Box::new(EncoderPrograms::record(engine, encoder)?)),

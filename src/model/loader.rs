@@ -255,11 +255,11 @@ fn check_context(context: Context, config: &Config, format: Option<KvFormat>, me
             got: length.to_string(),
         });
     }
-    let in_format = |asked| cache_of(config, memory.kv_format(asked));
-    let cache = in_format(format);
+    let in_format = |asked| Ok::<_, Error>(cache_of(config, memory.kv_format(asked)?));
+    let cache = in_format(format)?;
     if cache.divided(length, memory.max_buffer_bytes()).is_none() {
         let of_head = |cache: KvCache| length.div_ceil(KV_BLOCK) as u64 * (cache.block_bytes() / cache.heads) as u64;
-        let (needed, least) = (of_head(cache), of_head(in_format(Some(KvFormat::Q8))));
+        let (needed, least) = (of_head(cache), of_head(in_format(Some(KvFormat::Q8))?));
         let what = format!("a head's KV cache for {length} tokens in {}", cache.format.name());
         let smaller = if least < needed { format!(", and kvCache 'q8' needs {least}") } else { String::new() };
         return Err(Error::OutOfMemory { what, needed, limit: memory.buffer_limit() + &smaller });

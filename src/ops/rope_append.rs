@@ -120,26 +120,37 @@ impl RopeAppend {
     /// `qkv`: (rows, …), rotated in place; `angles`: (rows, rotary_dim); `blocks`: those of `kv`,
     /// each of [`KvCache::block_len`].
     pub fn reference(&self, step: &Step, qkv: &mut [f32], angles: &[f32], blocks: &mut [Vec<f32>]) {
+        for (qkv, angles) in qkv.chunks_exact_mut(self.qkv.cols).zip(angles.chunks(self.angles.cols.max(1))) {
+            self.rotate(qkv, angles);
+        }
+        self.append(step, qkv, |block, first, values| {
+            let place = &mut blocks[block][first..][..values.len()];
+            place.copy_from_slice(values);
+            self.kv.format.round(place);
+        });
+    }
+
+    /// Rotates q and k of a row by its angles.
+    pub fn rotate(&self, qkv: &mut [f32], angles: &[f32]) {
         let d = self.kv.head_dim;
-        for (number, (row, qkv)) in step.rows.iter().zip(qkv.chunks_exact_mut(self.qkv.cols)).enumerate() {
-            let angles = &angles[number * self.angles.cols..][..self.angles.cols];
-            let (q_and_k, v) = qkv.split_at_mut((self.heads + self.kv.heads) * d);
-            for head in q_and_k.chunks_exact_mut(d) {
-                rotate(head, angles, self.kind);
-            }
-            let (block, position) = step.slot(row);
-            let block = &mut blocks[block];
-            for h in 0..self.kv.heads {
-                let slot = position..position + 1;
-                self.append(&mut block[self.kv.keys(h, slot.clone())], &q_and_k[(self.heads + h) * d..][..d]);
-                self.append(&mut block[self.kv.values(h, slot)], &v[h * d..][..d]);
-            }
+        for head in qkv[..(self.heads + self.kv.heads) * d].chunks_exact_mut(d) {
+            rotate(head, angles, self.kind);
         }
     }
 
-    fn append(&self, place: &mut [f32], values: &[f32]) {
-        place.copy_from_slice(values);
-        self.kv.format.round(place);
+    /// Gives k and v of each row, head by head, to `write`: a block, the first of their places in
+    /// it, and their values.
+    pub fn append(&self, step: &Step, qkv: &[f32], mut write: impl FnMut(usize, usize, &[f32])) {
+        let d = self.kv.head_dim;
+        for (row, qkv) in step.rows.iter().zip(qkv.chunks_exact(self.qkv.cols)) {
+            let (block, position) = step.slot(row);
+            let (keys, values) = qkv[self.heads * d..].split_at(self.kv.heads * d);
+            for (h, (key, value)) in keys.chunks_exact(d).zip(values.chunks_exact(d)).enumerate() {
+                let slot = position..position + 1;
+                write(block, self.kv.keys(h, slot.clone()).start, key);
+                write(block, self.kv.values(h, slot).start, value);
+            }
+        }
     }
 }
 

@@ -103,7 +103,7 @@ impl Memory for Slow {
         self.engine.create_values(label, len)
     }
 
-    fn kv_format(&self, asked: Option<KvFormat>) -> KvFormat {
+    fn kv_format(&self, asked: Option<KvFormat>) -> Result<KvFormat> {
         self.engine.kv_format(asked)
     }
 

@@ -1,281 +1,382 @@
 //! Attention in one pass over the cache with an online softmax: a running maximum and sum, so that
-//! the scores of a row are never stored together (Milakov & Gimelshein 2018, arXiv 1805.02867). The
-//! cache is read in runs of positions that fit the first-level cache, and scored four positions at
-//! a time.
+//! the scores of a row are never stored together (Milakov & Gimelshein 2018, arXiv 1805.02867).
+//!
+//! A tile of neighbouring rows reads each run of keys and values together (Dao et al. 2022, arXiv
+//! 2205.14135), with all query heads that share them. The positions are cut into pieces, each with
+//! a softmax of its own, and pieces are merged in order. Where rows are few, threads share the
+//! pieces (Flash-Decoding, Dao et al. 2023). Pieces and runs begin at the same positions whatever
+//! else is computed: who shares a tile or a piece changes no bit of a row's result.
 // Loops, since calls of closures are not always inlined: see `simd::Task`.
 #![allow(clippy::needless_range_loop)]
 
+mod bytes;
+mod floats;
+mod softmax;
+
+use std::f32::consts::LOG2_E;
 use std::ops::Range;
 
+use super::blocks::{KvBlock, Run, Scratch};
 use super::pool::{self, Shared};
-use super::simd::{F32x4, Lanes, Task, Vector};
+use super::simd::{Lanes, Task, Vector};
 use crate::ops::Attention;
-use crate::record::{KV_BLOCK, Step};
+use crate::record::{KV_BLOCK, KvFormat, Step};
+use bytes::Scaled;
+use softmax::{Factors, Scores, bound, fold, lower, weigh};
 
-/// Positions per run; divides [`KV_BLOCK`].
-const RUN: usize = 32;
-/// The largest head_dim.
-const MOST: usize = 256;
-/// Values of a cache line of 64 bytes.
-const LINE: usize = 16;
+/// Positions of a piece; a multiple of [`KV_BLOCK`].
+const PIECE: usize = 256;
+/// Queries of a tile, if a row has fewer: more no longer fit the first-level cache beside a run.
+const QUERIES: usize = 48;
 
-/// Shapes as in [`Attention::reference`]. Query heads that share keys and values are processed
-/// together, up to four at a time, if that leaves work for every thread: three on two threads
-/// decode a fifth faster at 1,500 positions than one by one.
-pub fn attention(lanes: Lanes, op: &Attention, step: &Step, q: &[f32], blocks: &[Vec<f32>], y: &mut [f32]) {
-    let lanes = if op.kv.head_dim.is_multiple_of(8) { lanes } else { Lanes::FOUR };
-    let rows = y.len() / op.y.cols;
+/// Memory that is used again from call to call.
+#[derive(Default)]
+pub struct Buffers {
+    /// Queries rounded to 16 bits, and the factor of each.
+    queries: Vec<i16>,
+    factors: Vec<f32>,
+    /// See [`State`].
+    states: Vec<f32>,
+}
+
+/// Shapes as in [`Attention::reference`].
+pub fn attention(
+    lanes: Lanes,
+    buffers: &mut Buffers,
+    op: &Attention,
+    step: &Step,
+    q: &[f32],
+    blocks: &[KvBlock],
+    y: &mut [f32],
+) {
+    let d = op.kv.head_dim;
+    let lanes = if d.is_multiple_of(8) { lanes } else { Lanes::FOUR };
+    let Buffers { queries, factors, states } = buffers;
+    if matches!(op.kv.format, KvFormat::Q8 | KvFormat::Q4) {
+        let rows = q.chunks_exact(op.q.cols).flat_map(|row| row[..op.heads * d].chunks_exact(d));
+        queries.resize(y.len(), 0);
+        factors.clear();
+        factors.extend(rows.zip(queries.chunks_exact_mut(d)).map(|(q, out)| bytes::round(q, out)));
+    }
+    let seen: Vec<Range<usize>> = {
+        let lengths: Vec<usize> = (0..step.tables.len()).map(|sequence| step.length(sequence)).collect();
+        let rows = &step.rows[..y.len() / op.y.cols];
+        rows.iter().map(|row| op.seen(row.position, lengths[row.sequence])).collect()
+    };
+    let (units, parts) = units(op, step, &seen);
     let group = op.heads / op.kv.heads;
-    let enough = |parts: &usize| op.kv.heads * parts * rows >= pool::threads();
-    let parts = [4, 2].into_iter().map(|most| group.div_ceil(most)).find(enough).unwrap_or(group);
-    let lengths = (0..step.tables.len()).map(|sequence| step.length(sequence)).collect();
-    Work { lanes, op, step, lengths, rows, q, blocks, y: Shared::new(y) }.run(parts);
+    let most = units.iter().map(|unit| unit.rows.len()).max().unwrap_or(0) * group.div_ceil(parts);
+    let stride = State::len(most, d);
+    let count = op.kv.heads * parts * units.len();
+    states.resize(states.len().max(count * stride), 0.0);
+    let (states, y) = (Shared::new(states), Shared::new(y));
+    let work = Work { op, step, q, queries, factors, blocks, seen: &seen, units: &units, parts, stride, states, y };
+    pool::run(count, |i| lanes.run(Item { work: &work, i }));
+    if units.iter().any(|unit| unit.is_part) {
+        pool::run(op.kv.heads * parts, |part| work.merge(part));
+    }
+}
+
+/// What a thread does at a time, for each part of the heads.
+struct Unit {
+    rows: Range<usize>,
+    /// Pieces of their positions.
+    pieces: Range<usize>,
+    /// Whether the rows have other pieces, with which these are merged later.
+    is_part: bool,
+}
+
+/// All rows and their pieces, and in how many parts heads that share keys and values are split.
+fn units(op: &Attention, step: &Step, seen: &[Range<usize>]) -> (Vec<Unit>, usize) {
+    let (threads, group) = (pool::threads(), op.heads / op.kv.heads);
+    let each = (QUERIES / group).max(1).min((seen.len() * op.kv.heads).div_ceil(2 * threads));
+    let mut units: Vec<Unit> = Vec::new();
+    let mut first = 0;
+    for next in 1..=seen.len() {
+        let of_same = next < seen.len() && step.rows[next].sequence == step.rows[first].sequence;
+        if !of_same || next - first == each {
+            let pieces = seen[first].start / PIECE..seen[next - 1].end.div_ceil(PIECE);
+            units.push(Unit { rows: first..next, pieces, is_part: false });
+            first = next;
+        }
+    }
+    if threads > 1 && units.len() * op.kv.heads < 4 * threads {
+        let cut = |Unit { rows, pieces, .. }: Unit| {
+            let is_part = pieces.len() > 1;
+            pieces.map(move |piece| Unit { rows: rows.clone(), pieces: piece..piece + 1, is_part })
+        };
+        units = units.into_iter().flat_map(cut).collect();
+    }
+    let enough = |parts: &usize| op.kv.heads * parts * units.len() >= threads;
+    let parts = [1, group.div_ceil(4), group.div_ceil(2)].into_iter().find(enough).unwrap_or(group);
+    (units, parts)
 }
 
 struct Work<'a> {
-    lanes: Lanes,
     op: &'a Attention,
     step: &'a Step<'a>,
-    /// Length of each sequence of the step.
-    lengths: Vec<usize>,
-    rows: usize,
     q: &'a [f32],
-    blocks: &'a [Vec<f32>],
+    queries: &'a [i16],
+    factors: &'a [f32],
+    blocks: &'a [KvBlock],
+    /// Positions that each row attends to.
+    seen: &'a [Range<usize>],
+    units: &'a [Unit],
+    parts: usize,
+    /// Values of a [`State`].
+    stride: usize,
+    /// One for each unit and part.
+    states: Shared<f32>,
     y: Shared<f32>,
 }
 
+/// What is kept of each query of a unit while it goes through a piece.
+struct State<'a> {
+    /// (queries, head_dim): sums of values by their weights
+    sums: &'a mut [f32],
+    /// The largest score.
+    max: &'a mut [f32],
+    /// The sum of weights; 0 before the first position.
+    total: &'a mut [f32],
+    /// The same of all pieces until now.
+    all: (&'a mut [f32], &'a mut [f32]),
+}
+
+impl<'a> State<'a> {
+    fn len(queries: usize, d: usize) -> usize {
+        queries * (d + 4)
+    }
+
+    fn new(values: &'a mut [f32], queries: usize, d: usize) -> Self {
+        let (sums, rest) = values.split_at_mut(queries * d);
+        let (max, rest) = rest.split_at_mut(queries);
+        let (total, rest) = rest.split_at_mut(queries);
+        let (all_max, rest) = rest.split_at_mut(queries);
+        Self { sums, max, total, all: (all_max, &mut rest[..queries]) }
+    }
+}
+
 impl Work<'_> {
-    /// Splits the heads that share keys and values into `parts` parts.
-    fn run(&self, parts: usize) {
-        let group = self.op.heads / self.op.kv.heads;
-        pool::run(self.op.kv.heads * parts * self.rows, |i| {
-            // rows vary fastest, since neighbouring rows read the same keys
-            let (part, t) = (i / self.rows, i % self.rows);
-            let begin = |part: usize| part / parts * group + part % parts * group / parts;
-            self.lanes.run(Part { work: self, heads: begin(part)..begin(part + 1), t });
-        });
+    /// The heads of a part: those of the key head part / parts.
+    fn heads(&self, part: usize) -> Range<usize> {
+        let (parts, group) = (self.parts, self.op.heads / self.op.kv.heads);
+        let begin = |part: usize| part / parts * group + part % parts * group / parts;
+        begin(part)..begin(part + 1)
     }
 
-    /// Processes H heads of row `t`, starting at `first`.
+    /// The state of a unit for a part of the heads, and the number of its queries.
+    ///
+    /// # Safety
+    /// Nobody else may use it.
+    unsafe fn state(&self, part: usize, unit: usize) -> (State<'_>, usize) {
+        let queries = self.units[unit].rows.len() * self.heads(part).len();
+        // SAFETY: by contract
+        let values = unsafe { self.states.slice((part * self.units.len() + unit) * self.stride, self.stride) };
+        (State::new(values, queries, self.op.kv.head_dim), queries)
+    }
+
+    /// The result of query `j` of a unit.
+    ///
+    /// # Safety
+    /// Nobody else may use it.
+    #[allow(clippy::mut_from_ref)]
+    unsafe fn result(&self, heads: &Range<usize>, rows: &Range<usize>, j: usize) -> &mut [f32] {
+        let (d, n) = (self.op.kv.head_dim, heads.len());
+        // SAFETY: by contract
+        unsafe { self.y.slice((rows.start + j / n) * self.op.y.cols + (heads.start + j % n) * d, d) }
+    }
+
+    /// Merges the pieces of units that have one each.
+    fn merge(&self, part: usize) {
+        let (d, heads) = (self.op.kv.head_dim, self.heads(part));
+        let mut first = 0;
+        while first < self.units.len() {
+            let rows = &self.units[first].rows;
+            let count = self.units[first..].iter().take_while(|unit| unit.rows == *rows).count();
+            for j in 0..if self.units[first].is_part { rows.len() * heads.len() } else { 0 } {
+                // SAFETY: each call writes its own heads, and states are written no longer
+                let y = unsafe { self.result(&heads, rows, j) };
+                let mut all = (f32::NEG_INFINITY, 0.0);
+                for unit in first..first + count {
+                    // SAFETY: as above
+                    let State { sums, max, total, .. } = unsafe { self.state(part, unit) }.0;
+                    fold(y, &mut all, &sums[j * d..][..d], (max[j], total[j]));
+                }
+                finish(y, all.1);
+            }
+            first += count;
+        }
+    }
+
+    /// Attention of some heads of a unit's rows.
     #[inline(always)]
-    fn part<V: Vector, const H: usize>(&self, first: usize, t: usize) {
+    fn unit<V: Vector>(&self, part: usize, unit: usize) {
+        let (d, heads) = (self.op.kv.head_dim, self.heads(part));
+        // SAFETY: each call has its own unit and heads
+        let (mut state, queries) = unsafe { self.state(part, unit) };
+        let Unit { rows, pieces, is_part } = &self.units[unit];
+        let mut memory = (Scratch::new(&self.op.kv), Scaled::default());
+        state.all.1.fill(0.0);
+        for piece in pieces.clone() {
+            state.sums.fill(0.0);
+            state.max.fill(f32::NEG_INFINITY);
+            state.total.fill(0.0);
+            self.piece::<V>(&heads, rows.clone(), piece * PIECE..(piece + 1) * PIECE, &mut state, &mut memory);
+            for j in 0..if *is_part { 0 } else { queries } {
+                let mut all = (state.all.0[j], state.all.1[j]);
+                // SAFETY: each call writes its own heads of its own rows
+                let y = unsafe { self.result(&heads, rows, j) };
+                fold(y, &mut all, &state.sums[j * d..][..d], (state.max[j], state.total[j]));
+                (state.all.0[j], state.all.1[j]) = all;
+            }
+        }
+        for j in 0..if *is_part { 0 } else { queries } {
+            // SAFETY: as above
+            finish(unsafe { self.result(&heads, rows, j) }, state.all.1[j]);
+        }
+    }
+
+    /// All that rows see of some positions, run by run.
+    #[inline(always)]
+    fn piece<V: Vector>(
+        &self,
+        heads: &Range<usize>,
+        rows: Range<usize>,
+        positions: Range<usize>,
+        state: &mut State,
+        (scratch, scaled): &mut (Scratch, Scaled),
+    ) {
         let Self { op, step, .. } = *self;
-        let d = op.kv.head_dim;
-        let row = step.rows[t];
-        let seen = op.seen(row.position, self.lengths[row.sequence]);
-        let q: [&[f32]; H] = std::array::from_fn(|h| &self.q[t * op.q.cols + (first + h) * d..][..d]);
-        // SAFETY: each call writes its own heads of its own row
-        let y = unsafe { self.y.slice(t * op.y.cols + first * d, H * d) };
-        let cold = t == 0 || step.rows[t - 1].sequence != row.sequence;
-        let keys = Keys { blocks: self.blocks, table: step.tables[row.sequence], seen, cold };
-        heads::<V, H>(op, first, q, keys, y);
-    }
-}
-
-/// Some heads of row `t` that share keys and values.
-struct Part<'a> {
-    work: &'a Work<'a>,
-    heads: Range<usize>,
-    t: usize,
-}
-
-impl Task for Part<'_> {
-    #[inline(always)]
-    fn run<V: Vector>(self) {
-        let Self { work, heads, t } = self;
-        match heads.len() {
-            1 => work.part::<V, 1>(heads.start, t),
-            2 => work.part::<V, 2>(heads.start, t),
-            3 => work.part::<V, 3>(heads.start, t),
-            _ => work.part::<V, 4>(heads.start, t),
-        }
-    }
-}
-
-/// The positions that a row attends to, in the blocks of its sequence.
-struct Keys<'a> {
-    blocks: &'a [Vec<f32>],
-    table: &'a [u32],
-    seen: Range<usize>,
-    /// Whether the row before has not read them.
-    cold: bool,
-}
-
-impl<'a> Keys<'a> {
-    /// Keys and values of a head, each (positions, head_dim), in runs of at most [`RUN`] positions.
-    fn runs(self, op: &'a Attention, kv_head: usize) -> impl Iterator<Item = (&'a [f32], &'a [f32])> {
-        let Self { blocks, table, seen, .. } = self;
-        let length = RUN * op.kv.head_dim;
-        (seen.start / KV_BLOCK..seen.end.div_ceil(KV_BLOCK)).flat_map(move |index| {
-            let (block, start) = (&blocks[table[index] as usize], index * KV_BLOCK);
-            let positions = seen.start.max(start) - start..seen.end.min(start + KV_BLOCK) - start;
-            let keys = &block[op.kv.keys(kv_head, positions.clone())];
-            let values = &block[op.kv.values(kv_head, positions)];
-            keys.chunks(length).zip(values.chunks(length))
-        })
-    }
-}
-
-/// Attention of H heads, starting at `first`. `q`: (H, head_dim); `y`: (H · head_dim).
-#[inline(always)]
-fn heads<V: Vector, const H: usize>(op: &Attention, first: usize, q: [&[f32]; H], keys: Keys, y: &mut [f32]) {
-    let d = op.kv.head_dim;
-    let slopes: [f32; H] = std::array::from_fn(|h| op.slope(first + h));
-    let (mut left, cold) = (keys.seen.len(), keys.cold);
-    let mut sums = [[0.0; MOST]; H];
-    let (mut max, mut total) = ([f32::NEG_INFINITY; H], [0.0; H]);
-    for (keys, values) in keys.runs(op, first / (op.heads / op.kv.heads)) {
-        if cold {
-            fetch(keys);
-            fetch(values);
-        }
-        // positions past the end keep this score, and weigh next to nothing
-        let mut scores = [[f32::NEG_INFINITY; RUN]; H];
-        score::<V, H>(q, keys, op.scale, &mut scores);
-        let mut shrink = [1.0; H];
-        for h in 0..H {
-            if let Some(cap) = op.cap {
-                bound(&mut scores[h], cap, keys.len() / d);
-            }
-            if op.alibi.is_some() {
-                lower(&mut scores[h], slopes[h], left);
-            }
-            (shrink[h], max[h]) = weigh(&mut scores[h], max[h], &mut total[h]);
-        }
-        add_values::<V, H>(&mut sums, shrink, &scores, values, d);
-        left -= keys.len() / d;
-    }
-    for ((y, sums), total) in y.chunks_exact_mut(d).zip(&sums).zip(total) {
-        let factor = 1.0 / total;
-        for (y, sum) in y.iter_mut().zip(sums) {
-            *y = sum * factor;
-        }
-    }
-}
-
-/// Reads a value of each cache line, so that the lines come from memory side by side. Left to the
-/// kernels they come one after another: a decode step at 1,500 positions takes a quarter longer.
-fn fetch(values: &[f32]) {
-    for value in values.iter().step_by(LINE) {
-        // SAFETY: the pointer is of a reference; a volatile read is not optimised away
-        unsafe { std::ptr::from_ref(value).read_volatile() };
-    }
-}
-
-/// Replaces the first `count` scores by cap · tanh(score / cap); tanh(x) = 1 - 2 / (1 + e^2x).
-fn bound(scores: &mut [f32; RUN], cap: f32, count: usize) {
-    let one = F32x4::splat(1.0);
-    for four in scores.as_chunks_mut::<4>().0 {
-        let power = F32x4::load(four).mul(F32x4::splat(2.0 / cap)).exp();
-        let tanh = F32x4::splat(-2.0).div(one.add(power)).add(one);
-        *four = tanh.mul(F32x4::splat(cap)).to_array();
-    }
-    scores[count..].fill(f32::NEG_INFINITY);
-}
-
-/// Subtracts `slope` times the distance from the last of `left` positions. Scores past it stay -∞.
-fn lower(scores: &mut [f32; RUN], slope: f32, left: usize) {
-    let last = left as f32 - 1.0;
-    for (i, score) in scores.iter_mut().enumerate() {
-        *score -= slope * (last - i as f32);
-    }
-}
-
-/// Replaces the scores of a run by weights relative to the largest score so far, and adds them to
-/// `total`. Returns the factor for earlier weights, and the new maximum.
-fn weigh(scores: &mut [f32; RUN], max: f32, total: &mut f32) -> (f32, f32) {
-    let (fours, _) = scores.as_chunks_mut::<4>();
-    let new_max = fours.iter().fold(F32x4::splat(max), |max, four| max.max(F32x4::load(four))).max_lane();
-    let shrink = F32x4::splat(max - new_max).exp().to_array()[0];
-    let mut sum = F32x4::ZERO;
-    for four in fours {
-        let weights = F32x4::load(four).add(F32x4::splat(-new_max)).exp();
-        *four = weights.to_array();
-        sum = sum.add(weights);
-    }
-    *total = *total * shrink + sum.sum();
-    (shrink, new_max)
-}
-
-/// scores[h][p] = queries[h] · keys[p] · scale, for each position p of `keys`.
-#[inline(always)]
-fn score<V: Vector, const H: usize>(queries: [&[f32]; H], keys: &[f32], scale: f32, scores: &mut [[f32; RUN]; H]) {
-    let d = queries[0].len();
-    let positions = keys.len() / d;
-    for first in (0..positions).step_by(4) {
-        // past the end, the last position is used again
-        let row = |i: usize| &keys[(first + i).min(positions - 1) * d..][..d];
-        let rows = [row(0), row(1), row(2), row(3)];
-        let mut products = [[V::ZERO; 4]; H];
-        for i in (0..d).step_by(V::LANES) {
-            let keys =
-                [V::first(&rows[0][i..]), V::first(&rows[1][i..]), V::first(&rows[2][i..]), V::first(&rows[3][i..])];
-            for h in 0..H {
-                let q = V::first(&queries[h][i..]);
-                for p in 0..4 {
-                    products[h][p] = q.mul_add(keys[p], products[h][p]);
+        let (seen, table) = (&self.seen[rows.clone()], step.tables[step.rows[rows.start].sequence]);
+        let (kv_head, n) = (heads.start / (op.heads / op.kv.heads), heads.len());
+        let length = KvBlock::run_len(op.kv.format);
+        let start = positions.start.max(seen[0].start / length * length);
+        let end = positions.end.min(seen[seen.len() - 1].end);
+        for first in (start..end).step_by(length) {
+            let run = first..end.min(first + length);
+            let (block, within) = (&self.blocks[table[first / KV_BLOCK] as usize], first % KV_BLOCK);
+            let data = block.run::<V>(&op.kv, kv_head, within..within + run.len(), scratch);
+            // rows are in order of position: those that see all of the run are neighbours
+            let all = seen.partition_point(|seen| seen.end < run.end);
+            let all = all..all.max(seen.partition_point(|seen| seen.start <= run.start));
+            let queries = Queries { work: self, heads, rows: &rows, run: &run, data: &data };
+            queries.attend::<V>(all.start * n..all.end * n, 0..run.len(), scaled, state);
+            for row in (0..all.start).chain(all.end..seen.len()) {
+                let part = seen[row].start.max(run.start)..seen[row].end.min(run.end);
+                if !part.is_empty() {
+                    let part = part.start - run.start..part.end - run.start;
+                    queries.attend::<V>(row * n..(row + 1) * n, part, scaled, state);
                 }
             }
         }
-        let count = 4.min(positions - first);
-        for h in 0..H {
-            let [a, b, c, d] = products[h];
-            let sums = F32x4::sums([a.fold(), b.fold(), c.fold(), d.fold()]).mul(F32x4::splat(scale)).to_array();
-            scores[h][first..][..count].copy_from_slice(&sums[..count]);
-        }
     }
 }
 
-/// sums[h] = sums[h] · shrink[h] + Σ_p weights[h][p] values[p], over a few vectors of columns at a
-/// time, so that their sums stay in registers. `d`: head_dim.
-#[inline(always)]
-fn add_values<V: Vector, const H: usize>(
-    sums: &mut [[f32; MOST]; H],
-    shrink: [f32; H],
-    weights: &[[f32; RUN]; H],
-    values: &[f32],
-    d: usize,
-) {
-    const WIDTH: usize = 4;
-    let mut start = 0;
-    while start + WIDTH * V::LANES <= d {
-        add_columns::<V, H, WIDTH>(sums, shrink, weights, values, d, start);
-        start += WIDTH * V::LANES;
-    }
-    while start < d {
-        add_columns::<V, H, 1>(sums, shrink, weights, values, d, start);
-        start += V::LANES;
+/// Divides sums by the sum of their weights.
+fn finish(y: &mut [f32], total: f32) {
+    let factor = 1.0 / total;
+    y.iter_mut().for_each(|y| *y *= factor);
+}
+
+/// A unit, for a part of the heads.
+struct Item<'a> {
+    work: &'a Work<'a>,
+    i: usize,
+}
+
+impl Task for Item<'_> {
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        // units vary fastest, since neighbouring rows read the same keys
+        let units = self.work.units.len();
+        self.work.unit::<V>(self.i / units, self.i % units);
     }
 }
 
-/// [`add_values`] for W vectors of columns from `start` on.
-#[inline(always)]
-fn add_columns<V: Vector, const H: usize, const W: usize>(
-    sums: &mut [[f32; MOST]; H],
-    shrink: [f32; H],
-    weights: &[[f32; RUN]; H],
-    values: &[f32],
-    d: usize,
-    start: usize,
-) {
-    let mut local = [[V::ZERO; W]; H];
-    for h in 0..H {
-        for w in 0..W {
-            local[h][w] = V::first(&sums[h][start + w * V::LANES..]).mul(V::splat(shrink[h]));
+/// The queries of a unit at a run.
+struct Queries<'a> {
+    work: &'a Work<'a>,
+    heads: &'a Range<usize>,
+    rows: &'a Range<usize>,
+    run: &'a Range<usize>,
+    data: &'a Run<'a>,
+}
+
+impl Queries<'_> {
+    /// These queries attend to the positions `part` of the run.
+    #[inline(always)]
+    fn attend<V: Vector>(&self, queries: Range<usize>, part: Range<usize>, scaled: &mut Scaled, state: &mut State) {
+        if let Run::Bytes(run) = self.data {
+            scaled.set(run, part.clone());
+        }
+        // sums of four stay in registers; three take as long as two and one
+        let mut first = queries.start;
+        while first < queries.end {
+            first += match queries.end - first {
+                1 => self.some::<V, 1>(first, part.clone(), scaled, state),
+                2 | 3 => self.some::<V, 2>(first, part.clone(), scaled, state),
+                _ => self.some::<V, 4>(first, part.clone(), scaled, state),
+            };
         }
     }
-    for (p, row) in values.chunks_exact(d).enumerate().take(RUN) {
-        let row = &row[start..][..W * V::LANES];
+
+    /// H of them, from `first` on. Returns H.
+    // In WebAssembly no instructions need it, and a browser keeps more in registers in functions that
+    // are not too large: a quarter faster.
+    #[cfg_attr(target_arch = "wasm32", inline(never))]
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+    fn some<V: Vector, const H: usize>(
+        &self,
+        first: usize,
+        part: Range<usize>,
+        scaled: &Scaled,
+        state: &mut State,
+    ) -> usize {
+        let Self { work, heads, rows, run, data } = self;
+        let (op, n, d) = (work.op, heads.len(), work.op.kv.head_dim);
+        let mut scores: Scores<H> = [[f32::NEG_INFINITY; KV_BLOCK]; H];
+        // row and head of each
+        let mut at = [(0, 0); H];
         for h in 0..H {
-            let weight = V::splat(weights[h][p]);
-            for w in 0..W {
-                local[h][w] = weight.mul_add(V::first(&row[w * V::LANES..]), local[h][w]);
+            at[h] = (rows.start + (first + h) / n, heads.start + (first + h) % n);
+        }
+        // weights are powers of two
+        let scale = op.scale * if op.cap.is_some() { 1.0 } else { LOG2_E };
+        match data {
+            Run::Floats { keys, .. } => {
+                let mut q: [&[f32]; H] = [&[]; H];
+                for h in 0..H {
+                    q[h] = &work.q[at[h].0 * op.q.cols + at[h].1 * d..][..d];
+                }
+                floats::score::<V, H>(q, keys, scale, part.clone(), &mut scores);
+            }
+            Run::Bytes(run) => {
+                let (mut q, mut factors): ([&[i16]; H], _) = ([&[]; H], [0.0; H]);
+                for h in 0..H {
+                    let query = at[h].0 * op.heads + at[h].1;
+                    q[h] = &work.queries[query * d..][..d];
+                    factors[h] = work.factors[query] * scale * run.unit;
+                }
+                bytes::score::<V, H>(q, run, factors, part.clone(), &mut scores);
             }
         }
-    }
-    for h in 0..H {
-        for w in 0..W {
-            local[h][w].write(&mut sums[h][start + w * V::LANES..]);
+        let mut factors = [Factors::default(); H];
+        for h in 0..H {
+            let scores = &mut scores[h][..part.end.next_multiple_of(16)];
+            if let Some(cap) = op.cap {
+                bound(scores, cap, part.clone());
+            }
+            if op.alibi.is_some() {
+                lower(scores, op.slope(at[h].1), work.seen[at[h].0].end - run.start);
+            }
+            let j = first + h;
+            factors[h] = weigh(scores, &mut state.max[j], &mut state.total[j], part.clone());
         }
+        let sums = &mut state.sums[first * d..][..H * d];
+        match data {
+            Run::Floats { values, .. } => floats::add_values::<V, H>(sums, &factors, &scores, values, part, d),
+            Run::Bytes(run) => bytes::add_values::<V, H>(sums, &factors, &scores, run, scaled, part, d),
+        }
+        H
     }
 }

@@ -7,11 +7,13 @@
 //! | [`tiles`] | weights in tiles of eight rows |
 //! | [`activations`] | inputs of matrix products: norm and 8-bit quantisation |
 //! | [`linear`], [`expert_linear`], [`attention`], [`activate`], [`norm`] | the kernels |
+//! | [`blocks`] | keys and values in their formats |
 //! | [`pool`] | the threads that share the work of a kernel |
 
 mod activate;
 mod activations;
 mod attention;
+mod blocks;
 mod expert_linear;
 mod linear;
 mod norm;
@@ -22,12 +24,13 @@ mod tiles;
 use std::cell::RefCell;
 
 use super::EngineInfo;
-use super::host::{Kernels, out_of_memory};
+use super::host::{Block, Kernels, out_of_memory};
 use crate::Result;
 use crate::format::layout::{Layout, Planes};
-use crate::ops::{Activate, Affine, Attention, Embed, ExpertLinear, Linear, Norm};
-use crate::record::Step;
+use crate::ops::{Activate, Affine, Attention, Embed, ExpertLinear, Linear, Norm, RopeAppend};
+use crate::record::{KvFormat, Step};
 use activations::ProductBuffers;
+use blocks::KvBlock;
 use expert_linear::Gathered;
 use simd::Lanes;
 use tiles::Tiles;
@@ -37,6 +40,7 @@ use tiles::Tiles;
 pub struct Simd {
     scratch: RefCell<(ProductBuffers, Vec<f32>)>,
     gathered: RefCell<Gathered>,
+    attention: RefCell<attention::Buffers>,
 }
 
 impl Simd {
@@ -50,6 +54,7 @@ impl Simd {
 
 impl Kernels for Simd {
     type Matrix = Tiles;
+    type Block = KvBlock;
 
     fn info(&self) -> EngineInfo {
         let threads = pool::threads();
@@ -59,6 +64,10 @@ impl Kernels for Simd {
             description: format!("{}, {threads} thread{s}", self.scratch.borrow().0.lanes.name()),
             notes: Vec::new(),
         }
+    }
+
+    fn kv_format(&self, asked: Option<KvFormat>) -> KvFormat {
+        asked.unwrap_or(KvFormat::Q8)
     }
 
     fn create_matrix(&self, label: &str, layout: Layout, rows: usize, cols: usize) -> Result<Tiles> {
@@ -103,7 +112,18 @@ impl Kernels for Simd {
         activate::activate(op.activation, x, op.y.cols, op.y.cols, 0, y);
     }
 
-    fn attention(&self, op: &Attention, step: &Step, q: &[f32], blocks: &[Vec<f32>], y: &mut [f32]) {
-        attention::attention(self.scratch.borrow().0.lanes, op, step, q, blocks, y);
+    fn rope_append(&self, op: &RopeAppend, step: &Step, qkv: &mut [f32], angles: &[f32], blocks: &mut [KvBlock]) {
+        let rows = pool::Shared::new(qkv);
+        pool::run(step.count(op.qkv.rows), |t| {
+            // SAFETY: each call has its own row
+            let row = unsafe { rows.slice(t * op.qkv.cols, op.qkv.cols) };
+            op.rotate(row, &angles[t * op.angles.cols..][..op.angles.cols]);
+        });
+        op.append(step, qkv, |block, first, values| blocks[block].write(&op.kv, first, values));
+    }
+
+    fn attention(&self, op: &Attention, step: &Step, q: &[f32], blocks: &[KvBlock], y: &mut [f32]) {
+        let (lanes, buffers) = (self.scratch.borrow().0.lanes, &mut self.attention.borrow_mut());
+        attention::attention(lanes, buffers, op, step, q, blocks, y);
     }
 }

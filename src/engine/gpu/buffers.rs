@@ -156,8 +156,8 @@ impl Memory for GpuEngine {
         Ok(self.insert(GpuBuffer { planes: vec![values], cache: None, label: label.into() }))
     }
 
-    fn kv_format(&self, asked: Option<KvFormat>) -> KvFormat {
-        asked.unwrap_or(KvFormat::F16)
+    fn kv_format(&self, asked: Option<KvFormat>) -> Result<KvFormat> {
+        KvFormat::of_gpu(asked)
     }
 
     fn create_blocks(&mut self, label: &str, shape: &KvCache, count: usize) -> Result<BufferId> {

@@ -80,8 +80,8 @@ impl Memory for Planned {
         self.create(label, [len as u64 * size_of::<f32>() as u64])
     }
 
-    fn kv_format(&self, asked: Option<KvFormat>) -> KvFormat {
-        asked.unwrap_or(KvFormat::F16)
+    fn kv_format(&self, asked: Option<KvFormat>) -> Result<KvFormat> {
+        KvFormat::of_gpu(asked)
     }
 
     fn create_blocks(&mut self, label: &str, shape: &KvCache, count: usize) -> Result<BufferId> {

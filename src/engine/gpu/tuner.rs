@@ -319,7 +319,7 @@ pub(super) async fn run_checked(engine: &mut GpuEngine, trial: &Trial, expected:
     let tolerance = match trial.format {
         KvFormat::F32 if !rounds_weights => TOLERANCE,
         KvFormat::F32 | KvFormat::F16 => TOLERANCE_F16,
-        KvFormat::Q8 => TOLERANCE_Q8,
+        KvFormat::Q8 | KvFormat::Q4 => TOLERANCE_Q8,
     };
     if error > tolerance {
         let (expected, got) = (format!("results within {tolerance}"), format!("{error:.1e} off"));

@@ -1,6 +1,7 @@
 //! The kernels of a host engine, and how they store a matrix. Kernels without weights default to
 //! the reference of their operation.
 
+use super::blocks::Block;
 use super::zeroed;
 use crate::Result;
 use crate::engine::EngineInfo;
@@ -9,15 +10,22 @@ use crate::ops::{
     self, Activate, Affine, Attention, Combine, Embed, ExpertLinear, Likely, Linear, MatrixView, Norm, PickRows,
     RopeAppend, Route, Sample,
 };
-use crate::record::Step;
+use crate::record::{KvFormat, Step};
 
 /// How each operation is computed. Slices hold exactly the rows of the step.
 pub trait Kernels {
     /// A weight matrix in memory.
     type Matrix;
+    /// A block of a KV cache in memory.
+    type Block: Block;
 
     /// What [`Engine::info`](crate::engine::Engine::info) says.
     fn info(&self) -> EngineInfo;
+
+    /// See [`Memory::kv_format`](crate::record::Memory::kv_format).
+    fn kv_format(&self, asked: Option<KvFormat>) -> KvFormat {
+        asked.unwrap_or_default()
+    }
 
     /// A matrix of shape (rows, cols), of zeros. Errors: `OutOfMemory`.
     fn create_matrix(&self, label: &str, layout: Layout, rows: usize, cols: usize) -> Result<Self::Matrix>;
@@ -74,14 +82,10 @@ pub trait Kernels {
     }
 
     /// See [`RopeAppend::reference`].
-    fn rope_append(&self, op: &RopeAppend, step: &Step, qkv: &mut [f32], angles: &[f32], blocks: &mut [Vec<f32>]) {
-        op.reference(step, qkv, angles, blocks);
-    }
+    fn rope_append(&self, op: &RopeAppend, step: &Step, qkv: &mut [f32], angles: &[f32], blocks: &mut [Self::Block]);
 
     /// See [`Attention::reference`].
-    fn attention(&self, op: &Attention, step: &Step, q: &[f32], blocks: &[Vec<f32>], y: &mut [f32]) {
-        op.reference(step, q, blocks, y);
-    }
+    fn attention(&self, op: &Attention, step: &Step, q: &[f32], blocks: &[Self::Block], y: &mut [f32]);
 
     /// See [`ops::pick_rows::reference`].
     fn pick_rows(&self, op: &PickRows, step: &Step, x: &[f32], y: &mut [f32]) {
@@ -123,6 +127,7 @@ impl PlainMatrix {
 
 impl Kernels for Reference {
     type Matrix = PlainMatrix;
+    type Block = Vec<f32>;
 
     fn info(&self) -> EngineInfo {
         EngineInfo { kind: "reference", description: "plain f32 loops".into(), notes: Vec::new() }
@@ -148,6 +153,14 @@ impl Kernels for Reference {
 
     fn embed(&self, op: &Embed, step: &Step, table: &PlainMatrix, y: &mut [f32]) {
         op.reference(step, y, |row, out| table.weight().dequantize(row, out));
+    }
+
+    fn rope_append(&self, op: &RopeAppend, step: &Step, qkv: &mut [f32], angles: &[f32], blocks: &mut [Vec<f32>]) {
+        op.reference(step, qkv, angles, blocks);
+    }
+
+    fn attention(&self, op: &Attention, step: &Step, q: &[f32], blocks: &[Vec<f32>], y: &mut [f32]) {
+        op.reference(step, q, blocks, y);
     }
 
     fn linear(

@@ -47,6 +47,14 @@ pub struct F32x8<const VNNI: bool>(__m256);
 #[derive(Clone, Copy)]
 pub struct Bytes(__m256i);
 
+/// Sixteen integers of 16 bits.
+#[derive(Clone, Copy)]
+pub struct Shorts(__m256i);
+
+/// Eight integers of 32 bits.
+#[derive(Clone, Copy)]
+pub struct Ints(__m256i);
+
 // SAFETY, in all of this file: `run`, or the test, has found the instructions; loads and stores go
 // through references to as many bytes and require no alignment.
 
@@ -93,6 +101,36 @@ impl<const VNNI: bool> Vector for F32x8<VNNI> {
     type NibbleDot = NibbleDot<VNNI>;
     type SixBitDot = SixBitDot<VNNI>;
     type ByteDot = ByteDot<VNNI>;
+    type Shorts = Shorts;
+    type Ints = Ints;
+    const NO_INTS: Ints = Ints(NibbleDot::<VNNI>::ZERO.0);
+
+    #[inline(always)]
+    fn shorts(values: &[i16; 32], i: usize) -> Shorts {
+        Shorts(unsafe { _mm256_loadu_si256(std::ptr::from_ref(&values.as_chunks::<16>().0[i]).cast()) })
+    }
+
+    #[inline(always)]
+    fn widened(bytes: &[i8], i: usize) -> Shorts {
+        let bytes = &bytes.as_chunks::<16>().0[i];
+        Shorts(unsafe { _mm256_cvtepi8_epi16(_mm_loadu_si128(std::ptr::from_ref(bytes).cast())) })
+    }
+
+    #[inline(always)]
+    fn pair([a, b]: &[i16; 2]) -> Shorts {
+        let both = i32::from(*a) & 0xffff | i32::from(*b) << 16;
+        Shorts(unsafe { _mm256_set1_epi32(both) })
+    }
+
+    #[inline(always)]
+    fn add_products(a: Shorts, b: Shorts, sums: Ints) -> Ints {
+        Ints(unsafe { _mm256_add_epi32(sums.0, _mm256_madd_epi16(a.0, b.0)) })
+    }
+
+    #[inline(always)]
+    fn from_ints(ints: Ints) -> Self {
+        Self::from_integers(ints.0)
+    }
 
     #[inline(always)]
     fn splat(value: f32) -> Self {
@@ -428,6 +466,17 @@ mod tests {
                 dot.sums()
             }
             let table = std::array::from_fn(|i| a[0][i].cast_signed());
+            let signed: [i8; 32] = std::array::from_fn(|i| a[i / 16][i % 16].cast_signed());
+            let shorts: [i16; 32] = signed.map(|byte| i16::from(byte) * 255 + 3);
+            let add = |a, i: usize, sums| V::add_products(a, V::shorts(&shorts, i), sums);
+            each!(
+                |group| V::from_ints(add(V::widened(&signed, group), group + V::GROUPS, V::NO_INTS)),
+                |group| V::from_ints(add(V::shorts(&shorts, group), group, V::NO_INTS)),
+                |group| {
+                    let sums = V::add_products(V::widened(&signed, group), V::pair(&[-32767, 12345]), V::NO_INTS);
+                    V::from_ints(add(V::pair(&[-3, 7]), group, sums))
+                },
+            );
             each!(
                 |group| products::<V, V::NibbleDot>(V::nibbles(&a, group), seed),
                 |group| products::<V, V::NibbleDot>(V::two_bits::<0>(&a, group), seed),

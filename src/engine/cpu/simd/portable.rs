@@ -100,6 +100,17 @@ impl F32x4 {
         std::array::from_fn(|i| (values[i / 4].0[i % 4] + ROUNDER).to_bits() as i8)
     }
 
+    /// 8 values of at most ±32767, rounded to the nearest integers.
+    #[inline(always)]
+    pub fn round_to_shorts(values: [Self; 2]) -> [i16; 8] {
+        std::array::from_fn(|i| (values[i / 4].0[i % 4] + ROUNDER).to_bits() as i16)
+    }
+
+    #[inline(always)]
+    pub fn from_ints(ints: Ints) -> Self {
+        Self(ints.0.map(|v| v as f32))
+    }
+
     /// Widens finite f16 values. The WebAssembly backend explains how.
     #[inline(always)]
     pub fn from_f16(bits: &[u16; 4]) -> Self {
@@ -149,6 +160,42 @@ impl F32x4 {
     pub fn from_bf16_pairs(words: &[u8; 16]) -> (Self, Self) {
         let words: [u32; 4] = std::array::from_fn(|i| u32::from_le_bytes(words.as_chunks().0[i]));
         (Self(words.map(|word| f32::from_bits(word << 16))), Self(words.map(|word| f32::from_bits(word & 0xffff_0000))))
+    }
+}
+
+/// Eight integers of 16 bits.
+#[derive(Clone, Copy)]
+pub struct Shorts([i16; 8]);
+
+#[inline(always)]
+pub fn shorts(values: &[i16; 8]) -> Shorts {
+    Shorts(*values)
+}
+
+/// Eight bytes, widened.
+#[inline(always)]
+pub fn widened(bytes: &[i8; 8]) -> Shorts {
+    Shorts(bytes.map(i16::from))
+}
+
+/// The same two in turns.
+#[inline(always)]
+pub fn pair([a, b]: &[i16; 2]) -> Shorts {
+    Shorts([*a, *b, *a, *b, *a, *b, *a, *b])
+}
+
+/// Four integers of 32 bits.
+#[derive(Clone, Copy)]
+pub struct Ints([i32; 4]);
+
+impl Ints {
+    pub const ZERO: Self = Self([0; 4]);
+
+    /// Adds the products of neighbours, two to a lane.
+    #[inline(always)]
+    pub fn add_products(self, a: Shorts, b: Shorts) -> Self {
+        let product = |i: usize| i32::from(a.0[i]) * i32::from(b.0[i]);
+        Self(std::array::from_fn(|i| self.0[i] + product(2 * i) + product(2 * i + 1)))
     }
 }
 

@@ -30,6 +30,22 @@ pub trait Vector: Copy {
     type SixBitDot: Dot<Self>;
     /// Sums of products with signed bytes.
     type ByteDot: Dot<Self>;
+    /// Twice as many integers of 16 bits.
+    type Shorts: Copy;
+    /// As many integers of 32 bits.
+    type Ints: Copy;
+    /// All of them zero.
+    const NO_INTS: Self::Ints;
+
+    /// Vector `i` of 32 shorts.
+    fn shorts(values: &[i16; 32], i: usize) -> Self::Shorts;
+    /// Vector `i` of `bytes`, widened.
+    fn widened(bytes: &[i8], i: usize) -> Self::Shorts;
+    /// The same two shorts in each lane.
+    fn pair(both: &[i16; 2]) -> Self::Shorts;
+    /// Products of neighbours, two to a lane, added to `sums`.
+    fn add_products(a: Self::Shorts, b: Self::Shorts, sums: Self::Ints) -> Self::Ints;
+    fn from_ints(ints: Self::Ints) -> Self;
 
     fn splat(value: f32) -> Self;
     fn mul(self, other: Self) -> Self;
@@ -190,6 +206,34 @@ impl Vector for F32x4 {
     type NibbleDot = super::NibbleDot;
     type SixBitDot = super::SixBitDot;
     type ByteDot = super::ByteDot;
+    type Shorts = super::Shorts;
+    type Ints = super::Ints;
+    const NO_INTS: super::Ints = super::Ints::ZERO;
+
+    #[inline(always)]
+    fn shorts(values: &[i16; 32], i: usize) -> super::Shorts {
+        super::shorts(&values.as_chunks().0[i])
+    }
+
+    #[inline(always)]
+    fn widened(bytes: &[i8], i: usize) -> super::Shorts {
+        super::widened(&bytes.as_chunks().0[i])
+    }
+
+    #[inline(always)]
+    fn pair(both: &[i16; 2]) -> super::Shorts {
+        super::pair(both)
+    }
+
+    #[inline(always)]
+    fn add_products(a: super::Shorts, b: super::Shorts, sums: super::Ints) -> super::Ints {
+        sums.add_products(a, b)
+    }
+
+    #[inline(always)]
+    fn from_ints(ints: super::Ints) -> Self {
+        Self::from_ints(ints)
+    }
 
     #[inline(always)]
     fn splat(value: f32) -> Self {

@@ -116,6 +116,22 @@ impl F32x4 {
         bytes
     }
 
+    /// 8 values of at most ±32767, rounded to the nearest integers.
+    #[inline(always)]
+    pub fn round_to_shorts(values: [Self; 2]) -> [i16; 8] {
+        let offset = i32x4_splat(ROUNDER.to_bits().cast_signed());
+        let [a, b] = values.map(|v| i32x4_sub(f32x4_add(v.0, f32x4_splat(ROUNDER)), offset));
+        let mut shorts = [0; 8];
+        // SAFETY: 16 writable bytes
+        unsafe { v128_store(std::ptr::from_mut(&mut shorts).cast(), i16x8_narrow_i32x4(a, b)) };
+        shorts
+    }
+
+    #[inline(always)]
+    pub fn from_ints(ints: Ints) -> Self {
+        Self(f32x4_convert_i32x4(ints.0))
+    }
+
     /// Widens finite f16 values.
     ///
     /// Exponent and mantissa move to their places in an f32, whose exponent is then too small by
@@ -173,6 +189,44 @@ impl F32x4 {
         // SAFETY: 16 readable bytes
         let words = unsafe { v128_load(std::ptr::from_ref(words).cast()) };
         (Self(i32x4_shl(words, 16)), Self(v128_and(words, u32x4_splat(0xffff_0000))))
+    }
+}
+
+/// Eight integers of 16 bits.
+#[derive(Clone, Copy)]
+pub struct Shorts(v128);
+
+#[inline(always)]
+pub fn shorts(values: &[i16; 8]) -> Shorts {
+    // SAFETY: 16 readable bytes
+    Shorts(unsafe { v128_load(std::ptr::from_ref(values).cast()) })
+}
+
+/// Eight bytes, widened.
+#[inline(always)]
+pub fn widened(bytes: &[i8; 8]) -> Shorts {
+    // SAFETY: 8 readable bytes
+    Shorts(unsafe { i16x8_load_extend_i8x8(std::ptr::from_ref(bytes).cast()) })
+}
+
+/// The same two in turns.
+#[inline(always)]
+pub fn pair(both: &[i16; 2]) -> Shorts {
+    // SAFETY: 4 readable bytes
+    Shorts(unsafe { v128_load32_splat(std::ptr::from_ref(both).cast()) })
+}
+
+/// Four integers of 32 bits.
+#[derive(Clone, Copy)]
+pub struct Ints(v128);
+
+impl Ints {
+    pub const ZERO: Self = Self(i32x4(0, 0, 0, 0));
+
+    /// Adds the products of neighbours, two to a lane.
+    #[inline(always)]
+    pub fn add_products(self, a: Shorts, b: Shorts) -> Self {
+        Self(i32x4_add(self.0, i32x4_dot_i16x8(a.0, b.0)))
     }
 }
 

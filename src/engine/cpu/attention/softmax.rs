@@ -1,0 +1,102 @@
+//! Scores of a run become weights, and pieces become one.
+
+use std::f32::consts::LOG2_E;
+use std::ops::Range;
+
+use super::super::simd::F32x4;
+use crate::record::KV_BLOCK;
+
+/// Scores, then weights, of H queries at the positions of a run: a weight is 2^score.
+pub type Scores<const H: usize> = [[f32; KV_BLOCK]; H];
+
+/// Factors of earlier sums, and of those of a run.
+#[derive(Clone, Copy, Default)]
+pub struct Factors {
+    pub before: f32,
+    pub now: f32,
+}
+
+/// Replaces the scores of `part` by cap · tanh(score / cap), in units of log 2; tanh(x) = 1 - 2 /
+/// (1 + e^2x).
+pub fn bound(scores: &mut [f32], cap: f32, part: Range<usize>) {
+    let one = F32x4::splat(1.0);
+    for four in scores.as_chunks_mut::<4>().0 {
+        let power = F32x4::load(four).mul(F32x4::splat(2.0 / cap)).exp();
+        let tanh = F32x4::splat(-2.0).div(one.add(power)).add(one);
+        *four = tanh.mul(F32x4::splat(cap * LOG2_E)).to_array();
+    }
+    scores[..part.start].fill(f32::NEG_INFINITY);
+    scores[part.end..].fill(f32::NEG_INFINITY);
+}
+
+/// Subtracts `slope` times the distance from the last of `left` positions, in units of log 2. What
+/// is -∞ stays it.
+pub fn lower(scores: &mut [f32], slope: f32, left: usize) {
+    let last = left as f32 - 1.0;
+    for (i, score) in scores.iter_mut().enumerate() {
+        *score -= slope * LOG2_E * (last - i as f32);
+    }
+}
+
+/// Replaces the scores of a run by weights relative to its largest, and adds them to `total`.
+/// Scores outside of `part` are -∞, and weigh nothing. Updates `max`, the largest score so far, to
+/// which sums are relative.
+// once in WebAssembly, where no instructions need more
+#[cfg_attr(target_arch = "wasm32", inline(never))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+pub fn weigh(scores: &mut [f32], max: &mut f32, total: &mut f32, part: Range<usize>) -> Factors {
+    let (sixteens, _) = scores.as_chunks_mut::<16>();
+    let mut largest = [F32x4::splat(f32::NEG_INFINITY); 4];
+    for sixteen in sixteens.iter() {
+        for i in 0..4 {
+            largest[i] = largest[i].max(F32x4::load(&sixteen.as_chunks().0[i]));
+        }
+    }
+    let [a, b, c, d] = largest;
+    let largest = a.max(b).max(c.max(d)).max_lane();
+    let mut sums = [F32x4::ZERO; 4];
+    for sixteen in sixteens {
+        for i in 0..4 {
+            let four = &mut sixteen.as_chunks_mut().0[i];
+            let weights = F32x4::load(four).add(F32x4::splat(-largest)).exp2();
+            *four = weights.to_array();
+            sums[i] = sums[i].add(weights);
+        }
+    }
+    let [a, b, c, d] = sums;
+    let sum = a.add(b).add(c.add(d));
+    scores[..part.start].fill(0.0);
+    scores[part.end..].fill(0.0);
+    let factors = Factors::new(max, largest);
+    *total = *total * factors.before + sum.sum() * factors.now;
+    factors
+}
+
+impl Factors {
+    /// Of sums relative to `max` and to `largest`, of which `max` becomes the larger.
+    #[inline(always)]
+    fn new(max: &mut f32, largest: f32) -> Self {
+        let both = F32x4::new([*max, largest, *max, largest]);
+        let larger = both.max_lane();
+        let [before, now, ..] = both.add(F32x4::splat(-larger)).exp2().to_array();
+        *max = larger;
+        Self { before, now }
+    }
+}
+
+/// Merges a piece, whose sums are `sums` and whose largest score and sum of weights are `piece`,
+/// with `all` before it, whose sums are `y`.
+pub fn fold(y: &mut [f32], all: &mut (f32, f32), sums: &[f32], piece: (f32, f32)) {
+    if piece.1 == 0.0 {
+        // nothing of it is seen
+        return;
+    }
+    if all.1 == 0.0 {
+        y.copy_from_slice(sums);
+        *all = piece;
+        return;
+    }
+    let Factors { before, now } = Factors::new(&mut all.0, piece.0);
+    y.iter_mut().zip(sums).for_each(|(y, sum)| *y = *y * before + sum * now);
+    all.1 = all.1 * before + piece.1 * now;
+}

@@ -227,8 +227,8 @@ test('an unknown option, a wrong one, and what is no object are refused', async 
   await assert.rejects(weft.Loader.create({ ...LOADER, device: 'reference' }, []), invalid(/unknown variant/));
   await assert.rejects(weft.Loader.create({ ...LOADER, quantize: 'q3' }, []), invalid(/`quantize`: expected q8_0/));
   await assert.rejects(
-    weft.Loader.create({ ...LOADER, kvCache: 'q4' }, []),
-    invalid(/`kvCache`: expected f32 or f16 or q8/),
+    weft.Loader.create({ ...LOADER, kvCache: 'q2' }, []),
+    invalid(/`kvCache`: expected f32 or f16 or q8 or q4/),
   );
   const { device: _, ...without } = LOADER;
   await assert.rejects(weft.Loader.create(without, []), invalid(/missing field `device`/));

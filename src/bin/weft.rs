@@ -156,8 +156,9 @@ struct RunArgs {
     /// The longest context / that of pretraining.
     #[arg(long, requires = "rope_scaling")]
     rope_scale: Option<f32>,
-    /// Format of keys and values on a GPU: f32, f16 or q8; f16 by default.
-    #[arg(long)]
+    /// How keys and values are kept: f32, f16, q8, or on the CPU q4. Default: f16 on a GPU, q8 on the
+    /// CPU.
+    #[arg(long = "kv", visible_alias = "kv-cache", value_name = "FORMAT")]
     kv_cache: Option<String>,
 }
 
@@ -304,7 +305,7 @@ impl RunArgs {
     }
 
     fn kv_format(&self) -> Result<Option<KvFormat>> {
-        self.kv_cache.as_deref().map(|name| KvFormat::named("kvCache", name)).transpose()
+        self.kv_cache.as_deref().map(|name| KvFormat::named("kv", name)).transpose()
     }
 
     async fn load_on(&self, source: &impl Source, device: Device) -> Result<LoadedModel> {

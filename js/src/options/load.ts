@@ -35,7 +35,7 @@ const LOAD_OPTIONS = Object.keys(OF_LOADS);
 
 const ESTIMATE_OPTIONS = Object.keys(OF_ESTIMATES);
 
-const KV_FORMATS = ['f32', 'f16', 'q8'] as const;
+const KV_FORMATS = ['f32', 'f16', 'q8', 'q4'] as const;
 
 const SCALINGS = ['linear', 'yarn', 'dynamic'] as const;
 

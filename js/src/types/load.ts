@@ -102,11 +102,12 @@ export interface LoadOptions {
    */
   quantize?: wasm.Quantize;
   /**
-   * How keys and values of past tokens are kept. `f16` takes half of the memory, and a GPU decodes
-   * faster behind a long text; values are rounded to 11 bits, and beyond ±65504 to ±65504. `q8`
-   * takes little more than half of that: a byte each, with a scale for 32 values; a model whose
-   * heads are no multiple of 32 values keeps `f16`. `f32` keeps them as they are computed. Default:
-   * `f16` on the GPU; the CPU engine always keeps `f32`.
+   * How keys and values of past tokens are kept: the fewer bits, the more of them fit, and the
+   * faster is an answer behind a long text. `f32` keeps them as they are computed. `f16` takes half
+   * of the memory; values are rounded to 11 bits, and beyond ±65504 to ±65504. `q8` takes little
+   * more than half of that: a byte each, with a scale for 32 values; a model whose heads are no
+   * multiple of 32 values keeps `f16`. `q4`, on the CPU engine only, takes little more than half of
+   * that again, and answers become worse. Default: `f16` on the GPU, `q8` on the CPU engine.
    */
   kvCache?: wasm.KvFormat;
   /** What is remembered of earlier prompts. */

@@ -13,7 +13,7 @@ import { answered } from '../store/answer.js';
 import { answering } from '../store/answering.js';
 import { StoredFile } from '../store/file.js';
 import { CHUNK_BYTES } from '../store/manifest.js';
-import type { Estimate, Fit } from '../types/index.js';
+import type { Estimate, Fit, KvFormat } from '../types/index.js';
 import type { Start } from './runtime.js';
 
 /**
@@ -51,7 +51,7 @@ export async function estimate(
   const { folder, files: found } = await opening;
   const gpu = await runtime.gpu();
   // as `load` would keep them
-  const format = kvCache ?? (gpu ? 'f16' : 'f32');
+  const format = kvCache ?? (gpu ? 'f16' : 'q8');
   const of = { contextLength, ropeScaling, quantize, kvCache: format };
   const options = { ...of, folder: folder?.name ?? null, gpu: gpu?.family ?? null };
   const estimator = new runtime.Estimator(options, [...(folder?.texts ?? [])].flat());
@@ -62,10 +62,8 @@ export async function estimate(
     }
   }
   const needed = estimator.finish();
-  // the CPU engine keeps f32: 36 bytes hold 32 values of q8
-  const times = { f32: 1, f16: 2, q8: (4 * 32) / 36 }[needed.kvCache];
-  const more = Math.ceil((times - 1) * needed.kvCacheBytes);
-  const inModule = needed.totalBytes + more + BESIDE;
+  // by default the CPU engine takes less for keys and values than a GPU
+  const inModule = needed.totalBytes + BESIDE;
   return {
     ...needed,
     cpu: firstOf([
@@ -79,7 +77,7 @@ export async function estimate(
       ],
     ]),
     gpu: gpu
-      ? firstOf([
+      ? onGpu(kvCache, [
           [
             needed.largestBufferBytes > gpu.maxBufferBytes,
             `a buffer needs ${needed.largestBufferBytes} bytes, and this GPU allows ${gpu.maxBufferBytes}`,
@@ -88,6 +86,12 @@ export async function estimate(
       : null,
   };
 }
+
+/** The same on a GPU, which has no kernels for q4. */
+const onGpu = (kvCache: KvFormat | null, reasons: Parameters<typeof firstOf>[0]): Fit =>
+  kvCache === 'q4'
+    ? { fits: false, reason: "A GPU keeps no keys and values in q4. Try kvCache 'q8', or device 'cpu'." }
+    : firstOf(reasons);
 
 /** The first of the reasons that applies. */
 function firstOf(reasons: readonly (readonly [boolean, string])[]): Fit {

@@ -54,8 +54,8 @@ pub struct BenchArgs {
     again: bool,
     /// Measures behind so many earlier positions, whose keys and values are random; several are
     /// measured one after the other.
-    #[arg(long, value_delimiter = ',', default_value = "0", conflicts_with = "prompt")]
-    position: Vec<usize>,
+    #[arg(long, visible_alias = "position", value_delimiter = ',', default_value = "0", conflicts_with = "prompt")]
+    positions: Vec<usize>,
     /// Measures so many sequences at once, each with a prompt of its own; several numbers are
     /// measured one after the other.
     #[arg(
@@ -64,7 +64,7 @@ pub struct BenchArgs {
     )]
     sequences: Vec<usize>,
     /// Embeds so many short texts instead.
-    #[arg(long, conflicts_with_all = ["prompt", "position", "sequences", "synthetic"])]
+    #[arg(long, conflicts_with_all = ["prompt", "positions", "sequences", "synthetic"])]
     texts: Option<usize>,
     /// Prints a line of JSON for each measurement instead of a sentence.
     #[arg(long)]
@@ -78,7 +78,7 @@ impl BenchArgs {
             model.warm_up().await?;
             return texts::bench(&mut model, count, self.json).await;
         }
-        let last = self.position.iter().max().copied().unwrap_or(0);
+        let last = self.positions.iter().max().copied().unwrap_or(0);
         let needed = self.prompt.is_none().then_some(last + self.prompt_tokens + self.gen_tokens + 2);
         let start = Instant::now();
         let context = self.run.context.or(needed);
@@ -88,7 +88,7 @@ impl BenchArgs {
         decoder.warm_up().await?;
         self.adapters.load(&mut decoder).await?;
         let load_seconds = start.elapsed().as_secs_f64();
-        for &position in &self.position {
+        for &position in &self.positions {
             let mut one = None;
             for &sequences in &self.sequences {
                 let measured = self.measure(&mut decoder, &mut drafts, position, sequences).await?;
@@ -214,6 +214,7 @@ impl BenchArgs {
             "layers": self.synthetic.layers,
             "loadSeconds": load_seconds,
             "position": m.position,
+            "kv": info.kv_cache,
             "sequences": m.sequences,
             "promptTokens": m.prompt_tokens,
             "genTokens": self.gen_tokens * m.sequences,

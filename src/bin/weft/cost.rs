@@ -43,7 +43,7 @@ pub fn cost(args: &CostArgs) -> Result<()> {
     let options = CostOptions {
         prompt: args.prompt,
         position: args.position,
-        kv_format: KvFormat::named("kv", &args.kv)?,
+        kv_format: KvFormat::of_gpu(Some(KvFormat::named("kv", &args.kv)?))?,
         profile: profiles::named(&args.profile)?,
         max_buffer_bytes: args.max_buffer_mib << 20,
     };

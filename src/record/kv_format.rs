@@ -17,8 +17,8 @@ pub enum KvFormat {
     F16,
     /// Rounded to 127ths of the largest magnitude among 32 values, which is at most 65504.
     Q8,
-    /// Rounded to eighths, -7 to 8, of the value of the largest magnitude among 32, which is at most
-    /// 65504. Not on GPUs.
+    /// Rounded to eighths, -7 to 8, of the value of the largest magnitude among 32, which is at
+    /// most 65504. Not on GPUs.
     Q4,
 }
 
@@ -201,7 +201,7 @@ pub(crate) fn from_byte(most: f32, byte: i8) -> f32 {
 }
 
 /// The value of the largest magnitude among at most [`GROUP`], and each as -8ths of it. Ends in
-/// zeros. All of one sign leave half of the numbers; the extreme itself, which weighs most, is exact.
+/// zeros. The extreme itself, which weighs most, is exact.
 pub(crate) fn to_nibbles(values: &[f32]) -> (f32, [i8; GROUP]) {
     let largest = f16::MAX.to_f32();
     let mut all = [0.0; GROUP];

@@ -321,8 +321,8 @@ impl Queries<'_> {
     }
 
     /// H of them, from `first` on. Returns H.
-    // In WebAssembly no instructions need it, and a browser keeps more in registers in functions that
-    // are not too large: a quarter faster.
+    // In WebAssembly no instructions need it, and a browser keeps more in registers in functions
+    // that are not too large: a quarter faster.
     #[cfg_attr(target_arch = "wasm32", inline(never))]
     #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn some<V: Vector, const H: usize>(

@@ -1,9 +1,9 @@
 //! Blocks of a KV cache in the format that one asked for, in an order that suits the kernels.
 //!
-//! As floats, a head has its keys, and its values, as rows. As bytes they lie in pairs, whose products
-//! an instruction adds: two columns of a key, position by position, and two positions of a value,
-//! column by column. So a lane is a position, then a column, and no sum crosses lanes. Four bits are
-//! these bytes, packed: of 32 the first 16 in the low halves.
+//! As floats, a head has its keys, and its values, as rows. As bytes they lie in pairs, whose
+//! products an instruction adds: two columns of a key, position by position, and two positions of a
+//! value, column by column. So a lane is a position, then a column, and no sum crosses lanes. Four
+//! bits are these bytes, packed: of 32 the first 16 in the low halves.
 
 use std::ops::Range;
 
@@ -185,9 +185,9 @@ impl Nibbles {
 
 fn unpack(packed: &[[u8; HALF]], bytes: &mut [[i8; GROUP]]) {
     for (packed, bytes) in packed.iter().zip(bytes) {
-        for i in 0..HALF {
-            bytes[i] = (packed[i] & 15).cast_signed() - BIAS;
-            bytes[HALF + i] = (packed[i] >> 4).cast_signed() - BIAS;
+        for (i, byte) in packed.iter().enumerate() {
+            bytes[i] = (byte & 15).cast_signed() - BIAS;
+            bytes[HALF + i] = (byte >> 4).cast_signed() - BIAS;
         }
     }
 }

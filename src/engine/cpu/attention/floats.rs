@@ -39,8 +39,8 @@ pub fn score<V: Vector, const H: usize>(
     }
 }
 
-/// sums[h] = sums[h] · before[h] + now[h] · Σ_p weights[h][p] values[p], over a few vectors of columns at a
-/// time, so that their sums stay in registers. `sums`: (H, d).
+/// sums[h] = sums[h] · before[h] + now[h] · Σ_p weights[h][p] values[p], over a few vectors of
+/// columns at a time, so that their sums stay in registers. `sums`: (H, d).
 #[inline(always)]
 pub fn add_values<V: Vector, const H: usize>(
     sums: &mut [f32],

@@ -131,8 +131,8 @@ export interface LoadOptions {
   hub?: string;
   /**
    * Shares one loaded model among tabs of this origin that load the same files with the same
-   * `sha256`, `device`, `contextLength`, `ropeScaling`, `quantize`, `kvCache`, `prefixCache` and `store`. Needs a
-   * model with a URL; a shared model runs on one thread. Default false.
+   * `sha256`, `device`, `contextLength`, `ropeScaling`, `quantize`, `kvCache`, `prefixCache` and
+   * `store`. Needs a model with a URL; a shared model runs on one thread. Default false.
    */
   shared?: boolean;
   /**

@@ -35,7 +35,8 @@ impl LoadedDecoder {
         for layer in 0..self.runner.decoder.layers.len() {
             let cache = self.runner.programs.kv.layer(layer);
             let start = block as usize * cache.block_len();
-            let values = self.runner.read_kv(layer, &[start..start + cache.block_len()]).await?;
+            let all = start..start + cache.block_len();
+            let values = self.runner.read_kv(layer, std::slice::from_ref(&all)).await?;
             bytes.extend(cache.format.encode(&values));
         }
         Ok(bytes)

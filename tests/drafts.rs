@@ -259,7 +259,7 @@ fn several_answers_have_drafts_of_one_model() {
         };
         let generations: Vec<_> = options.iter().zip(1..).map(start).collect();
         let mut answers = vec![Vec::new(); 3];
-        let mut under_way = vec![true; 3];
+        let mut under_way = [true; 3];
         while under_way.contains(&true) {
             for (i, &generation) in generations.iter().enumerate().filter(|(i, _)| under_way[*i]).collect::<Vec<_>>() {
                 drafter.give(&mut decoder, generation);

@@ -15,6 +15,8 @@ use weft_llm::format::BlockType;
 use weft_llm::inference::{LoadedDecoder, Loading};
 use weft_llm::record::KvFormat;
 
+type Make = fn() -> Box<dyn Engine>;
+
 /// How many tokens of a prompt were remembered, and the answer.
 fn ask(decoder: &mut LoadedDecoder, prompt: &[u32], max_tokens: usize) -> (usize, Vec<u32>) {
     let generation = decoder.start(prompt.to_vec(), options(None, max_tokens), 0).unwrap();
@@ -28,7 +30,7 @@ fn ten_questions_about_a_document_read_it_once() {
     let mut decoder = load_for(4096, &cpu, &tiny_for(4096, 41).bytes());
     let mut rng = Rng::new(1);
     let document = rng.ids(2000, VOCAB);
-    let mut chats = vec![rng.ids(30, VOCAB), rng.ids(200, VOCAB)];
+    let mut chats = [rng.ids(30, VOCAB), rng.ids(200, VOCAB)];
     for number in 0..10 {
         // a chat goes on, and somebody says something new
         let chat = &mut chats[number % 2];
@@ -93,7 +95,7 @@ fn chats_that_begin_at_once_read_their_common_beginning_once() {
 #[test]
 fn blocks_that_were_stored_are_those_that_were_computed() {
     let bytes = Tiny::of_width(2, 46, |_| BlockType::Q8_0).meta("llama.context_length", 640u32).bytes();
-    let engines: [(&str, fn() -> Box<dyn Engine>); 3] = [
+    let engines: [(&str, Make); 3] = [
         ("cpu", || Box::new(HostEngine::new(Simd::default()))),
         ("gpu", || Box::new(gpu())),
         ("gpu in parts", || Box::new(small_gpu(400 << 10))),

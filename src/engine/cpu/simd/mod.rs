@@ -56,7 +56,7 @@ impl F32x4 {
         let (n, power) = x.round_and_power_of_two();
         let r = x.add(n.neg());
         let mut sum = Self::splat(0.001_338_130_3);
-        for factor in [0.009_666_368, 0.055_503_81, 0.240_223_49, std::f32::consts::LN_2, 1.0] {
+        for factor in [0.009_666_368, 0.055_503_81, 0.240_223_5, std::f32::consts::LN_2, 1.0] {
             sum = sum.mul_add(r, Self::splat(factor));
         }
         sum.mul(power)

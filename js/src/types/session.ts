@@ -45,8 +45,8 @@ export interface SendOptions extends GenerateOptions {
 /**
  * A conversation in which each turn computes only its new tokens; `usage.cachedTokens` says how
  * many were not computed again. The turns of a session wait for each other; different sessions run
- * at once. The KV cache keeps the conversations that were used last: at most eight, and two full
- * contexts in all.
+ * at once. The KV cache keeps what was used last, as much as `prefixCache` of `load` says: two full
+ * contexts unless it says otherwise.
  */
 export interface Session {
   /** The whole conversation, including dropped messages. */

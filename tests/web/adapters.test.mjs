@@ -12,7 +12,7 @@ import { installPacked } from './packed.mjs';
 
 const FIXTURES = inRoot('tests/fixtures');
 /** Models, and adapters of each. */
-const ADAPTERS = { llama: ['llama', 'llama-second'], qwen3: ['qwen3'] };
+const ADAPTERS = { llama: ['llama', 'llama-second'], phi3: ['phi3'] };
 /** Nats. Keys and values are in f16. */
 const TOLERANCE = 2e-3;
 

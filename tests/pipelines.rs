@@ -101,6 +101,6 @@ fn a_first_load_compiles_few_pipelines() {
         let all = decoder.engine().counters().pipelines;
         println!("{name}: {tuned} of the tuner, {all} in all; {:?}", decoder.info().engine);
         // shapes are those of a model in small, so that attention may have pipelines of its own
-        assert!(tuned >= 4 && all <= 24, "{name}: {tuned} of the tuner, {all} in all");
+        assert!(tuned >= 2 && all <= 24, "{name}: {tuned} of the tuner, {all} in all");
     }
 }

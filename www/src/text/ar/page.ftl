@@ -120,7 +120,7 @@ stats-tokens =
         [many] { $tokens } رمزًا
        *[other] { $tokens } رمز
     }
-stats-steps = { NUMBER($rate, minimumFractionDigits: 1, maximumFractionDigits: 1) } رمز لكل خطوة
+stats-steps = { NUMBER($rate, minimumFractionDigits: 1, maximumFractionDigits: 1) } لكل خطوة
 stats-prompt = الموجّه { $tokens }
 stats-prompt-cached = الموجّه: المحفوظ { $cached } من أصل { $tokens }
 

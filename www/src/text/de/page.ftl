@@ -120,7 +120,7 @@ stats-tokens =
         [one] { $tokens } Token
        *[other] { $tokens } Tokens
     }
-stats-steps = { NUMBER($rate, minimumFractionDigits: 1, maximumFractionDigits: 1) } Tokens je Schritt
+stats-steps = { NUMBER($rate, minimumFractionDigits: 1, maximumFractionDigits: 1) } je Schritt
 stats-prompt = Prompt { $tokens }
 stats-prompt-cached = Prompt: { $cached } von { $tokens } gemerkt
 

@@ -116,7 +116,7 @@ stats-tokens =
         [one] { $tokens } token
        *[other] { $tokens } tokens
     }
-stats-steps = { NUMBER($rate, minimumFractionDigits: 1, maximumFractionDigits: 1) } tokens a step
+stats-steps = { NUMBER($rate, minimumFractionDigits: 1, maximumFractionDigits: 1) } a step
 stats-prompt = prompt { $tokens }
 stats-prompt-cached = prompt: { $cached } of { $tokens } remembered
 

@@ -156,8 +156,7 @@ struct RunArgs {
     /// The longest context / that of pretraining.
     #[arg(long, requires = "rope_scaling")]
     rope_scale: Option<f32>,
-    /// How keys and values are kept: f32, f16, q8, or on the CPU q4. Default: f16 on a GPU, q8 on
-    /// the CPU.
+    /// How keys and values are kept: f32, f16, q8, or on the CPU q4. Default: f16.
     #[arg(long = "kv", visible_alias = "kv-cache", value_name = "FORMAT")]
     kv_cache: Option<String>,
 }

@@ -107,7 +107,7 @@ export interface LoadOptions {
    * of the memory; values are rounded to 11 bits, and beyond ±65504 to ±65504. `q8` takes little
    * more than half of that: a byte each, with a scale for 32 values; a model whose heads are no
    * multiple of 32 values keeps `f16`. `q4`, on the CPU engine only, takes little more than half of
-   * that again, and answers become worse. Default: `f16` on the GPU, `q8` on the CPU engine.
+   * that again, and answers become worse. Default: `f16`.
    */
   kvCache?: wasm.KvFormat;
   /** What is remembered of earlier prompts. */

@@ -51,7 +51,7 @@ export async function estimate(
   const { folder, files: found } = await opening;
   const gpu = await runtime.gpu();
   // as `load` would keep them
-  const format = kvCache ?? (gpu ? 'f16' : 'q8');
+  const format = kvCache ?? 'f16';
   const of = { contextLength, ropeScaling, quantize, kvCache: format };
   const options = { ...of, folder: folder?.name ?? null, gpu: gpu?.family ?? null };
   const estimator = new runtime.Estimator(options, [...(folder?.texts ?? [])].flat());
@@ -62,7 +62,6 @@ export async function estimate(
     }
   }
   const needed = estimator.finish();
-  // by default the CPU engine takes less for keys and values than a GPU
   const inModule = needed.totalBytes + BESIDE;
   return {
     ...needed,

@@ -67,7 +67,7 @@ impl Kernels for Simd {
     }
 
     fn kv_format(&self, asked: Option<KvFormat>) -> KvFormat {
-        asked.unwrap_or(KvFormat::Q8)
+        asked.unwrap_or(KvFormat::F16)
     }
 
     fn create_matrix(&self, label: &str, layout: Layout, rows: usize, cols: usize) -> Result<Tiles> {

@@ -241,7 +241,8 @@ fn chats_in_turns_share_the_steps_of_a_gpu() {
         [after.dispatches - before.dispatches, after.readbacks - before.readbacks, after.submits - before.submits]
     };
     let ([one, ids, _], [three, ids_of_three, submits]) = (counted(1), counted(3));
-    assert_eq!([ids_of_three, submits], [15; 2]);
+    // a step that a busy machine takes long for is cut into two
+    assert!(ids_of_three == 15 && submits < 20, "{submits} submits for {ids_of_three} ids");
     // for each id
     assert!(three * ids < one * ids_of_three, "{three} for {ids_of_three} ids, {one} for {ids} alone");
 }

@@ -136,6 +136,7 @@ export async function load({ model, signal, onProgress }: LoadOptions): Promise<
       parameters: 134_515_008,
       quantization: 'Q4_1',
       fingerprint: '0123456789abcdef',
+      vocabularyFingerprint: 'fedcba9876543210',
       layers: 30,
       kvWidth: 384,
       hiddenSize: 576,

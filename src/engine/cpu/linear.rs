@@ -159,24 +159,13 @@ impl<W: Weights> Product<'_, W> {
 
 impl Output<'_> {
     /// Applies affine and epilogue to the sums of tile `tile` for token `t`, and stores them.
-    #[inline(always)]
     fn store(&self, t: usize, tile: usize, sums: &Column<f32>) {
         let first = tile * ROWS;
         let count = ROWS.min(self.rows - first);
         // SAFETY: each tile belongs to one piece, which stores its rows
         let y = unsafe { self.y.slice(t * self.cols + self.offset + first, count) };
-        let mut sums = *sums;
-        let sums = sums.as_flattened_mut();
-        if self.affine.values.is_some() {
-            for (i, sum) in sums[..count].iter_mut().enumerate() {
-                *sum = self.affine.apply(first + i, *sum);
-            }
-        }
-        // most results are stored as they are, in whole tiles: without a call or a choice for each
-        if let (Epilogue::Store, Some(y)) = (self.epilogue, y.as_chunks_mut::<ROWS>().0.first_mut()) {
-            y.copy_from_slice(&sums[..ROWS]);
-        } else {
-            y.iter_mut().zip(sums).for_each(|(y, sum)| *y = self.epilogue.apply(*y, *sum, 1.0));
+        for (i, (y, &sum)) in y.iter_mut().zip(sums.as_flattened()).enumerate() {
+            *y = self.epilogue.apply(*y, self.affine.apply(first + i, sum), 1.0);
         }
     }
 }

@@ -328,7 +328,7 @@ fn the_command_converts_a_folder_to_gguf() {
 
     let (ok, said) = weft(&["info", "-m", input, "--context", "10"]);
     let info: Value = serde_json::from_str(&said).unwrap();
-    assert!(ok && info["kvCacheBytes"] == 2 * 2 * 16 * 64 * 4, "{said}");
+    assert!(ok && info["kvCacheBytes"] == 2 * 2 * 16 * 64 * 2, "{said}");
 
     // a truncated input leaves no output behind
     let bytes = std::fs::read(folder.join("model.safetensors")).unwrap();

@@ -67,6 +67,23 @@ test('a request in OpenAI’s shape names adapters too', async (t) => {
   await assert.rejects(llm.chat.completions.create({ messages, adapter: 7 }), wrong);
 });
 
+test('an embedding in OpenAI’s shape has its adapter', async (t) => {
+  const fake = new FakeLlm();
+  const used = [];
+  fake.embed = async (texts) => {
+    used.push(fake.adapters);
+    return texts.map(() => Float32Array.of(1));
+  };
+  const { llm } = await loadFake(t, fake);
+  await llm.embeddings.create({ input: 'a', adapter: 'one' });
+  await llm.embeddings.create({ input: 'a', adapter: null });
+  assert.deepEqual(used, [['one', 1], []]);
+  await assert.rejects(llm.embeddings.create({ input: 'a', adapter: 7 }), {
+    code: 'INVALID_OPTION',
+    message: /adapter/,
+  });
+});
+
 test('all turns of a session have its adapter', async (t) => {
   const { llm, fake } = await loadFake(t);
   const session = llm.session({ adapter: 'one' });

@@ -390,7 +390,10 @@ impl Assembly {
         };
         let Parts { tokenizer, chat_templates, config, .. } = parts;
         // keys depend on it, as they do on weights
-        let scaling = self.context.scaling.map_or(0, |_| hash(format!("{:?}", config.rope).bytes()));
+        let scaling = self.context.scaling.map_or(0, |_| {
+            let angles = config.rope.frequencies(None).angles(std::iter::once(1));
+            hash(angles.into_iter().flat_map(f32::to_le_bytes))
+        });
         let fingerprint = self.fingerprint ^ scaling;
         Ok(ModelParts { network, tokenizer, chat_templates, parameters, quantization, fingerprint })
     }

@@ -4,6 +4,7 @@
  */
 
 import type { GenerateOptions, IgnoredKeyword, SchemaLimits } from './generate.js';
+import type { EmbedOptions } from './tasks.js';
 
 /**
  * Stops an answer when it is aborted; the promise or iteration then fails with the signal's reason.
@@ -247,6 +248,8 @@ export interface EmbeddingRequest {
   readonly model?: string;
   /** Default `float`. */
   readonly encoding_format?: 'float' | 'base64';
+  /** See {@link EmbedOptions}; not in OpenAI's API. */
+  readonly adapter?: EmbedOptions['adapter'] | null;
 }
 
 export interface CreateEmbeddingResponse {

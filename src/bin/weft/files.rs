@@ -93,11 +93,11 @@ impl Files {
     }
 }
 
-/// Estimates the memory that the model needs, from its headers; keys and values are in f32 by
-/// default.
+/// Estimates the memory that the model needs, from its headers; keys and values are in f16 by
+/// default, as both engines keep them.
 pub fn estimate(files: &Files, context: Context, kv_format: Option<KvFormat>) -> Result<Estimate> {
     let mut estimator = Estimator::new(files.reader()?, context);
-    estimator.set_kv_format(kv_format.unwrap_or_default());
+    estimator.set_kv_format(kv_format.unwrap_or(KvFormat::F16));
     files.read(|bytes| match bytes {
         [] => estimator.end_file().map(|()| true),
         bytes => estimator.feed(bytes).map(|over| !over),

@@ -158,7 +158,8 @@ impl<W: Weights> Product<'_, W> {
 }
 
 impl Output<'_> {
-    /// Applies affine and epilogue to the sums of tile `tile` for token `t`, and stores them.
+    /// Applies affine and epilogue to the sums of tile `tile` for token `t`, and stores them. With
+    /// this inlined by force, decoding took 1.4 times as long.
     fn store(&self, t: usize, tile: usize, sums: &Column<f32>) {
         let first = tile * ROWS;
         let count = ROWS.min(self.rows - first);

@@ -40,7 +40,7 @@ pub(super) struct Feedback<'a> {
     /// The last ids of a sequence, each at its position modulo [`RECENT`]: row i without an id
     /// takes its own from the i-th, and the new id goes to the first.
     pub feeds: &'a [&'a wgpu::Buffer],
-    /// Gets a copy of `feed` first.
+    /// Gets a copy of the first of `feeds` before the step.
     pub recent: Option<&'a wgpu::Buffer>,
     /// Where the program leaves an id, and what gets a copy for the host. `None`: another program
     /// comes in the same submit, and samples.

@@ -77,7 +77,7 @@ test('classify takes any labels, with examples, a description and calibration', 
   const reviews = {
     'The food was cold and the waiter was rude.': 'Negative',
     'A wonderful evening, we laughed all the time!': 'Positive',
-    'I want my money back, it broke on the first day.': 'Negative',
+    'The worst film that I have ever seen.': 'Negative',
     'Best purchase of the year, I love it.': 'Positive',
   };
   const found = await page.evaluate(async (reviews) => {

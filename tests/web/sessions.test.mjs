@@ -53,15 +53,15 @@ async function open(options) {
 test('a second turn computes new tokens alone, and answers like the whole conversation', { timeout }, async () => {
   const { first, second, whole } = await page.evaluate(async () => {
     const session = begin();
-    const first = await say(session, 'What is the capital of Germany?');
-    const second = await say(session, 'And of France?');
+    const first = await say(session, 'What is the capital of Japan?');
+    const second = await say(session, 'And of Germany?');
     const conversation = session.messages.slice(0, -1);
     await collect(llm.generate('something else'));
     const whole = await collect(llm.chat(conversation, greedy));
     return { first, second, whole };
   });
-  assert.match(first.text, /Berlin/);
-  assert.match(second.text, /Paris/);
+  assert.match(first.text, /Tokyo/);
+  assert.match(second.text, /Berlin/);
   assert.equal(second.usage.cachedTokens, first.usage.promptTokens + first.usage.completionTokens);
   assert.ok(second.usage.promptTokens - second.usage.cachedTokens < 20);
   // what came in between has a sequence of its own
@@ -184,13 +184,13 @@ test(
 test('overflow error: a turn that does not fit fails, and the session goes on', { timeout }, async () => {
   const { refused, after, messages } = await page.evaluate(async () => {
     const session = begin();
-    await say(session, 'What is the capital of Germany?');
+    await say(session, 'What is the capital of Japan?');
     const refused = await failure(() => say(session, 'word '.repeat(600)));
-    const after = await say(session, 'And of France?');
+    const after = await say(session, 'And of Germany?');
     return { refused, after, messages: session.messages.length };
   });
   assert.equal(refused.code, 'CONTEXT_OVERFLOW');
-  assert.match(after.text, /Paris/);
+  assert.match(after.text, /Berlin/);
   assert.equal(messages, 5);
 });
 
@@ -239,11 +239,11 @@ test('the Prompt API is installed if there is none, and does what its explainer 
       samplingMode: 'most-predictable',
     });
     const begun = session.contextUsage;
-    const answer = await session.prompt('What is the capital of Germany?');
+    const answer = await session.prompt('What is the capital of Japan?');
     const clone = await session.clone();
     let streamed = '';
-    for await (const chunk of session.promptStreaming('And of France?')) streamed += chunk;
-    const cloned = await clone.prompt('And of France?');
+    for await (const chunk of session.promptStreaming('And of Germany?')) streamed += chunk;
+    const cloned = await clone.prompt('And of Germany?');
     const rating = await clone.prompt('How sure are you?', {
       responseConstraint: {
         type: 'object',
@@ -284,8 +284,8 @@ test('the Prompt API is installed if there is none, and does what its explainer 
   assert.equal(found.installed, !found.has);
   assert.equal(found.before, 'unavailable');
   assert.ok(found.begun > 8);
-  assert.match(found.answer, /Berlin/);
-  assert.match(found.streamed, /Paris/);
+  assert.match(found.answer, /Tokyo/);
+  assert.match(found.streamed, /Berlin/);
   assert.equal(found.cloned, found.streamed);
   assert.ok([1, 2, 3].includes(JSON.parse(found.rating).rating));
   assert.match(found.matched, /^(yes|no)$/);

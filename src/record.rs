@@ -179,6 +179,11 @@ pub trait Memory {
     /// Writes f32 values at `offset`, which counts values. Blocks round them to their format.
     fn write_values(&mut self, buffer: BufferId, offset: usize, values: &[f32]) -> Result<()>;
 
+    /// Writes a whole block of keys and values, held as these bytes: see [`KvFormat::encode`].
+    fn write_block(&mut self, cache: &KvCache, block: usize, bytes: &[u8]) -> Result<()> {
+        self.write_values(cache.buffer, block * cache.block_len(), &cache.format.decode(bytes))
+    }
+
     /// Creates a matrix whose rows are written by [`Memory::write_rows`].
     fn create_matrix(&mut self, label: &str, layout: Layout, rows: usize, cols: usize) -> Result<Matrix>;
 

@@ -257,6 +257,10 @@ fn written_back(engine: &mut dyn Engine) {
         engine.write_values(second, 0, &read).unwrap();
         assert_eq!(block_on(engine.read_values(second, len)).unwrap(), read);
         assert_eq!(engine.buffer_bytes(second), format.bytes(len) as u64);
+        // a whole block, as the bytes that a store keeps
+        let block = &read[len / 2..];
+        engine.write_block(&KvCache { buffer: second, ..shape }, 0, &format.encode(block)).unwrap();
+        assert_eq!(block_on(engine.read_values(second, len / 2)).unwrap(), block);
         // blocks are copied as they are
         engine.copy_block(&[second], 0, 1).unwrap();
         let halves = block_on(engine.read_values(second, len)).unwrap();

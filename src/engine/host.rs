@@ -293,6 +293,11 @@ impl<K: Kernels> Memory for HostEngine<K> {
         Ok(())
     }
 
+    fn write_block(&mut self, cache: &KvCache, block: usize, bytes: &[u8]) -> Result<()> {
+        self.blocks_mut(cache.buffer)?.blocks[block].write_bytes(cache, bytes);
+        Ok(())
+    }
+
     fn create_matrix(&mut self, label: &str, layout: Layout, rows: usize, cols: usize) -> Result<Matrix> {
         let buffer = self.buffers.insert(Buffer::Matrix(self.kernels.create_matrix(label, layout, rows, cols)?));
         Ok(Matrix { buffer, layout, rows, cols })

@@ -123,6 +123,10 @@ impl Memory for Share {
         self.engine.get().write_values(buffer, offset, values)
     }
 
+    fn write_block(&mut self, cache: &KvCache, block: usize, bytes: &[u8]) -> Result<()> {
+        self.engine.get().write_block(cache, block, bytes)
+    }
+
     fn create_matrix(&mut self, label: &str, layout: Layout, rows: usize, cols: usize) -> Result<Matrix> {
         let matrix = self.engine.get().create_matrix(label, layout, rows, cols)?;
         self.buffers.insert(matrix.buffer);

@@ -60,8 +60,7 @@ impl LoadedDecoder {
         self.runner.grow(&mut sequence, first..ids.len()).await?;
         let block = sequence.blocks.table().last().map_or(0, |&block| block as usize);
         for (layer, bytes) in bytes.chunks(cache.block_bytes()).enumerate() {
-            let buffer = self.runner.programs.kv.layer(layer).buffer;
-            self.runner.engine.write_values(buffer, block * cache.block_len(), &cache.format.decode(bytes))?;
+            self.runner.engine.write_block(&self.runner.programs.kv.layer(layer), block, bytes)?;
         }
         sequence.keys = token_keys(ids).collect();
         self.runner.prefixes.keep(&sequence);

@@ -16,6 +16,9 @@ export const BLOCK = 64;
 /** Most bytes of prompts that no app has asked to remember. */
 const MOST_BYTES = 512 * 2 ** 20;
 
+/** Chunks that are read at once. */
+const AT_ONCE = 4;
+
 /** Between the source of a model and the name of a prompt: addresses of models have no fragment. */
 const MARK = '#prompt-';
 
@@ -52,15 +55,14 @@ export class StoredPrefixes {
     if (size === null || !file.complete) return void (await this.#known)?.delete(source);
     await file.note({});
     const bytes = size / Math.ceil(stored.length / BLOCK);
-    let held: readonly [index: number, chunk: Uint8Array] | undefined;
+    const chunks = new ReadAhead(file, size);
     for (let first = cached - (cached % BLOCK); first < shared; first += BLOCK) {
       const block = new Uint8Array(bytes);
       const start = (first / BLOCK) * bytes;
       for (let filled = 0; filled < bytes;) {
         const index = Math.floor((start + filled) / CHUNK_BYTES);
-        const chunk: Uint8Array | undefined = held?.[0] === index ? held[1] : await file.read(index);
+        const chunk = await chunks.read(index);
         if (!chunk) return this.#remove(source);
-        held = [index, chunk];
         const part = chunk.subarray((start + filled) % CHUNK_BYTES).subarray(0, bytes - filled);
         if (part.length === 0) return this.#remove(source);
         block.set(part, filled);
@@ -178,6 +180,27 @@ export class StoredPrefixes {
     return (this.#known ??= this.#storage.manifests
       .all()
       .then((all) => new Map(all.flatMap(([source, { prefix }]) => (prefix ? [[source, prefix] as const] : [])))));
+  }
+}
+
+/** Reads the chunks of a file from one on, some at once: a browser answers each only after a while. */
+class ReadAhead {
+  readonly #file: StoredFile;
+  readonly #chunks: number;
+  readonly #reads: Map<number, Promise<Uint8Array | undefined>> = new Map();
+
+  constructor(file: StoredFile, size: number) {
+    this.#file = file;
+    this.#chunks = Math.ceil(size / CHUNK_BYTES);
+  }
+
+  /** To be asked in order. */
+  read(index: number): Promise<Uint8Array | undefined> {
+    this.#reads.delete(index - 1);
+    for (let next = index; next < Math.min(index + AT_ONCE, this.#chunks); next += 1) {
+      if (!this.#reads.has(next)) this.#reads.set(next, this.#file.read(next));
+    }
+    return this.#reads.get(index) ?? Promise.resolve(undefined);
   }
 }
 

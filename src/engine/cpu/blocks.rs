@@ -227,6 +227,16 @@ impl Block for KvBlock {
         }
     }
 
+    fn write_bytes(&mut self, shape: &KvCache, bytes: &[u8]) {
+        match self {
+            // halves are held as they are stored
+            Self::F16(places) if cfg!(target_endian = "little") => {
+                bytemuck::cast_slice_mut(places).copy_from_slice(bytes);
+            }
+            _ => self.write(shape, 0, &shape.format.decode(bytes)),
+        }
+    }
+
     fn read(&self, shape: &KvCache, range: Range<usize>, read: &mut Vec<f32>) {
         match self {
             Self::F32(values) => read.extend(&values[range]),

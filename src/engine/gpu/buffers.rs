@@ -131,6 +131,24 @@ impl GpuEngine {
         self.uploading += bytes.len() as u64;
         Ok(())
     }
+
+    /// Writes a range of keys and values, held as these bytes.
+    fn write_encoded(
+        &mut self,
+        planes: &[wgpu::Buffer],
+        cache: &KvCache,
+        range: Range<usize>,
+        mut bytes: &[u8],
+    ) -> Result<()> {
+        // copies of blocks are deferred, and a write comes before the next submit
+        self.gpu.flush();
+        for (part, range) in cache.in_parts(range) {
+            let (now, later) = bytes.split_at(cache.format.bytes(range.len()));
+            self.write(&planes[part], cache.format.bytes(range.start), now)?;
+            bytes = later;
+        }
+        Ok(())
+    }
 }
 
 impl Memory for GpuEngine {
@@ -189,7 +207,7 @@ impl Memory for GpuEngine {
         Ok(())
     }
 
-    fn write_values(&mut self, buffer: BufferId, offset: usize, mut values: &[f32]) -> Result<()> {
+    fn write_values(&mut self, buffer: BufferId, offset: usize, values: &[f32]) -> Result<()> {
         let (planes, cache) = {
             let all = self.buffers.borrow();
             let GpuBuffer { planes, cache, .. } = all.table.get(buffer).ok_or_else(|| freed("write"))?;
@@ -198,14 +216,13 @@ impl Memory for GpuEngine {
         let Some(cache) = cache else {
             return self.write(&planes[0], offset * size_of::<f32>(), bytemuck::cast_slice(values));
         };
-        // copies of blocks are deferred, and a write comes before the next submit
-        self.gpu.flush();
-        for (part, range) in cache.in_parts(offset..offset + values.len()) {
-            let (now, later) = values.split_at(range.len());
-            self.write(&planes[part], cache.format.bytes(range.start), &cache.format.encode(now))?;
-            values = later;
-        }
-        Ok(())
+        self.write_encoded(&planes, &cache, offset..offset + values.len(), &cache.format.encode(values))
+    }
+
+    fn write_block(&mut self, cache: &KvCache, block: usize, bytes: &[u8]) -> Result<()> {
+        let planes = self.buffers.borrow().table.get(cache.buffer).ok_or_else(|| freed("write"))?.planes.clone();
+        let len = cache.block_len();
+        self.write_encoded(&planes, cache, block * len..(block + 1) * len, bytes)
     }
 
     fn create_matrix(&mut self, label: &str, layout: Layout, rows: usize, cols: usize) -> Result<Matrix> {

@@ -20,6 +20,11 @@ pub trait Block: Clone + Default {
     /// Writes values from `first` on, in their order in [`KvCache`], rounded to its format.
     fn write(&mut self, shape: &KvCache, first: usize, values: &[f32]);
 
+    /// Writes all values, held as these bytes of its format.
+    fn write_bytes(&mut self, shape: &KvCache, bytes: &[u8]) {
+        self.write(shape, 0, &shape.format.decode(bytes));
+    }
+
     /// Appends a range of values to `read`.
     fn read(&self, shape: &KvCache, range: Range<usize>, read: &mut Vec<f32>);
 }

@@ -17,6 +17,7 @@ mod conversations;
 mod cost;
 mod drafts;
 mod encoders;
+mod forced;
 mod format_golden;
 mod generations;
 mod golden;

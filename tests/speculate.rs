@@ -228,36 +228,6 @@ fn drafts_are_counted_and_save_steps() {
 }
 
 #[test]
-fn what_a_constraint_forces_is_computed_together() {
-    const TEXT: &str = r#"{"name": "something", "years": 36}"#;
-    // a token is a byte
-    let only = |at: usize| 3 + u32::from(TEXT.as_bytes()[at]);
-    for (name, engine) in engines() {
-        let mut decoder = load(&engine, &tiny(42));
-        let options = GenerateOptions { constrained: true, ..greedy(TEXT.len()) };
-        let mut run = |forces: bool| {
-            let before = decoder.engine().counters().dispatches;
-            let (events, counts) = events_with(&mut decoder, &prompt(1), &options, |decoder, generation, ids| {
-                let Some(rest) = TEXT.get(ids.len()..).filter(|rest| !rest.is_empty()) else { return };
-                let mut mask = vec![0; VOCAB.div_ceil(32)];
-                mask[only(ids.len()) as usize / 32] |= 1 << (only(ids.len()) % 32);
-                decoder.allow(generation, mask).unwrap();
-                if forces {
-                    decoder.force(generation, rest).unwrap();
-                }
-            });
-            (events, counts.accepted, decoder.engine().counters().dispatches - before)
-        };
-        // the programs are made
-        run(true);
-        let (expected, none, all) = run(false);
-        let (got, accepted, few) = run(true);
-        assert_eq!(got, expected, "{name}");
-        assert!(none == 0 && accepted > TEXT.len() / 2 && 2 * few < all, "{name}: {accepted}, {few} of {all}");
-    }
-}
-
-#[test]
 fn drafts_that_do_not_pay_end() {
     for (name, engine) in engines() {
         let mut decoder = load(&engine, &tiny(36));

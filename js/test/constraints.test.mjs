@@ -20,8 +20,7 @@ class FakeGrammars {
     let left = JSON.parse(constraint).choices.length;
     return {
       mask: () => Uint32Array.of(left),
-      // the last token
-      forced: () => (left === 1 ? '}' : ''),
+      forced: () => ((FakeGrammars.forcedAt ?? [1]).includes(left) ? '}' : ''),
       accept: (id) => FakeGrammars.before(id) || (left -= 1),
       ignored: () => [],
       may_end: () => left === 0,
@@ -68,6 +67,24 @@ test('only allowed tokens are sampled, and a complete answer ends at once', asyn
   );
   assert.deepEqual(FakeGrammars.log[0], ['read', 97, 98, 99, 1, 2, 3, 2]);
   assert.equal(started.times, 1);
+});
+
+test('no mask is made before a token that is not drawn', async (t) => {
+  const { llm, fake } = await load(t);
+  // two of four tokens
+  fake.force = (text) => fake.log.push(['force', text]) && 2;
+  FakeGrammars.forcedAt = [3];
+  t.after(() => delete FakeGrammars.forcedAt);
+  await collect(llm.generate('a b c d', { constraint: { choices: ['w', 'x', 'y', 'z'] } }));
+  assert.deepEqual(
+    fake.log.filter(([what]) => what === 'allow' || what === 'force'),
+    [
+      ['allow', 4],
+      ['allow', 3],
+      ['force', '}'],
+      ['allow', 1],
+    ],
+  );
 });
 
 test('a truncated answer is reported as not fitting its constraint; without a constraint there is no report', async (t) => {

@@ -52,7 +52,8 @@ impl Running {
         if logits.is_none() {
             sequence.truncate(known - usize::from(!generation.prefill));
         }
-        if generation.ahead.is_empty() {
+        // what is forced is computed with the next draw
+        if generation.ahead.is_empty() && !generation.is_in_run() {
             let all = queue_chunks(generation, sequence, runner, count).await?;
             // behind the last chunk, before that is awaited; a mask may still come
             let follows = all && (1..runner.engine.prompt_depth()).contains(&generation.chunks.len());
@@ -70,6 +71,12 @@ impl Running {
         }
         if generation.prefill {
             return Ok(generation.end(FinishReason::Length));
+        }
+        if let Some(next) = generation.next_forced(sequence.len()) {
+            *logits = None;
+            device.iter_mut().for_each(|device| device.computed = None);
+            let text = self.push(next, runner, tokenizer)?;
+            return Ok(Event::Token { id: next, text, logprobs: None, inspection: None });
         }
         if generation.constrained && !generation.sampler.is_constrained() {
             return Err(not_started("allow"));

@@ -196,15 +196,25 @@ impl LoadedDecoder {
         Ok(())
     }
 
-    /// To be called after [`LoadedDecoder::allow`]: this text must come next. Its tokens are
-    /// drafted, and so computed in one step; the masks decide. Errors: `InvalidOption` if the
-    /// generation does not exist.
-    pub fn force(&mut self, id: GenerationId, text: &str) -> Result<()> {
-        let running = self.generations.get_mut(&id).ok_or_else(|| not_started("force"))?;
-        if let Some(speculation) = &mut running.generation.speculation {
-            speculation.force(self.tokenizer.encode_further(text)?);
+    /// To be called after [`LoadedDecoder::allow`]: this text must come next. Returns how many
+    /// tokens now come that are not drawn, so that no mask is needed before the one behind them.
+    /// The last of the text is always drawn, since it may be one with what follows it. Errors:
+    /// `InvalidOption` if the generation does not exist.
+    pub fn force(&mut self, id: GenerationId, text: &str) -> Result<usize> {
+        let Generation { forced, inspect, top_logprobs, .. } =
+            &mut self.generations.get_mut(&id).ok_or_else(|| not_started("force"))?.generation;
+        forced.ids.clear();
+        // only a draw has probabilities
+        if inspect.is_none() && top_logprobs.is_none() {
+            let mut ids = self.tokenizer.encode_further(text)?;
+            ids.pop();
+            let bytes: Vec<u8> =
+                ids.iter().flat_map(|&id| self.tokenizer.token_bytes(id).unwrap_or_default()).collect();
+            if text.as_bytes().starts_with(&bytes) {
+                forced.ids.extend(ids);
+            }
         }
-        Ok(())
+        Ok(forced.ids.len())
     }
 
     /// Ends the answer: the next event is its end. Errors: `InvalidOption` if the generation does

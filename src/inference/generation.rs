@@ -1,6 +1,7 @@
 //! An answer while it is generated: its tokens, stop rules and end.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use super::inspect::InspectOptions;
 use super::speculate::Speculation;
@@ -58,6 +59,8 @@ pub(super) struct Generation {
     pub inspect: Option<InspectOptions>,
     /// Whether [`LoadedDecoder::allow`](super::LoadedDecoder::allow) restricts the next token.
     pub constrained: bool,
+    /// What must come next by the constraint.
+    pub forced: Forced,
     /// Drafts of the next tokens.
     pub speculation: Option<Speculation>,
     /// Chunks of the prompt that are queued, oldest first: the position after each, and its end.
@@ -68,6 +71,16 @@ pub(super) struct Generation {
     pub stops: StopMatcher,
     /// The reason, once it is known that the next event is the end.
     pub finish: Option<FinishReason>,
+}
+
+/// Tokens that a constraint leaves no choice of. They are not drawn, and computed in one step with
+/// what comes before them.
+#[derive(Default)]
+pub(super) struct Forced {
+    /// Those that are not in the answer yet.
+    pub ids: VecDeque<u32>,
+    /// Positions of the latest in the answer, and of what is computed with them.
+    run: Range<usize>,
 }
 
 impl Generation {
@@ -93,9 +106,12 @@ impl Generation {
             infill: options.infill,
             sampler,
             top_logprobs: options.top_logprobs,
+            forced: Forced::default(),
             // what is looked at goes layer by layer
-            speculation: (options.inspect.is_none() && (options.speculate.is_some() || options.constrained))
-                .then(|| Speculation::new(options.speculate, next_rows - 1)),
+            speculation: options
+                .speculate
+                .filter(|_| options.inspect.is_none())
+                .map(|source| Speculation::new(source, next_rows - 1)),
             inspect: options.inspect,
             constrained: options.constrained,
             chunks: VecDeque::new(),
@@ -110,7 +126,26 @@ impl Generation {
     /// `rows`, generated tokens one by one, even when they are computed again. The KV cache of a
     /// resumed generation then has exactly the values of the first time.
     pub fn computed_with(&self, done: usize, rows: usize) -> usize {
-        if done < self.prompt_len { chunk_end(done, rows, self.prompt_len) } else { done + 1 }
+        match self.forced.run.contains(&done) {
+            true => (done + rows).min(self.forced.run.end),
+            false if done < self.prompt_len => chunk_end(done, rows, self.prompt_len),
+            false => done + 1,
+        }
+    }
+
+    /// Whether a forced token follows another one, so that nothing is computed between them.
+    pub fn is_in_run(&self) -> bool {
+        !self.forced.ids.is_empty() && self.forced.run.end == self.tokens.len()
+    }
+
+    /// The next token, if it is forced. `computed` leading tokens are, and a step would compute the
+    /// rest: it waits until the run is over.
+    pub fn next_forced(&mut self, computed: usize) -> Option<u32> {
+        let id = self.forced.ids.pop_front()?;
+        let known = self.tokens.len();
+        let start = if self.forced.run.end == known { self.forced.run.start } else { computed };
+        self.forced.run = start..known + 1;
+        Some(id)
     }
 
     /// A draft of the tokens behind `self.tokens`, where all but the newest are computed. Empty:
@@ -159,6 +194,7 @@ impl Generation {
         self.tokens.drain(behind..behind + drop);
         self.prompt_len = self.tokens.len();
         self.dropped += drop;
+        self.forced.run = 0..0;
         Ok((outcome.emit, Some(behind)))
     }
 

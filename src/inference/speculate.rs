@@ -3,9 +3,8 @@
 //! then drawn from these logits one by one, as ever, for as long as each is the drafted one. A
 //! wrong guess costs rows of a step, and never changes an answer.
 //!
-//! A draft is what must come next by a constraint; what followed an earlier place with the same
-//! ending, in the prompt or in the answer (prompt lookup decoding, Saxena 2023); or what another,
-//! smaller model says.
+//! A draft is what followed an earlier place with the same ending, in the prompt or in the answer
+//! (prompt lookup decoding, Saxena 2023); or what another, smaller model says.
 
 use std::collections::VecDeque;
 
@@ -53,10 +52,8 @@ pub struct Speculated {
 
 /// The drafts of a generation.
 pub(super) struct Speculation {
-    /// `None`: only what is forced is drafted.
+    /// `None`: there are no more drafts.
     source: Option<Speculate>,
-    /// What must come next, as far as the caller knows.
-    forced: Vec<u32>,
     /// The draft that another model gave.
     given: Vec<u32>,
     /// Tokens of the answer since that model was last asked which it did not draft.
@@ -77,13 +74,12 @@ pub(super) struct Speculation {
 }
 
 impl Speculation {
-    /// Drafts of at most `most` tokens. Without a source only what is forced is drafted.
-    pub fn new(source: Option<Speculate>, most: usize) -> Self {
+    /// Drafts of at most `most` tokens.
+    pub fn new(source: Speculate, most: usize) -> Self {
         // a draft out of the text seldom comes by chance, so that its first says more
-        let balance = if let Some(Speculate::Given { .. }) = source { AT_ONCE } else { AT_FIRST };
+        let balance = if let Speculate::Given { .. } = source { AT_ONCE } else { AT_FIRST };
         Self {
-            source,
-            forced: Vec::new(),
+            source: Some(source),
             given: Vec::new(),
             unread: 0,
             counts: Speculated::default(),
@@ -95,27 +91,20 @@ impl Speculation {
         }
     }
 
-    /// The tokens that must come next.
-    pub fn force(&mut self, ids: Vec<u32>) {
-        self.forced = ids;
-    }
-
     /// A draft of at most `most` tokens behind `tokens`; empty where there is none or where it
     /// would not pay.
     pub fn draft(&self, tokens: &[u32], most: usize) -> Vec<u32> {
-        let affordable = most.min(self.affordable(self.balance, ROW));
-        match (&self.forced[..], self.source) {
-            ([], Some(Speculate::Lookup)) => look_up(tokens, affordable),
+        match self.source {
+            Some(Speculate::Lookup) => look_up(tokens, most.min(self.affordable(self.balance, ROW))),
             // what is given was affordable
-            ([], _) => self.given.iter().copied().take(most).collect(),
-            (forced, _) => forced.iter().copied().take(affordable).collect(),
+            _ => self.given.iter().copied().take(most).collect(),
         }
     }
 
     /// Tokens of the draft that another model should give now, at most `most`; 0: none.
     pub fn wants(&self, most: usize) -> usize {
         match self.source {
-            Some(Speculate::Given { cost }) if self.forced.is_empty() && self.given.is_empty() => {
+            Some(Speculate::Given { cost }) if self.given.is_empty() => {
                 most.min(self.affordable(self.balance - self.reading(cost), ROW + cost))
             }
             _ => 0,
@@ -154,7 +143,6 @@ impl Speculation {
     /// The answer goes on with `id`. Returns the logits behind it, if it was drafted.
     pub fn push(&mut self, id: u32) -> Option<Vec<f32>> {
         self.balance = (self.balance + EACH).min(AT_ONCE);
-        self.forced.clear();
         self.given.clear();
         let is_drafted = self.rows.front().is_some_and(|(drafted, _)| *drafted == id);
         self.unread += usize::from(!is_drafted && self.counts.drafted > 0);
@@ -237,7 +225,7 @@ mod tests {
 
     #[test]
     fn drafts_grow_while_they_are_right() {
-        let mut speculation = Speculation::new(Some(Speculate::Lookup), 7);
+        let mut speculation = Speculation::new(Speculate::Lookup, 7);
         let text = [1; 20];
         for length in [3, 7, 7] {
             let draft = speculation.draft(&text, usize::MAX);
@@ -260,7 +248,7 @@ mod tests {
 
     #[test]
     fn drafts_that_are_wrong_cost_little() {
-        let mut speculation = Speculation::new(Some(Speculate::Lookup), 7);
+        let mut speculation = Speculation::new(Speculate::Lookup, 7);
         let (text, tokens) = ([1; 20], 1000);
         for _ in 0..tokens {
             let draft = speculation.draft(&text, usize::MAX);
@@ -275,7 +263,7 @@ mod tests {
 
     #[test]
     fn what_drafts_may_cost_at_once_is_bounded() {
-        let mut speculation = Speculation::new(Some(Speculate::Lookup), 7);
+        let mut speculation = Speculation::new(Speculate::Lookup, 7);
         let text = [1; 20];
         let spent = |speculation: &mut Speculation, right: bool| {
             let draft = speculation.draft(&text, usize::MAX);
@@ -311,7 +299,7 @@ mod tests {
 
     #[test]
     fn drafts_of_a_model_grow_while_they_are_right() {
-        let mut speculation = Speculation::new(Some(Speculate::Given { cost: 0.1 }), 7);
+        let mut speculation = Speculation::new(Speculate::Given { cost: 0.1 }, 7);
         assert_eq!([3, 7, 7].map(|_| given(&mut speculation, 7)), [3, 7, 7]);
         assert_eq!(given(&mut speculation, 3), 7);
         assert_eq!(given(&mut speculation, 0), 3);
@@ -321,7 +309,7 @@ mod tests {
     #[test]
     fn drafts_of_a_model_end_where_they_do_not_pay() {
         for (cost, right) in [(0.3, false), (0.9, true), (1.0, true), (5.0, true)] {
-            let mut speculation = Speculation::new(Some(Speculate::Given { cost }), 7);
+            let mut speculation = Speculation::new(Speculate::Given { cost }, 7);
             let wanted: Vec<_> = (0..500).map(|_| given(&mut speculation, usize::from(right))).collect();
             let Speculated { drafted, accepted } = speculation.counts;
             let lost = (ROW + cost) * drafted as f32 - accepted as f32;
@@ -329,46 +317,31 @@ mod tests {
             assert!(wanted[20..].iter().filter(|&&wanted| wanted > 0).count() < 20, "{cost}: {wanted:?}");
         }
         // a dear model that is always right
-        let mut speculation = Speculation::new(Some(Speculate::Given { cost: 0.6 }), 3);
+        let mut speculation = Speculation::new(Speculate::Given { cost: 0.6 }, 3);
         assert!((0..100).all(|_| given(&mut speculation, 3) > 0));
     }
 
     #[test]
     fn what_another_model_must_read_first_counts() {
-        let mut speculation = Speculation::new(Some(Speculate::Given { cost: 0.5 }), 3);
+        let mut speculation = Speculation::new(Speculate::Given { cost: 0.5 }, 3);
         assert_eq!(given(&mut speculation, 3), 3);
         // meanwhile the tokens come from elsewhere, as with other generations
         (0..40).for_each(|_| assert_eq!(speculation.push(2), None));
         assert_eq!(speculation.wants(3), 0, "40 rows of a model of half the size");
         // before the first draft there is only the prompt, and an answer that goes on
-        let mut speculation = Speculation::new(Some(Speculate::Given { cost: 0.5 }), 3);
+        let mut speculation = Speculation::new(Speculate::Given { cost: 0.5 }, 3);
         (0..40).for_each(|_| assert_eq!(speculation.push(2), None));
         assert_eq!(speculation.wants(3), 3);
     }
 
     #[test]
     fn no_draft_of_a_model_is_the_last() {
-        let mut speculation = Speculation::new(Some(Speculate::Given { cost: 0.1 }), 3);
+        let mut speculation = Speculation::new(Speculate::Given { cost: 0.1 }, 3);
         speculation.give(Vec::new());
         assert_eq!((speculation.wants(3), speculation.draft(&[1; 20], 3)), (0, Vec::new()));
-        speculation.force(vec![5]);
-        assert_eq!(speculation.draft(&[1; 20], 3), [5]);
         // who looks drafts up takes none
-        let mut speculation = Speculation::new(Some(Speculate::Lookup), 3);
+        let mut speculation = Speculation::new(Speculate::Lookup, 3);
         speculation.give(vec![7]);
         assert_eq!((speculation.wants(3), speculation.draft(&[1; 20], 3)), (0, vec![1; 3]));
-    }
-
-    #[test]
-    fn what_is_forced_comes_before_what_is_looked_up() {
-        let text = [1; 20];
-        for source in [None, Some(Speculate::Lookup)] {
-            let mut speculation = Speculation::new(source, 7);
-            speculation.force(vec![5, 6, 7, 8]);
-            assert_eq!(speculation.draft(&text, usize::MAX), [5, 6, 7]);
-            assert_eq!(speculation.draft(&text, 1), [5]);
-            speculation.push(5);
-            assert_eq!(speculation.draft(&text, 1), vec![1; usize::from(source.is_some())]);
-        }
     }
 }

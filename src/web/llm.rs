@@ -140,8 +140,9 @@ impl Llm {
         self.decoder("generate")?.allow(generation.into(), mask).map_err(to_js)
     }
 
-    /// To be called after `allow`: this text must come next.
-    pub fn force(&mut self, generation: u32, text: &str) -> Result<(), JsValue> {
+    /// To be called after `allow`: this text must come next. Returns how many tokens now come that
+    /// are not drawn, before which no mask is needed.
+    pub fn force(&mut self, generation: u32, text: &str) -> Result<usize, JsValue> {
         self.decoder("generate")?.force(generation.into(), text).map_err(to_js)
     }
 

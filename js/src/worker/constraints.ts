@@ -60,6 +60,8 @@ export class Constrained {
   readonly #inner: RuntimeConstrained;
   /** The mask that allows all tokens, made when it is first needed. */
   #all: Uint32Array | undefined;
+  /** How many of the next tokens are forced: the model draws none, and no mask is needed. */
+  #forced = 0;
 
   constructor(inner: RuntimeConstrained) {
     this.#inner = inner;
@@ -67,6 +69,7 @@ export class Constrained {
 
   /** Sets the mask of the next token. While the model thinks, every token is allowed. */
   begin({ llm, handle }: Masked, thoughts?: Thoughts): void {
+    this.#forced = 0;
     if (thoughts?.thinking)
       return llm.allow(handle, (this.#all ??= guarded(() => this.#inner.mask()).fill(0xffffffff)));
     const mask = guarded(() => this.#inner.mask());
@@ -74,12 +77,15 @@ export class Constrained {
     if (opening !== null) mask[opening >> 5] = (mask[opening >> 5] ?? 0) | (1 << (opening & 31));
     llm.allow(handle, mask);
     const forced = guarded(() => this.#inner.forced());
-    if (forced !== '') llm.force(handle, forced);
+    // where a thought may begin instead, there is a choice
+    if (forced !== '' && opening === null) this.#forced = llm.force(handle, forced);
   }
 
-  /** Takes a sampled token and sets the mask of the next one. */
+  /** Takes a token and sets the mask of the next one. */
   advance(masked: Masked, id: number): void {
     guarded(() => this.#inner.accept(id));
+    this.#forced -= 1;
+    if (this.#forced > 0) return;
     if (guarded(() => this.#inner.must_end())) masked.llm.finish(masked.handle);
     else this.begin(masked);
   }

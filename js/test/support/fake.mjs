@@ -144,6 +144,7 @@ export class FakeLlm {
 
   force(text) {
     this.log.push(['force', text]);
+    return 0;
   }
 
   /** Adapters of what begins next: name and scale, one after the other. */

@@ -47,6 +47,8 @@ impl ConstraintArgs {
 pub struct Constraining {
     option: &'static str,
     inner: Constrained,
+    /// How many of the next tokens are not drawn.
+    forced: usize,
 }
 
 impl Given {
@@ -62,7 +64,7 @@ impl Given {
         let starts = std::iter::once(&0).chain(&ends);
         let tokens: Vec<_> = starts.zip(&ends).map(|(&from, &to)| bytes[from as usize..to as usize].to_vec()).collect();
         let opened = Grammars::new(&tokens, end).and_then(|all| all.constrain(constraint, &Options::default()));
-        opened.map(|inner| Constraining { option, inner }).map_err(|error| refused(option, error))
+        opened.map(|inner| Constraining { option, inner, forced: 0 }).map_err(|error| refused(option, error))
     }
 }
 
@@ -71,16 +73,22 @@ impl Constraining {
     pub fn begin(&mut self, decoder: &mut LoadedDecoder, generation: GenerationId) -> Result<()> {
         let mask = self.inner.mask().map_err(|error| refused(self.option, error))?;
         decoder.allow(generation, mask)?;
-        match &self.inner.forced()[..] {
-            "" => Ok(()),
-            text => decoder.force(generation, text),
-        }
+        self.forced = match &self.inner.forced()[..] {
+            "" => 0,
+            text => decoder.force(generation, text)?,
+        };
+        Ok(())
     }
 
-    /// Takes a drawn token and sets those that may follow, or ends the answer.
+    /// Takes a token and sets those that may follow, or ends the answer.
     pub fn advance(&mut self, decoder: &mut LoadedDecoder, generation: GenerationId, id: u32) -> Result<()> {
         self.inner.accept(id).map_err(|error| refused(self.option, error))?;
-        if self.inner.must_end() { decoder.finish(generation) } else { self.begin(decoder, generation) }
+        self.forced = self.forced.saturating_sub(1);
+        match self.forced {
+            0 if self.inner.must_end() => decoder.finish(generation),
+            0 => self.begin(decoder, generation),
+            _ => Ok(()),
+        }
     }
 
     /// Errors: `InvalidOption` if the answer so far does not fit, since it was cut off.

@@ -18,7 +18,7 @@ import { EXAMPLES, use } from './people.mjs';
 
 const MINUTE = 60_000;
 const PLAIN = ['plain-page', 'offline'];
-const BUILT = ['worker', 'extraction', 'search', 'tools'];
+const BUILT = ['worker', 'extraction', 'document', 'search', 'tools'];
 /** Paths of the packages that the examples import. */
 const INSTALLED = ['tests/bundlers/node_modules', 'js/node_modules', 'node_modules'];
 /** The page has an import map, which needs `unsafe-inline`, and its model is on another server. */
@@ -102,8 +102,8 @@ test('every example is in the index, has ten lines to read, and is used by a per
 
 /** People copy one example, so files that several share are in each. */
 const COPIES = {
-  'src/ui.ts': ['worker', 'extraction', 'search', 'tools', 'extension'],
-  'src/style.css': ['worker', 'extraction', 'search', 'tools', 'extension'],
+  'src/ui.ts': ['worker', 'extraction', 'document', 'search', 'tools', 'extension'],
+  'src/style.css': ['worker', 'extraction', 'document', 'search', 'tools', 'extension'],
 };
 
 test('files that several examples share are the same in each', async () => {

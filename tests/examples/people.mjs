@@ -18,6 +18,7 @@ export const EXAMPLES = {
   'plain-page': { streams: true, field: 'Question', ask: 'Ask', answer: '#answer' },
   worker: { streams: true, field: 'Question', ask: 'Ask', answer: '#answer' },
   extraction: { field: 'Letter', ask: 'Find the contact', answer: '#contact', then: hasContact },
+  document: { streams: true, field: 'Question', ask: 'Ask', answer: '#answer', then: isRemembered },
   search: {
     model: 'encoder',
     field: 'What it should say',
@@ -118,6 +119,15 @@ async function hasContact(page) {
   const names = await page.locator('#contact dt').allTextContents();
   assert.deepEqual(names, ['name', 'company', 'email', 'phone']);
   assert.match(await page.locator('#contact dd').nth(2).textContent(), /^\S+@\S+$/);
+}
+
+/** The document of the first question is not read again for the second. */
+async function isRemembered(page, { example }) {
+  await page.getByLabel(example.field).fill('Who is the caretaker?');
+  await ask(page, example);
+  await hasAnswered(page, example);
+  const [remembered, all] = (await page.locator('#figures').textContent()).match(/\d+/g).map(Number);
+  assert.ok(remembered > 0.9 * all, `${remembered} of ${all}`);
 }
 
 const NOTES = {

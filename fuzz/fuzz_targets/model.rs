@@ -82,6 +82,7 @@ const ARCHITECTURES: &[&str] = &[
     "stablelm",
     "starcoder2",
     "olmoe",
+    "olmo2",
 ];
 
 /// Every key that is read.

@@ -20,6 +20,7 @@ export const MODELS = {
   gemma: { decoder: 'Gemma 1' },
   gemma2: { decoder: 'Gemma 2' },
   gemma3: { decoder: 'Gemma 3' },
+  olmo2: { decoder: 'OLMo 2 and 3' },
   phi2: { decoder: 'Phi 2' },
   phi3: { decoder: 'Phi 3' },
   smollm3: { decoder: 'SmolLM3' },

@@ -20,11 +20,12 @@ pub struct Architecture {
     /// LongRoPE, unless the file names another scaling: one tensor of factors for contexts up to
     /// the original length, another for longer ones.
     pub long_rope: bool,
-    /// NoPE: every n-th layer, counted from 1, skips RoPE (Yang et al. 2025, arXiv 2501.18795).
-    pub no_rope_every: Option<usize>,
-    /// RoPE θ of the layers with a sliding window, if it differs from the other layers'. These
-    /// layers have no RoPE scaling.
-    pub windowed_rope_base: Option<f32>,
+    /// Whether `rope.scaling.attn_factor` holds the whole factor of YaRN, not what comes on top.
+    pub whole_yarn_factor: bool,
+    /// NoPE: the layers that skip RoPE (Yang et al. 2025, arXiv 2501.18795).
+    pub no_rope: NoRope,
+    /// RoPE of the layers with a sliding window.
+    pub windowed_rope: WindowedRope,
     /// Default size of the sliding window, in positions; `None`: no window unless the file has one.
     pub window: Option<usize>,
     /// Default choice of the layers that have a window.
@@ -80,6 +81,29 @@ pub enum Positions {
     Linear(f32),
 }
 
+/// The layers without RoPE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoRope {
+    /// None.
+    Nowhere,
+    /// Every n-th layer, counted from 1.
+    Every(usize),
+    /// Where some layers have a sliding window: those without.
+    Unwindowed,
+}
+
+/// RoPE of the layers with a sliding window.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum WindowedRope {
+    /// The same as in other layers, unless the file has a θ for them.
+    Same,
+    /// Without scaling. `base`: default of its θ; `None`: that of the other layers.
+    Unscaled {
+        /// θ
+        base: Option<f32>,
+    },
+}
+
 /// Placement of the norms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Norms {
@@ -90,6 +114,8 @@ pub enum Norms {
     /// Pre-norm, and a second norm on each block's output. Holds the stems of these second norms:
     /// attention, feed-forward layer.
     Around([&'static str; 2]),
+    /// Only on each block's output. Holds the stems: attention, feed-forward layer.
+    Outputs([&'static str; 2]),
 }
 
 /// Which layers have a sliding window.
@@ -127,8 +153,9 @@ const LLAMA: Architecture = Architecture {
     activation: Activation::SWIGLU,
     positions: NEIGHBOURS,
     long_rope: false,
-    no_rope_every: None,
-    windowed_rope_base: None,
+    whole_yarn_factor: false,
+    no_rope: NoRope::Nowhere,
+    windowed_rope: WindowedRope::Same,
     window: None,
     windowed: WindowedLayers::All,
     qk_norm: None,
@@ -156,7 +183,10 @@ const GEGLU: Activation = Activation { function: Function::GeluTanh, gated: true
 
 const GEMMA: Architecture = Architecture { name: "gemma", activation: GEGLU, scales_embedding: true, ..HALF_SPLIT };
 
-const GEMMA_NORMS: Norms = Norms::Around(["post_attention_norm", "post_ffw_norm"]);
+/// The names of most norms of outputs.
+const OUTPUT_STEMS: [&str; 2] = ["post_attention_norm", "post_ffw_norm"];
+const GEMMA_NORMS: Norms = Norms::Around(OUTPUT_STEMS);
+const OUTPUT_NORMS: Norms = Norms::Outputs(OUTPUT_STEMS);
 
 /// Scales of Grok-1, from xAI's run.py and model.py (2024). The cap in its table row is from there
 /// too.
@@ -197,6 +227,16 @@ const ARCHITECTURES: &[Architecture] = &[
         splits_ffn: true,
         ..HALF_SPLIT
     },
+    // also OLMo 3, whose files have windows: then those of three layers in four, without scaled RoPE
+    Architecture {
+        name: "olmo2",
+        qk_norm: Some(QkNorm::Rows),
+        norms: OUTPUT_NORMS,
+        windowed: WindowedLayers::AllButEvery(4),
+        windowed_rope: WindowedRope::Unscaled { base: None },
+        whole_yarn_factor: true,
+        ..HALF_SPLIT
+    },
     Architecture { name: "olmoe", qk_norm: Some(QkNorm::Rows), experts: Some(Weighting::Softmax), ..HALF_SPLIT },
     GEMMA,
     // `wide_heads_at` (also below) is the layer count of the 27 B model
@@ -215,7 +255,7 @@ const ARCHITECTURES: &[Architecture] = &[
         norms: GEMMA_NORMS,
         qk_norm: Some(QkNorm::Heads),
         windowed: WindowedLayers::AllButEvery(6),
-        windowed_rope_base: Some(10000.0),
+        windowed_rope: WindowedRope::Unscaled { base: Some(10000.0) },
         wide_heads_at: Some(62),
         ..GEMMA
     },
@@ -228,7 +268,7 @@ const ARCHITECTURES: &[Architecture] = &[
         experts: Some(Weighting::SparseMixer),
         ..HALF_SPLIT
     },
-    Architecture { name: "smollm3", no_rope_every: Some(4), ..LLAMA },
+    Architecture { name: "smollm3", no_rope: NoRope::Every(4), ..LLAMA },
     Architecture { name: "granite", ..LLAMA },
     Architecture {
         name: "grok",

@@ -1,7 +1,7 @@
 //! Hyperparameters of a model, read from GGUF metadata under the keys `<architecture>.<key>` of
 //! ggml's GGUF specification.
 
-use super::architecture::{Architecture, NAMES, Positions, QkNorm, WindowedLayers};
+use super::architecture::{Architecture, NAMES, NoRope, Positions, QkNorm, WindowedLayers, WindowedRope};
 use super::encoder_config::Pooling;
 use super::keys::{Keys, unsupported};
 use super::rope::{Rope, Scaling};
@@ -144,13 +144,7 @@ impl Config {
                 _ => architecture.parallel,
             },
             pooling: Pooling::read(&keys)?,
-            windowed_rope: match keys.opt_f32("rope.freq_base_swa")?.or(architecture.windowed_rope_base) {
-                Some(base) if architecture.windowed_rope_base.is_some() => {
-                    Some(Rope { base, scaling: Scaling::None, ..rope.clone() })
-                }
-                Some(base) if base != rope.base => Some(Rope { base, ..rope.clone() }),
-                _ => None,
-            },
+            windowed_rope: windowed_rope(&keys, &rope)?,
             rope,
             alibi: largest_bias(&keys)?,
             window: keys.opt_count("attention.sliding_window")?.or(architecture.window),
@@ -256,7 +250,11 @@ impl Config {
 
     /// RoPE of a layer; `None` if the layer has none.
     pub fn rope_of(&self, layer: usize) -> Option<&Rope> {
-        let skipped = self.architecture.no_rope_every.is_some_and(|n| (layer + 1).is_multiple_of(n));
+        let skipped = match self.architecture.no_rope {
+            NoRope::Nowhere => false,
+            NoRope::Every(n) => (layer + 1).is_multiple_of(n),
+            NoRope::Unwindowed => self.window.is_some() && self.window_of(layer).is_none(),
+        };
         match &self.windowed_rope {
             _ if skipped || self.rope.dim == 0 => None,
             Some(rope) if self.window_of(layer).is_some() => Some(rope),
@@ -269,6 +267,19 @@ impl Config {
 fn largest_bias(keys: &Keys) -> Result<Option<f32>> {
     let Positions::Linear(usual) = keys.architecture.positions else { return Ok(None) };
     keys.f32_or("attention.max_alibi_bias", usual).map(Some)
+}
+
+/// RoPE of the layers with a window, if it is not that of the others.
+fn windowed_rope(keys: &Keys, rope: &Rope) -> Result<Option<Rope>> {
+    let base = keys.opt_f32("rope.freq_base_swa")?;
+    let windowed = match keys.architecture.windowed_rope {
+        WindowedRope::Same => Rope { base: base.unwrap_or(rope.base), ..rope.clone() },
+        WindowedRope::Unscaled { base: usual } => {
+            let base = base.or(usual).unwrap_or(rope.base);
+            Rope { base, scaling: Scaling::None, attention_factor: 1.0, ..rope.clone() }
+        }
+    };
+    Ok(Some(windowed).filter(|windowed| windowed != rope))
 }
 
 /// For each layer, whether it has a window. The file stores a flag per layer, or a period n: all

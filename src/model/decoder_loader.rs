@@ -84,7 +84,7 @@ pub fn decoder(mut tensors: Tensors, config: &Config, (vocab, context): (usize, 
     }
     let norm = match config.architecture.norms {
         Norms::After => None,
-        Norms::Before | Norms::Around(_) => Some(tensors.norm("output_norm")?),
+        Norms::Before | Norms::Around(_) | Norms::Outputs(_) => Some(tensors.norm("output_norm")?),
     };
     tensors.vectors.check_used()?;
     for (rope, _) in &ropes {
@@ -106,11 +106,18 @@ fn block_norms(tensors: &mut Tensors, config: &Config, layer: usize) -> Result<(
         _ => ("attn_norm", "ffn_norm"),
     };
     let mut norm = |name: &str| tensors.norm(&format!("blk.{layer}.{name}"));
+    if let Norms::Outputs([attn, ffn]) = config.architecture.norms {
+        let [attn, ffn] =
+            [norm(attn)?, norm(ffn)?].map(|output| BlockNorms { output: Some(output), ..BlockNorms::default() });
+        return Ok((attn, ffn));
+    }
     let attn_norm = Some(norm(attn)?);
     let ffn_norm = if ffn == attn { attn_norm } else { Some(norm(ffn)?) };
     let none = BlockNorms::default();
     Ok(match config.architecture.norms {
-        Norms::Before => (BlockNorms { input: attn_norm, ..none }, BlockNorms { input: ffn_norm, ..none }),
+        Norms::Before | Norms::Outputs(_) => {
+            (BlockNorms { input: attn_norm, ..none }, BlockNorms { input: ffn_norm, ..none })
+        }
         Norms::After => (BlockNorms { sum: attn_norm, ..none }, BlockNorms { sum: ffn_norm, ..none }),
         Norms::Around([attn, ffn]) => (
             BlockNorms { input: attn_norm, output: Some(norm(attn)?), ..none },

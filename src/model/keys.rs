@@ -64,8 +64,8 @@ const KEYS: &[Key] = &[
     of(&["granite"], "attention.scale", ZERO),
     // llama.cpp's loaders of llama and starcoder2 ignore the window, but Mistral and StarCoder2
     // were trained with one
-    of(&["gemma2", "gemma3", "phi3", "llama", "starcoder2"], "attention.sliding_window", NONE),
-    of(&["gemma2", "gemma3"], "attention.sliding_window_pattern", NONE),
+    of(&["gemma2", "gemma3", "phi3", "llama", "starcoder2", "olmo2"], "attention.sliding_window", NONE),
+    of(&["gemma2", "gemma3", "olmo2"], "attention.sliding_window_pattern", NONE),
     of_all("attention.value_length", NONE),
     of(&["gemma2", "grok"], "attn_logit_softcapping", MINUS_ONE),
     of_all("block_count", NEEDED),
@@ -89,7 +89,7 @@ const KEYS: &[Key] = &[
     of(&["granite"], "residual_scale", ZERO),
     of_all("rope.dimension_count", NONE),
     of_all("rope.freq_base", ZERO),
-    of(&["gemma2", "gemma3"], "rope.freq_base_swa", ZERO),
+    of(&["gemma2", "gemma3", "olmo2"], "rope.freq_base_swa", ZERO),
     of_all("rope.scale_linear", ZERO),
     of_all("rope.scaling.attn_factor", ZERO),
     of_all("rope.scaling.factor", ZERO),

@@ -90,11 +90,15 @@ impl Rope {
                 return Err(unsupported(&keys.key("rope.scaling.type"), other, "none, linear, yarn, longrope"));
             }
         };
+        let mut attention_factor = keys.f32_or("rope.scaling.attn_factor", 1.0)?;
+        if keys.architecture.whole_yarn_factor && attention_factor != 1.0 {
+            attention_factor /= scaling.magnitude() as f32;
+        }
         Ok(Self {
             base: keys.f32_or("rope.freq_base", 10000.0)?,
             dim: keys.opt_count("rope.dimension_count")?.unwrap_or(head_dim),
             scaling,
-            attention_factor: keys.f32_or("rope.scaling.attn_factor", 1.0)?,
+            attention_factor,
         })
     }
 
@@ -136,11 +140,17 @@ impl Rope {
 
     /// Factor of cos and sin.
     fn magnitude(&self) -> f64 {
-        f64::from(self.attention_factor)
-            * match self.scaling {
-                Scaling::Yarn { factor, .. } => 1.0 + 0.1 * f64::from(factor).max(1.0).ln(),
-                Scaling::None | Scaling::Linear { .. } | Scaling::Long { .. } => 1.0,
-            }
+        f64::from(self.attention_factor) * self.scaling.magnitude()
+    }
+}
+
+impl Scaling {
+    /// Its own factor of cos and sin.
+    fn magnitude(&self) -> f64 {
+        match self {
+            Self::Yarn { factor, .. } => 1.0 + 0.1 * f64::from(*factor).max(1.0).ln(),
+            Self::None | Self::Linear { .. } | Self::Long { .. } => 1.0,
+        }
     }
 }
 

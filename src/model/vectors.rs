@@ -237,7 +237,7 @@ pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize;
     let mut shapes: HashMap<String, [usize; 2]> = lengths.into_iter().map(|(name, len)| (name, [len, 1])).collect();
     for layer in 0..config.layers {
         shapes.extend(vectors.iter().map(|(name, len)| (format!("blk.{layer}.{name}"), [*len, 1])));
-        if let Norms::Around(stems) = architecture.norms {
+        if let Norms::Around(stems) | Norms::Outputs(stems) = architecture.norms {
             shapes.extend(stems.map(|stem| (format!("blk.{layer}.{stem}.weight"), [hidden, 1])));
         }
         if architecture.qk_norm == Some(QkNorm::EachHead) {

@@ -263,8 +263,17 @@ impl ParsedConfig {
         };
         let expected = |layer: usize| if windowed(layer) { "sliding_attention" } else { "full_attention" };
         if let Some(types) = config.get("layer_types").and_then(Value::as_array) {
-            if let Some(layer) = (0..types.len()).find(|&layer| types[layer] != expected(layer)) {
+            let listed = used && matches!(self.family.windowed, Windowed::AllButEvery(_));
+            let known = |layer: usize| {
+                listed && ["sliding_attention", "full_attention"].contains(&types[layer].as_str().unwrap_or_default())
+            };
+            let other = |layer: &usize| types[*layer] != expected(*layer);
+            if let Some(layer) = (0..types.len()).find(|layer| other(layer) && !known(*layer)) {
                 return Err(unsupported(&format!("layer_types[{layer}]"), &types[layer].to_string(), expected(layer)));
+            }
+            if (0..types.len()).any(|layer| other(&layer)) {
+                let flags: Vec<i32> = types.iter().map(|kind| i32::from(kind == "sliding_attention")).collect();
+                self.put_own("attention.sliding_window_pattern", flags);
             }
         } else if config.flag("use_sliding_window")? == Some(true) && self.family.windowed == Windowed::Never {
             let first = config.count(&["max_window_layers"])?.unwrap_or(0) as usize;

@@ -30,7 +30,7 @@ pub(super) enum Windowed {
     Never,
     /// All layers.
     All,
-    /// All but every n-th layer, counted from 1.
+    /// All but every n-th layer, counted from 1, unless the configuration lists the layers.
     AllButEvery(usize),
 }
 
@@ -82,6 +82,8 @@ pub(super) const FAMILIES: &[Family] = &[
     family(&["qwen2_moe"], "qwen2moe"),
     family(&["qwen3_moe"], "qwen3moe"),
     family(&["olmoe"], "olmoe"),
+    Family { names: NORMS_AROUND, ..family(&["olmo2"], "olmo2") },
+    Family { windowed: Windowed::AllButEvery(4), names: NORMS_AROUND, ..family(&["olmo3"], "olmo2") },
     Family { windowed: Windowed::All, ..family(&["phi3"], "phi3") },
     Family { windowed: Windowed::All, ..family(&["phimoe"], "phimoe") },
     family(&["stablelm"], "stablelm"),

@@ -57,8 +57,9 @@ impl ParsedConfig {
                 self.put("rope.scaling.factor", factor as f32);
                 self.put("rope.scaling.original_context_length", original);
                 if let Some(given) = given {
-                    // GGUF's factor is relative to this one
-                    self.put("rope.scaling.attn_factor", (given / (1.0 + 0.1 * factor.max(1.0).ln())) as f32);
+                    // GGUF's factor is relative to this one, but for one architecture
+                    let usual = if architecture == "olmo2" { 1.0 } else { 1.0 + 0.1 * factor.max(1.0).ln() };
+                    self.put("rope.scaling.attn_factor", (given / usual) as f32);
                 }
                 for (key, name) in [("yarn_beta_fast", "beta_fast"), ("yarn_beta_slow", "beta_slow")] {
                     if let Some(beta) = scaling.number(&[name])? {

@@ -127,7 +127,7 @@ impl Decoder {
 
     /// Whether outputs of blocks are normalised before they are added.
     pub(super) fn norms_outputs(&self) -> bool {
-        matches!(self.config.architecture.norms, Norms::Around(_))
+        matches!(self.config.architecture.norms, Norms::Around(_) | Norms::Outputs(_))
     }
 
     /// Whether a norm or a block writes to `a.branch`.

@@ -21,7 +21,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     }
 #ifdef GATED
     let row = 2u * token * params.cols;
-    y[token * params.cols + i] = activate(x[row + i]) * x[row + params.cols + i];
+    y[token * params.cols + i] = activate(x[row + i]) * upward(x[row + params.cols + i]);
 #else
     y[token * params.cols + i] = activate(x[token * params.cols + i]);
 #endif

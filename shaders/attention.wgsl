@@ -79,7 +79,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 #else
     for (var i = lane; i < TOGETHER * HEAD_QUADS; i += LANES) {
         let head = first_head + min(i / HEAD_QUADS, heads - 1u);
-        query[i] = q[token * (Q_COLS / 4u) + head * HEAD_QUADS + i % HEAD_QUADS] * params.scale;
+        query[i] = q[token * (Q_COLS / 4u) + head * HEAD_QUADS + i % HEAD_QUADS] * query_scale(row);
     }
     workgroupBarrier();
 #endif

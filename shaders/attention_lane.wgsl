@@ -34,7 +34,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 
     var query: array<vec4<f32>, GROUP * HEAD_QUADS>;
     for (var i = 0u; i < GROUP * HEAD_QUADS; i++) {
-        query[i] = q[first_query + i] * params.scale;
+        query[i] = q[first_query + i] * query_scale(row);
     }
     var values: array<vec4<f32>, GROUP * HEAD_QUADS>;
     var maxima: array<f32, GROUP>;

@@ -1,7 +1,7 @@
 // Merges the pieces of `attention`, see PARTIAL in shared/attention.wgsl: a workgroup for each head
 // of a row.
 //
-// HEAD_QUADS invocations share a piece; as many such groups as fit share the pieces.
+// SINKS as in shared/attention. HEAD_QUADS invocations share a piece; as many such groups as fit share the pieces.
 #import step
 #import pieces
 
@@ -19,6 +19,9 @@ const GROUPS = LANES / HEAD_QUADS;
 // (rows, HEADS, pieces, HEAD_QUADS + 1): the weighted values of a piece, its maximum and its sum
 @group(0) @binding(next) var<storage, read> partial: array<vec4<f32>>;
 @group(0) @binding(next) var<storage, read_write> y: array<vec4<f32>>; // (rows, HEADS, HEAD_QUADS)
+#ifdef SINKS
+@group(0) @binding(next) var<storage, read> sinks: array<f32>; // (HEADS)
+#endif
 
 var<workgroup> maxima: array<f32, LANES>; // of the pieces
 var<workgroup> factors: array<f32, LANES>; // exp(maximum of a piece - maximum of all)
@@ -70,6 +73,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         for (var i = first; i < end; i++) {
             sum += sums[i];
         }
+#ifdef SINKS
+        sum += exp(min(sinks[head] - maximum, 80.0));
+#endif
         for (var at = lane + HEAD_QUADS; at < GROUPS * HEAD_QUADS; at += HEAD_QUADS) {
             values += group_values[at];
         }

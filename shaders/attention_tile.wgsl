@@ -130,7 +130,7 @@ fn attend(tile: Tile, lane: u32) {
                 let query_row = min(row_of(tile, query), tile.last_row);
                 let head = tile.first_head + min(query % TOGETHER, tile.heads - 1u);
                 let at = query_row * (Q_COLS / 4u) + head * HEAD_QUADS + quad + i % CHUNK;
-                memory[query * STRIDE + i % CHUNK] = q[at] * params.scale;
+                memory[query * STRIDE + i % CHUNK] = q[at] * query_scale(rows[query_row]);
             }
             for (var i = lane; i < KEYS * CHUNK; i += LANES) {
                 let position = clamp(start + i / CHUNK, lowest, highest);

@@ -5,6 +5,8 @@
 
 #[path = "architectures/encoders.rs"]
 mod encoders;
+#[path = "architectures/refused.rs"]
+mod refused;
 #[path = "architectures/saved.rs"]
 mod saved;
 #[path = "architectures/scaled.rs"]
@@ -29,6 +31,14 @@ use weft_llm::record::KvFormat;
 /// Largest difference of a logit, relative to the largest logit. The two forms of GELU differ by
 /// four times as much.
 const TOLERANCE: f32 = 1e-4;
+
+/// The same on an engine that rounds activations to 8 bits where weights are blocks.
+const TOLERANCE_BYTES: f32 = 5e-2;
+
+/// What a logit may differ by on an engine.
+fn tolerance(model: &str, engine: &str) -> f32 {
+    if model.ends_with("-mxfp4") && engine == "cpu" { TOLERANCE_BYTES } else { TOLERANCE }
+}
 
 #[derive(Deserialize)]
 struct Origin {
@@ -117,13 +127,17 @@ fn every_architecture_gives_the_logits_of_transformers() {
             for Prompt { ids, logits: expected } in golden(&folder).prompts {
                 let delta = difference(&logits(&mut open(Some(ids.len())), &ids), &expected);
                 println!("{case}, {} ids: {delta:.1e}", ids.len());
-                if delta > TOLERANCE {
+                if delta > tolerance(&name, engine) {
                     wrong.push(format!("{case}, {} ids: {delta:.1e}", ids.len()));
                 }
             }
-            check_steps(&case, &mut open(None), &golden(&folder).prompts[0].ids);
+            check_steps(&case, &mut open(None), &golden(&folder).prompts[0].ids, tolerance(&name, engine));
         }
-        rows.push(format!("| {name} | {forms} | {engines} | {what} of {source} within {TOLERANCE:e} |\n"));
+        let more = match tolerance(&name, "cpu") {
+            TOLERANCE => String::new(),
+            more => format!("; on cpu, with activations in 8 bits, within {more:e}"),
+        };
+        rows.push(format!("| {name} | {forms} | {engines} | {what} of {source} within {TOLERANCE:e}{more} |\n"));
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
     check_table(&rows.concat());
@@ -158,14 +172,14 @@ fn check_table(rows: &str) {
 
 /// Token by token gives the same as a whole prompt: each token of a greedy continuation has the
 /// best logit, within the tolerance.
-fn check_steps(name: &str, decoder: &mut LoadedDecoder, ids: &[u32]) {
+fn check_steps(name: &str, decoder: &mut LoadedDecoder, ids: &[u32], tolerance: f32) {
     let generated = greedy(decoder, ids, 12);
     assert_eq!(generated.len(), 12);
     let all = [ids, &generated].concat();
     for (row, &id) in logits(decoder, &all)[ids.len() - 1..].iter().zip(&generated) {
         let best = row.iter().fold(f32::NEG_INFINITY, |best, &logit| best.max(logit));
         let largest = row.iter().fold(0.0f32, |largest, logit| largest.max(logit.abs()));
-        assert!(best - row[id as usize] <= TOLERANCE * largest, "{name}: {id} after {ids:?}");
+        assert!(best - row[id as usize] <= tolerance * largest, "{name}: {id} after {ids:?}");
     }
 }
 

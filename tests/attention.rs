@@ -46,6 +46,8 @@ fn attention(s: &mut Setup, shape: (usize, usize, usize), capacity: usize, forma
         alibi: None,
         window: None,
         causal: true,
+        sinks: None,
+        temperature: None,
         y: s.output(capacity, heads * head_dim),
     }
 }
@@ -208,7 +210,21 @@ fn layer(engine: &mut dyn Engine, format: KvFormat) -> (Recording, Tensor, KvCac
     let mut recording = Recording::default();
     recording.push(RopeAppend { qkv, angles, kv, heads, kind: RopeKind::HalfSplit }).unwrap();
     let (cap, alibi, window, causal) = (None, None, None, true);
-    recording.push(Attention { q: qkv, kv, heads, scale: 0.25, cap, alibi, window, causal, y }).unwrap();
+    recording
+        .push(Attention {
+            q: qkv,
+            kv,
+            heads,
+            scale: 0.25,
+            cap,
+            alibi,
+            window,
+            causal,
+            sinks: None,
+            temperature: None,
+            y,
+        })
+        .unwrap();
     (recording, y, kv)
 }
 

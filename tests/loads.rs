@@ -373,7 +373,19 @@ fn rope_attention() {
                 let weight = tensor(1, groups * head_dim);
                 let norm = Norm { x: qkv, first_col, groups, weight, bias, kind, eps, add, y: qkv };
                 let (scale, cap, alibi, causal, y) = (1.0, None, None, true, tensor(capacity, heads * head_dim));
-                let attention = Attention { q: qkv, kv, heads, scale, cap, alibi, window, causal, y };
+                let attention = Attention {
+                    q: qkv,
+                    kv,
+                    heads,
+                    scale,
+                    cap,
+                    alibi,
+                    window,
+                    causal,
+                    sinks: None,
+                    temperature: None,
+                    y,
+                };
                 let op = RopeAttention { norm: normed.then_some(norm), rope, attention };
                 at(position, tokens, |step| seen.compare(&format!("{head_dim}, {rotary_dim}"), op, step));
             }
@@ -464,7 +476,8 @@ fn attention() {
                 let (q, y) = (tensor(capacity, heads * head_dim + 4), tensor(capacity, heads * head_dim));
                 let parts = if position == 70 || tokens == 9 { kv_heads } else { 1 };
                 let (kv, scale, cap, alibi) = (KvCache { parts, ..kv(kv_heads, head_dim, format) }, 1.0, None, None);
-                let op = Attention { q, kv, heads, scale, cap, alibi, window, causal, y };
+                let op =
+                    Attention { q, kv, heads, scale, cap, alibi, window, causal, sinks: None, temperature: None, y };
                 at(position, tokens, |step| seen.compare(&format!("{window:?}"), op, step));
             }
         }
@@ -491,7 +504,7 @@ fn attention_in_tiles() {
         let parts = if causal { kv_heads } else { 1 };
         let kv = KvCache { parts, ..kv(kv_heads, head_dim, KvFormat::Q8.of_heads(head_dim)) };
         let name = format!("{window:?}");
-        let op = Attention { q, kv, heads, scale, cap, alibi, window, causal, y };
+        let op = Attention { q, kv, heads, scale, cap, alibi, window, causal, sinks: None, temperature: None, y };
         match head_dim {
             16 => at(200, 18, |step| seen.compare(&name, op, step)),
             80 => at(150, 17, |step| seen.compare(&name, op, step)),
@@ -506,7 +519,21 @@ fn attention_in_tiles() {
 fn attention_of_longer_pieces() {
     let mut seen = Seen::default();
     let (kv, heads, scale, cap, alibi) = (kv(1, 8, KvFormat::F16), 1, 1.0, None, None);
-    let op = Attention { q: tensor(1, 8), kv, heads, scale, cap, alibi, window: None, causal: true, y: tensor(1, 8) };
+    let (sinks, temperature) = (None, None);
+    let (window, causal) = (None, true);
+    let op = Attention {
+        q: tensor(1, 8),
+        kv,
+        heads,
+        scale,
+        cap,
+        alibi,
+        window,
+        causal,
+        sinks,
+        temperature,
+        y: tensor(1, 8),
+    };
     at(1100, 1, |step| seen.compare("longer pieces", op, step));
 }
 
@@ -518,7 +545,8 @@ fn attention_of_sequences() {
     let rows = [row(0, 40), row(0, 41), row(1, 7), row(2, 90), row(2, 91)];
     let (q, y) = (tensor(6, 32), tensor(6, 32));
     let (kv, heads, scale, cap, alibi) = (kv(1, 16, KvFormat::F16), 2, 1.0, None, None);
-    let op = Attention { q, kv, heads, scale, cap, alibi, window: None, causal: true, y };
+    let op =
+        Attention { q, kv, heads, scale, cap, alibi, window: None, causal: true, sinks: None, temperature: None, y };
     seen.compare("sequences", op, &Step::new(&rows, &[&[0], &[1], &[2, 3]]));
 }
 

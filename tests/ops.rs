@@ -4,6 +4,7 @@ use crate::support;
 
 use support::{Rng, Setup, Suite};
 use weft_llm::format::{BlockType, Layout};
+use weft_llm::ops::attention::Temperature;
 use weft_llm::ops::{
     Activate, Activation, Attention, Combine, Embed, Epilogue, ExpertLinear, Function, Gather, Index, Linear,
     LinearPair, Norm, NormKind, PickRows, RopeAppend, RopeAttention, RopeKind, Route, Weighting,
@@ -22,6 +23,8 @@ fn linear() {
         Activation { function: Function::GeluTanh, gated: true },
         Activation { function: Function::Gelu, gated: false },
         Activation { function: Function::Relu, gated: false },
+        Activation { function: Function::SquaredRelu, gated: false },
+        Activation { function: Function::ClampedSwish, gated: true },
     ];
     // each layout with one activation: weights are read independently of it
     for (block, activation) in EVERY_LAYOUT.into_iter().zip(activations.into_iter().cycle()) {
@@ -163,7 +166,14 @@ fn embed() {
 #[test]
 fn activate() {
     let mut suite = Suite::new();
-    for function in [Function::Silu, Function::GeluTanh, Function::Gelu, Function::Relu] {
+    for function in [
+        Function::Silu,
+        Function::GeluTanh,
+        Function::Gelu,
+        Function::Relu,
+        Function::SquaredRelu,
+        Function::ClampedSwish,
+    ] {
         for gated in [true, false] {
             let activation = Activation { function, gated };
             for (tokens, capacity) in TOKENS {
@@ -437,7 +447,19 @@ fn rope_attention() {
                     let groups = heads + kv_heads;
                     let qkv = s.tensor(capacity, (groups + kv_heads) * head_dim);
                     let (scale, cap, alibi, causal) = (4.0 / (head_dim as f32).sqrt(), None, None, true);
-                    let attention = Attention { q: qkv, kv, heads, scale, cap, alibi, window, causal, y };
+                    let attention = Attention {
+                        q: qkv,
+                        kv,
+                        heads,
+                        scale,
+                        cap,
+                        alibi,
+                        window,
+                        causal,
+                        sinks: (k == 3).then(|| s.tensor(1, heads)),
+                        temperature: (k == 3).then_some(Temperature { scale: 0.5, length: 16 }),
+                        y,
+                    };
                     let rope = RopeAppend { qkv, angles: s.tensor(capacity, rotary_dim), kv, heads, kind };
                     let norm = normed.then(|| Norm {
                         x: qkv,
@@ -494,6 +516,8 @@ fn attention_of((heads, kv_heads, head_dim): (usize, usize, usize), capacity: us
         alibi: None,
         window: None,
         causal: true,
+        sinks: None,
+        temperature: None,
         y: s.output(capacity, heads * head_dim),
     }
 }
@@ -540,6 +564,27 @@ fn rows_of_several_sequences() {
         }
     }
     suite.report("rows of several sequences");
+}
+
+#[test]
+fn attention_with_sinks_and_temperature() {
+    let mut suite = Suite::new();
+    for shape in [(1, 1, 8), (3, 3, 12), (8, 2, 64), (8, 1, 64)] {
+        for (tokens, capacity) in TOKENS {
+            for (position, window, cap, scale) in [(130, None, None, 0.0), (63, Some(70), Some(2.0), 0.5)] {
+                let name =
+                    format!("{shape:?}, cap {cap:?}, window {window:?}, {scale}, {tokens}/{capacity} at {position}");
+                suite.case(name, position, &vec![0; tokens], |s: &mut Setup| Attention {
+                    sinks: Some(s.tensor(1, shape.0)),
+                    temperature: (scale > 0.0).then_some(Temperature { scale, length: 16 }),
+                    cap,
+                    window,
+                    ..attention_of(shape, capacity, s)
+                });
+            }
+        }
+    }
+    suite.report("attention with sinks and temperature");
 }
 
 #[test]

@@ -128,7 +128,19 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
                     let q = Tensor { buffer, rows, cols: cols + 2 * head_dim };
                     let (y, kv) = (Tensor { buffer, rows, cols }, KvCache { head_dim, ..kv });
                     let (scale, window, causal) = (1.0, Some(9), true);
-                    let attention = Attention { q, kv, heads, scale, cap, alibi, window, causal, y };
+                    let attention = Attention {
+                        q,
+                        kv,
+                        heads,
+                        scale,
+                        cap,
+                        alibi,
+                        window,
+                        causal,
+                        sinks: None,
+                        temperature: None,
+                        y,
+                    };
                     for (kind, normed) in [
                         (RopeKind::Interleaved, false),
                         (RopeKind::Interleaved, true),

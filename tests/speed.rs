@@ -62,6 +62,8 @@ fn kernels_keep_their_speed_beside_the_reference() {
         alibi: None,
         window: None,
         causal: true,
+        sinks: None,
+        temperature: None,
         y: s.output(1, 9 * 64),
     };
     let measured = |simd: fn() -> Simd| {

@@ -83,6 +83,16 @@ const ARCHITECTURES: &[&str] = &[
     "starcoder2",
     "olmoe",
     "olmo2",
+    "mistral3",
+    "gpt-oss",
+    "granitemoe",
+    "minicpm",
+    "ernie4_5",
+    "internlm2",
+    "arcee",
+    "seed_oss",
+    "exaone4",
+    "glm4",
 ];
 
 /// Every key that is read.
@@ -103,6 +113,8 @@ const KEYS: &[&str] = &[
     "llama.attention.key_length",
     "llama.attention.value_length",
     "llama.attention.layer_norm_rms_epsilon",
+    "llama.attention.sliding_window",
+    "llama.attention.temperature_scale",
     "llama.rope.dimension_count",
     "llama.rope.freq_base",
     "llama.rope.scaling.type",
@@ -137,6 +149,7 @@ const VECTORS: &[&str] = &[
     "blk.0.attn_k_norm.weight",
     "blk.0.post_attention_norm.weight",
     "blk.0.post_ffw_norm.weight",
+    "blk.0.attn_sinks.weight",
     "blk.9.attn_q.weight",
 ];
 

@@ -3,9 +3,10 @@
 // its sequence.
 //
 // CAP bounds the scores: cap · tanh(score / cap). ALIBI then subtracts slope(head) for each
-// position between key and query. PARTIAL: the positions are split into pieces; each piece writes
-// its maximum, its sum and its weighted values for attention_merge. Pieces that the row does not
-// attend to do nothing.
+// position between key and query. TEMPERATURE scales queries with their position. SINKS: the
+// weights of a row are divided by their sum and exp(sink of the head). PARTIAL: the positions are
+// split into pieces; each piece writes its maximum, its sum and its weighted values for
+// attention_merge. Pieces that the row does not attend to do nothing.
 #import step
 #import seen
 #ifdef PARTIAL
@@ -21,6 +22,10 @@ struct Params {
     cap: f32,
     alibi: f32, // the largest bias
     first_kv_head: u32, // of the part of keys and values
+#ifdef TEMPERATURE
+    temperature: f32, // how much it grows
+    temperature_length: u32, // positions of a step of it
+#endif
 #ifdef NORM
     eps: f32, // of the QK-norm
 #endif
@@ -40,6 +45,9 @@ const VALUES = PART_HEADS * KV_BLOCK; // vectors from a key to its value
 #else
 @group(0) @binding(next) var<storage, read_write> y: array<vec4<f32>>; // (rows, HEADS, HEAD_QUADS)
 #endif
+#ifdef SINKS
+@group(0) @binding(next) var<storage, read> sinks: array<f32>; // (HEADS)
+#endif
 
 // The first and the end of the positions that a row sees, or of those in a piece of them.
 fn seen_by(row: Row, piece: u32) -> vec2<u32> {
@@ -58,6 +66,15 @@ fn seen_by(row: Row, piece: u32) -> vec2<u32> {
 fn keys_of(row: Row, kv_head: u32, position: u32) -> u32 {
     let index = position / KV_BLOCK;
     return (tables[row.table + 1u + index] * 2u * PART_HEADS + kv_head - params.first_kv_head - index) * KV_BLOCK;
+}
+
+// What the queries of a row are multiplied with.
+fn query_scale(row: Row) -> f32 {
+#ifdef TEMPERATURE
+    return params.scale * (1.0 + params.temperature * log(1.0 + f32(row.position / params.temperature_length)));
+#else
+    return params.scale;
+#endif
 }
 
 fn bounded(scores: vec4<f32>) -> vec4<f32> {
@@ -97,6 +114,10 @@ fn store_quad(token: u32, head: u32, piece: u32, quad: u32, values: vec4<f32>, m
         partial[at + HEAD_QUADS] = vec4(maximum, sum, 0.0, 0.0);
     }
 #else
-    y[(token * HEADS + head) * HEAD_QUADS + quad] = values / sum;
+    var whole = sum;
+#ifdef SINKS
+    whole += exp(min(sinks[head] - maximum, 80.0));
+#endif
+    y[(token * HEADS + head) * HEAD_QUADS + quad] = values / whole;
 #endif
 }

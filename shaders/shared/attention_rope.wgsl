@@ -88,7 +88,7 @@ fn take_queries(row: Row, kv_head: u32, is_newest: bool, lane: u32) {
         values *= inverseSqrt(squares / f32(HEAD_DIM) + params.eps);
 #endif
         if vector < TOGETHER {
-            query[i] = values * params.scale;
+            query[i] = values * query_scale(row);
             continue;
         }
         let value = q[(HEADS + KV_HEADS + kv_head) * HEAD_QUADS + quad];

@@ -107,7 +107,7 @@ fn store(token: u32, output: u32, result: f32, up: f32) {
     value = activate(value);
 #endif
 #ifdef GATED
-    value *= with_affine(params.outputs + output, up);
+    value *= upward(with_affine(params.outputs + output, up));
 #endif
 #ifdef CAP
     value *= params.scale;

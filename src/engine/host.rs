@@ -173,7 +173,8 @@ impl<K: Kernels> HostEngine<K> {
             Command::Attention(op) => {
                 let blocks = &self.blocks(op.kv.buffer)?.blocks;
                 step.check_tables(blocks.len())?;
-                kernels.attention(op, step, self.rows(&op.q, n), blocks, y);
+                let sinks = op.sinks.as_ref().map(|sinks| self.rows(sinks, 1));
+                kernels.attention(op, step, self.rows(&op.q, n), blocks, sinks, y);
             }
             // see `prepare`
             Command::LinearPair(_) | Command::NormLinear(_) | Command::RopeAttention(_) => {}

@@ -66,6 +66,11 @@ impl Entry {
         }
     }
 
+    /// Errors: `UnsupportedTensorType` unless it is of bytes, in which values are packed.
+    pub fn packed(&self) -> Result<()> {
+        if self.dtype == "U8" { Ok(()) } else { Err(self.unsupported("U8")) }
+    }
+
     fn unsupported(&self, known: &str) -> Error {
         let (tensor, found) = (self.name.clone(), self.dtype.clone());
         Error::UnsupportedTensorType { tensor, found, known: known.into() }

@@ -20,6 +20,8 @@ pub struct Architecture {
     /// LongRoPE, unless the file names another scaling: one tensor of factors for contexts up to
     /// the original length, another for longer ones.
     pub long_rope: bool,
+    /// Whether YaRN's bounds between scaled and unscaled pairs are whole pairs.
+    pub whole_yarn_pairs: bool,
     /// Whether `rope.scaling.attn_factor` holds the whole factor of YaRN, not what comes on top.
     pub whole_yarn_factor: bool,
     /// NoPE: the layers that skip RoPE (Yang et al. 2025, arXiv 2501.18795).
@@ -34,6 +36,10 @@ pub struct Architecture {
     pub qk_norm: Option<QkNorm>,
     /// Placement of the norms.
     pub norms: Norms,
+    /// Stem of the norm before the feed-forward layer.
+    pub ffn_norm: &'static str,
+    /// Whether each head has a learned score that belongs to no position (attention sink).
+    pub sinks: bool,
     /// Whether `ffn_up` holds the gate and the up projection as one tensor.
     pub fused_gate_up: bool,
     /// Default of `use_parallel_residual`: attention and feed-forward layer read the same residual
@@ -153,6 +159,7 @@ const LLAMA: Architecture = Architecture {
     activation: Activation::SWIGLU,
     positions: NEIGHBOURS,
     long_rope: false,
+    whole_yarn_pairs: true,
     whole_yarn_factor: false,
     no_rope: NoRope::Nowhere,
     windowed_rope: WindowedRope::Same,
@@ -160,6 +167,8 @@ const LLAMA: Architecture = Architecture {
     windowed: WindowedLayers::All,
     qk_norm: None,
     norms: Norms::Before,
+    ffn_norm: "ffn_norm",
+    sinks: false,
     fused_gate_up: false,
     parallel: false,
     parallel_without_ffn_norm: false,
@@ -268,8 +277,35 @@ const ARCHITECTURES: &[Architecture] = &[
         experts: Some(Weighting::SparseMixer),
         ..HALF_SPLIT
     },
+    // Mistral's models since Ministral 3; `mistral` itself is `llama`
+    Architecture { name: "mistral3", experts: Some(Weighting::Renormalised), ..LLAMA },
+    Architecture {
+        name: "gpt-oss",
+        activation: Activation { function: Function::ClampedSwish, gated: true },
+        ffn_norm: "post_attention_norm",
+        sinks: true,
+        windowed: WindowedLayers::AllButEvery(2),
+        whole_yarn_pairs: false,
+        experts: Some(Weighting::Renormalised),
+        ..HALF_SPLIT
+    },
     Architecture { name: "smollm3", no_rope: NoRope::Every(4), ..LLAMA },
     Architecture { name: "granite", ..LLAMA },
+    Architecture { name: "granitemoe", experts: Some(Weighting::Renormalised), ..LLAMA },
+    Architecture { name: "minicpm", ..LLAMA },
+    Architecture { name: "ernie4_5", ..LLAMA },
+    Architecture { name: "internlm2", ..LLAMA },
+    Architecture { name: "arcee", activation: Activation { function: Function::SquaredRelu, gated: false }, ..LLAMA },
+    Architecture { name: "seed_oss", ffn_norm: "post_attention_norm", ..HALF_SPLIT },
+    Architecture {
+        name: "exaone4",
+        qk_norm: Some(QkNorm::Heads),
+        norms: OUTPUT_NORMS,
+        windowed: WindowedLayers::AllButEvery(4),
+        no_rope: NoRope::Unwindowed,
+        ..HALF_SPLIT
+    },
+    Architecture { name: "glm4", norms: GEMMA_NORMS, fused_gate_up: true, ..LLAMA },
     Architecture {
         name: "grok",
         norms: Norms::Around(["attn_output_norm", "layer_output_norm"]),

@@ -8,6 +8,7 @@ use super::rope::{Rope, Scaling};
 use super::scales::Scales;
 use crate::format::Value;
 use crate::format::metadata::Metadata;
+use crate::ops::attention::Temperature;
 use crate::ops::{Activation, NormKind, RopeKind, Weighting};
 use crate::{Error, Result};
 
@@ -55,6 +56,8 @@ pub struct Config {
     pub window: Option<usize>,
     /// For each layer, whether it has the window.
     pub windowed: Vec<bool>,
+    /// Scaling of queries with their position.
+    pub temperature: Option<Temperature>,
     /// Scales and soft caps.
     pub scales: Scales,
     /// How an embedding model pools its token vectors into one vector per text.
@@ -145,6 +148,7 @@ impl Config {
             },
             pooling: Pooling::read(&keys)?,
             windowed_rope: windowed_rope(&keys, &rope)?,
+            temperature: temperature(&keys, trained_context)?,
             rope,
             alibi: largest_bias(&keys)?,
             window: keys.opt_count("attention.sliding_window")?.or(architecture.window),
@@ -209,6 +213,11 @@ impl Config {
         for (key, scale) in scales {
             self.require(key, scale.is_finite() && scale > 0.0, "a positive number", scale)?;
         }
+        if let Some(Temperature { scale, length }) = self.temperature {
+            let fits = scale.is_finite() && scale >= 0.0;
+            self.require("attention.temperature_scale", fits, "a positive number", scale)?;
+            self.require("attention.temperature_length", length > 0, "at least 1", length)?;
+        }
         let bias = self.alibi.unwrap_or(1.0);
         self.require("attention.max_alibi_bias", bias.is_finite() && bias > 0.0, "a positive number", bias)?;
         let eps = self.norm_eps;
@@ -267,6 +276,14 @@ impl Config {
 fn largest_bias(keys: &Keys) -> Result<Option<f32>> {
     let Positions::Linear(usual) = keys.architecture.positions else { return Ok(None) };
     keys.f32_or("attention.max_alibi_bias", usual).map(Some)
+}
+
+/// Scaling of queries with their position, by default in steps of the context in pretraining.
+fn temperature(keys: &Keys, trained_context: usize) -> Result<Option<Temperature>> {
+    let Some(scale) = keys.opt_f32("attention.temperature_scale")? else { return Ok(None) };
+    let original = keys.opt_count("rope.scaling.original_context_length")?.unwrap_or(trained_context);
+    let length = keys.opt_count("attention.temperature_length")?.unwrap_or(original);
+    Ok(Some(Temperature { scale, length }))
 }
 
 /// RoPE of the layers with a window, if it is not that of the others.

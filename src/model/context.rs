@@ -84,7 +84,9 @@ impl Config {
         self.rope.attention_factor = 1.0;
         self.rope.scaling = match kind {
             ScalingKind::Linear => Scaling::Linear { factor },
-            ScalingKind::Yarn => Scaling::Yarn { factor, original_context, beta_fast: 32.0, beta_slow: 1.0 },
+            ScalingKind::Yarn => {
+                Scaling::Yarn { factor, original_context, beta_fast: 32.0, beta_slow: 1.0, whole_pairs: true }
+            }
             ScalingKind::Dynamic => {
                 let longer = (length as f32 / original_context as f32).max(1.0);
                 let dim = self.rope.dim as f32;

@@ -40,6 +40,8 @@ pub struct Layer {
     pub qkv_proj: Weight,
     /// QK-norm, applied before RoPE.
     pub qk_norms: Vec<HeadNorm>,
+    /// (1, heads): see [`Attention::sinks`].
+    pub sinks: Option<Tensor>,
     /// (hidden, heads · head_dim)
     pub o_proj: Weight,
     /// Norms of the feed-forward block.
@@ -180,6 +182,8 @@ impl Decoder {
             alibi: self.config.alibi,
             window: self.config.window_of(i),
             causal: true,
+            sinks: self.layers[i].sinks,
+            temperature: self.config.temperature,
             y: a.attn,
         }
     }

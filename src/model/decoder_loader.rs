@@ -76,6 +76,10 @@ pub fn decoder(mut tensors: Tensors, config: &Config, (vocab, context): (usize, 
             attn_norms,
             qkv_proj: tensors.weight(&format!("blk.{i}.attn_qkv"))?,
             qk_norms: tensors.vectors.qk_norms(tensors.memory, &config, i)?,
+            sinks: match config.architecture.sinks {
+                true => Some(tensors.vectors.required(tensors.memory, &format!("blk.{i}.attn_sinks.weight"))?),
+                false => None,
+            },
             o_proj: tensors.weight(&format!("blk.{i}.attn_output"))?,
             ffn_norms,
             feed_forward: feed_forward(&mut tensors, &config, i)?,
@@ -103,7 +107,7 @@ fn block_norms(tensors: &mut Tensors, config: &Config, layer: usize) -> Result<(
     let (attn, ffn) = match config.parallel {
         true if has("attn_norm_2") => ("attn_norm_2", "attn_norm"),
         true if !has("ffn_norm") => ("attn_norm", "attn_norm"),
-        _ => ("attn_norm", "ffn_norm"),
+        _ => ("attn_norm", config.architecture.ffn_norm),
     };
     let mut norm = |name: &str| tensors.norm(&format!("blk.{layer}.{name}"));
     if let Norms::Outputs([attn, ffn]) = config.architecture.norms {

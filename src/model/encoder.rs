@@ -137,7 +137,8 @@ impl Encoder {
     pub fn attention(&self, kv: KvCache, a: &EncoderActivations) -> Attention {
         let (heads, scale) = (self.config.heads, self.config.scales.attention);
         let (cap, alibi, window, causal) = (None, None, None, false);
-        Attention { q: a.qkv, kv, heads, scale, cap, alibi, window, causal, y: a.attn }
+        let (sinks, temperature) = (None, None);
+        Attention { q: a.qkv, kv, heads, scale, cap, alibi, window, causal, sinks, temperature, y: a.attn }
     }
 
     /// x = norm(x)

@@ -61,11 +61,17 @@ const KEYS: &[Key] = &[
     of_all("attention.layer_norm_rms_epsilon", ZERO),
     of(&["mpt"], "attention.max_alibi_bias", ZERO),
     of(&["grok"], "attention.output_scale", ZERO),
-    of(&["granite"], "attention.scale", ZERO),
+    of(&["granite", "granitemoe"], "attention.scale", ZERO),
     // llama.cpp's loaders of llama and starcoder2 ignore the window, but Mistral and StarCoder2
     // were trained with one
-    of(&["gemma2", "gemma3", "phi3", "llama", "starcoder2", "olmo2"], "attention.sliding_window", NONE),
-    of(&["gemma2", "gemma3", "olmo2"], "attention.sliding_window_pattern", NONE),
+    of(
+        &["gemma2", "gemma3", "phi3", "llama", "starcoder2", "olmo2", "gpt-oss", "exaone4"],
+        "attention.sliding_window",
+        NONE,
+    ),
+    of(&["gemma2", "gemma3", "llama", "olmo2", "gpt-oss", "exaone4"], "attention.sliding_window_pattern", NONE),
+    of(&["mistral3"], "attention.temperature_length", NONE),
+    of(&["mistral3"], "attention.temperature_scale", ZERO),
     of_all("attention.value_length", NONE),
     of(&["gemma2", "grok"], "attn_logit_softcapping", MINUS_ONE),
     of_all("block_count", NEEDED),
@@ -73,9 +79,9 @@ const KEYS: &[Key] = &[
     of_all("classifier.output_labels", NEEDED),
     of_all("context_length", NEEDED),
     of_all("embedding_length", NEEDED),
-    of(&["granite", "grok"], "embedding_scale", ZERO),
+    of(&["granite", "granitemoe", "grok", "minicpm"], "embedding_scale", ZERO),
     of_all("expert_count", NONE),
-    of(&["qwen2moe", "qwen3moe", "grok"], "expert_feed_forward_length", NONE),
+    of(&["qwen2moe", "qwen3moe", "grok", "gpt-oss"], "expert_feed_forward_length", NONE),
     of_all("expert_gating_func", NONE),
     of_all("expert_group_count", NONE),
     of(&["qwen2moe"], "expert_shared_feed_forward_length", NONE),
@@ -84,20 +90,22 @@ const KEYS: &[Key] = &[
     of(&["llama_moe"], "expert_weights_scale", ZERO),
     of_all("feed_forward_length", NEEDED),
     of(&["gemma2", "gemma3", "grok"], "final_logit_softcapping", MINUS_ONE),
-    of(&["granite", "grok"], "logit_scale", ZERO),
+    of(&["granite", "granitemoe", "grok", "minicpm"], "logit_scale", ZERO),
     of_all("pooling_type", MINUS_ONE),
-    of(&["granite"], "residual_scale", ZERO),
+    of(&["granite", "granitemoe", "minicpm"], "residual_scale", ZERO),
     of_all("rope.dimension_count", NONE),
     of_all("rope.freq_base", ZERO),
-    of(&["gemma2", "gemma3", "olmo2"], "rope.freq_base_swa", ZERO),
+    of(&["gemma2", "gemma3", "olmo2", "exaone4"], "rope.freq_base_swa", ZERO),
     of_all("rope.scale_linear", ZERO),
     of_all("rope.scaling.attn_factor", ZERO),
     of_all("rope.scaling.factor", ZERO),
-    of(&["granite"], "rope.scaling.finetuned", NEEDED),
+    of(&["granite", "granitemoe"], "rope.scaling.finetuned", NEEDED),
     of_all("rope.scaling.original_context_length", NONE),
     of_all("rope.scaling.type", NEEDED),
     of_all("rope.scaling.yarn_beta_fast", &[0.0, -1.0]),
     of_all("rope.scaling.yarn_beta_slow", &[0.0, -1.0]),
+    of(&["mistral3"], "rope.scaling.yarn_log_multiplier", ZERO),
+    of_folders("rope.scaling.yarn_truncate", NEEDED),
     of(&["gptneox"], "use_parallel_residual", NEEDED),
 ];
 
@@ -117,16 +125,20 @@ impl Keys<'_> {
     /// The full name of a key that is set.
     fn find(&self, name: &str) -> Option<String> {
         let key = KEYS.iter().find(|key| key.name == name)?;
-        let reads = match key.readers {
-            Readers::All => true,
-            Readers::Only(readers) => readers.contains(&self.architecture.name),
-            Readers::Folders => false,
-        };
-        let candidates = [Some(format!("{OWN}.{name}")), reads.then(|| self.key(name))];
+        let candidates = [Some(format!("{OWN}.{name}")), self.reads(name).then(|| self.key(name))];
         candidates
             .into_iter()
             .flatten()
             .find(|whole| self.metadata.get(whole).is_some_and(|value| !key.is_unset(value)))
+    }
+
+    /// Whether the architecture reads this key of a file.
+    pub fn reads(&self, name: &str) -> bool {
+        KEYS.iter().find(|key| key.name == name).is_some_and(|key| match key.readers {
+            Readers::All => true,
+            Readers::Only(readers) => readers.contains(&self.architecture.name),
+            Readers::Folders => false,
+        })
     }
 
     pub fn opt_count(&self, name: &str) -> Result<Option<usize>> {

@@ -51,6 +51,8 @@ pub enum Scaling {
         beta_fast: f32,
         /// Frequencies with at most this many rotations are scaled by the whole factor.
         beta_slow: f32,
+        /// Whether the bounds between scaled and unscaled pairs are rounded to whole pairs.
+        whole_pairs: bool,
     },
     /// LongRoPE: one tensor of factors for contexts up to `original_context`, another for longer
     /// ones (Ding et al. 2024, arXiv 2402.13753).
@@ -85,6 +87,7 @@ impl Rope {
                 original_context,
                 beta_fast: keys.f32_or("rope.scaling.yarn_beta_fast", 32.0)?,
                 beta_slow: keys.f32_or("rope.scaling.yarn_beta_slow", 1.0)?,
+                whole_pairs: keys.opt_bool("rope.scaling.yarn_truncate")?.unwrap_or(keys.architecture.whole_yarn_pairs),
             },
             other => {
                 return Err(unsupported(&keys.key("rope.scaling.type"), other, "none, linear, yarn, longrope"));
@@ -93,6 +96,10 @@ impl Rope {
         let mut attention_factor = keys.f32_or("rope.scaling.attn_factor", 1.0)?;
         if keys.architecture.whole_yarn_factor && attention_factor != 1.0 {
             attention_factor /= scaling.magnitude() as f32;
+        }
+        let log_factor = keys.opt_f32("rope.scaling.yarn_log_multiplier")?;
+        if let (Some(log_factor), Scaling::Yarn { factor, .. }) = (log_factor, &scaling) {
+            attention_factor /= 1.0 + 0.1 * log_factor * factor.max(1.0).ln();
         }
         Ok(Self {
             base: keys.f32_or("rope.freq_base", 10000.0)?,
@@ -124,14 +131,17 @@ impl Rope {
         match self.scaling {
             Scaling::None | Scaling::Long { .. } => original,
             Scaling::Linear { factor } => original / f64::from(factor),
-            Scaling::Yarn { factor, original_context, beta_fast, beta_slow, .. } => {
+            Scaling::Yarn { factor, original_context, beta_fast, beta_slow, whole_pairs } => {
                 // the pair that makes this many rotations within the original context
                 let pair_with = |rotations: f32| {
                     let ratio = original_context as f64 / (f64::from(rotations) * TAU);
                     self.dim as f64 * ratio.ln() / (2.0 * f64::from(self.base).ln())
                 };
-                let low = pair_with(beta_fast).floor().max(0.0);
-                let high = pair_with(beta_slow).ceil().min(self.dim as f64 - 1.0);
+                let (mut low, mut high) = (pair_with(beta_fast), pair_with(beta_slow));
+                if whole_pairs {
+                    (low, high) = (low.floor(), high.ceil());
+                }
+                let (low, high) = (low.max(0.0), high.min(self.dim as f64 - 1.0));
                 let scaled = ((pair as f64 - low) / (high - low).max(0.001)).clamp(0.0, 1.0);
                 original * (1.0 - scaled) + original / f64::from(factor) * scaled
             }

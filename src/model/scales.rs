@@ -36,12 +36,17 @@ impl Scales {
                 logits_cap,
             });
         }
-        let usual = if architecture.scales_embedding { (hidden as f32).sqrt() } else { 1.0 };
+        let [embedding, residual, logits] = match architecture.name {
+            // the first files of MiniCPM have no keys for what the 2 B model was trained with
+            "minicpm" => [12.0, 1.4 / (keys.count("block_count")? as f32).sqrt(), hidden as f32 / 256.0],
+            _ if architecture.scales_embedding => [(hidden as f32).sqrt(), 1.0, 1.0],
+            _ => [1.0; 3],
+        };
         Ok(Self {
-            embedding: keys.f32_or("embedding_scale", usual)?,
+            embedding: keys.f32_or("embedding_scale", embedding)?,
             attention: keys.f32_or("attention.scale", 1.0 / scaled_width.sqrt())?,
-            residual: keys.f32_or("residual_scale", 1.0)?,
-            logits: 1.0 / keys.f32_or("logit_scale", 1.0)?,
+            residual: keys.f32_or("residual_scale", residual)?,
+            logits: 1.0 / keys.f32_or("logit_scale", logits)?,
             attention_cap,
             logits_cap,
         })

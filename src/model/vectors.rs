@@ -29,7 +29,7 @@ struct Place {
 /// All vectors of a model.
 pub struct Vectors {
     /// Vectors that the architecture may have: [columns, rows]. Only QK-norms with weights per head
-    /// have several rows.
+    /// and biases of experts have several rows.
     shapes: HashMap<String, [usize; 2]>,
     /// Names of the vectors in the headers so far.
     announced: HashSet<String>,
@@ -212,7 +212,6 @@ pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize;
     lengths.extend(ALL_FACTORS.map(|name| (name.into(), config.rope.dim / 2)));
     let mut vectors = vec![
         ("attn_norm.weight", hidden),
-        ("ffn_norm.weight", hidden),
         ("attn_qkv.bias", q + 2 * kv),
         ("attn_q.bias", q),
         ("attn_k.bias", kv),
@@ -229,6 +228,10 @@ pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize;
             lengths.insert("output_norm.bias".into(), hidden);
         }
     }
+    if architecture.sinks {
+        vectors.push(("attn_sinks.weight", heads));
+    }
+    let experts = config.experts.as_ref().map_or(0, |experts| experts.count);
     match architecture.qk_norm {
         None | Some(QkNorm::EachHead) => {}
         Some(QkNorm::Heads) => vectors.extend([("attn_q_norm.weight", head_dim), ("attn_k_norm.weight", head_dim)]),
@@ -237,6 +240,12 @@ pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize;
     let mut shapes: HashMap<String, [usize; 2]> = lengths.into_iter().map(|(name, len)| (name, [len, 1])).collect();
     for layer in 0..config.layers {
         shapes.extend(vectors.iter().map(|(name, len)| (format!("blk.{layer}.{name}"), [*len, 1])));
+        shapes.insert(format!("blk.{layer}.{}.weight", architecture.ffn_norm), [hidden, 1]);
+        if experts > 0 {
+            let biases = [("gate_inp", [experts, 1]), ("gate_exps", [ffn, experts]), ("up_exps", [ffn, experts])];
+            let biases = biases.into_iter().chain([("down_exps", [hidden, experts])]);
+            shapes.extend(biases.map(|(part, shape)| (format!("blk.{layer}.ffn_{part}.bias"), shape)));
+        }
         if let Norms::Around(stems) | Norms::Outputs(stems) = architecture.norms {
             shapes.extend(stems.map(|stem| (format!("blk.{layer}.{stem}.weight"), [hidden, 1])));
         }

@@ -21,7 +21,14 @@ pub enum Function {
     Gelu = 2,
     /// max(x, 0)
     Relu = 3,
+    /// max(x, 0)² (So et al. 2021, arXiv 2109.08668)
+    SquaredRelu = 4,
+    /// z · sigmoid(1.702 z) with z = min(x, 7), as in gpt-oss; see [`Function::up`]
+    ClampedSwish = 5,
 }
+
+/// Bound of [`Function::ClampedSwish`].
+const LIMIT: f32 = 7.0;
 
 impl Function {
     /// The value at x.
@@ -33,8 +40,18 @@ impl Function {
                 0.5 * x * (1.0 + u.tanh())
             }
             Self::Relu => x.max(0.0),
+            Self::SquaredRelu => x.max(0.0) * x.max(0.0),
+            Self::ClampedSwish => x.min(LIMIT) / (1.0 + (-1.702 * x.min(LIMIT)).exp()),
             Self::Gelu => 0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2)),
         }
+    }
+}
+
+impl Function {
+    /// What a gate with this function multiplies, of the value x: itself, but with
+    /// [`Function::ClampedSwish`] min(max(x, -7), 7) + 1.
+    pub fn up(self, x: f32) -> f32 {
+        if self == Self::ClampedSwish { x.clamp(-LIMIT, LIMIT) + 1.0 } else { x }
     }
 }
 
@@ -115,14 +132,14 @@ pub fn reference(activation: Activation, x: &[f32], n: usize, y: &mut [f32]) {
     let Activation { function, gated } = activation;
     for (x, y) in x.chunks_exact(activation.inputs() * n).zip(y.chunks_exact_mut(n)) {
         for (i, y) in y.iter_mut().enumerate() {
-            *y = function.at(x[i]) * if gated { x[n + i] } else { 1.0 };
+            *y = function.at(x[i]) * if gated { function.up(x[n + i]) } else { 1.0 };
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Function::{Gelu, GeluTanh, Relu, Silu};
+    use super::Function::{ClampedSwish, Gelu, GeluTanh, Relu, Silu, SquaredRelu};
 
     #[test]
     fn functions_have_their_known_values() {
@@ -137,6 +154,11 @@ mod tests {
             assert!((function.at(-0.5) - at_minus_half).abs() < 1e-6, "{function:?}: {}", function.at(-0.5));
             assert!(function.at(-100.0).abs() < 1e-30);
             assert_eq!(function.at(100.0), 100.0);
+            assert_eq!(function.up(100.0), 100.0);
         }
+        assert_eq!([-2.0, 0.0, 3.0].map(|x| SquaredRelu.at(x)), [0.0, 0.0, 9.0]);
+        assert!((ClampedSwish.at(1.0) - 0.845_795_8).abs() < 1e-6, "{}", ClampedSwish.at(1.0));
+        assert_eq!(ClampedSwish.at(100.0), ClampedSwish.at(7.0));
+        assert_eq!([-100.0, 0.5, 100.0].map(|x| ClampedSwish.up(x)), [-6.0, 1.5, 8.0]);
     }
 }

@@ -24,7 +24,8 @@ use crate::Result;
 use crate::record::{KV_BLOCK, KvCache, Step, Tensor};
 
 /// y[t][h] = Σ_p softmax_p(q[t][h] · k[p] · scale - slope(h) · (position(t) - p)) v[p], over the
-/// positions p of the row's sequence in [`Attention::seen`].
+/// positions p of the row's sequence in [`Attention::seen`]. With `sinks`, softmax goes over one
+/// score more, which has no value.
 #[derive(Clone, Debug)]
 pub struct Attention {
     /// (rows, cols): the first heads · head_dim values of a row are q, after RoPE.
@@ -45,8 +46,29 @@ pub struct Attention {
     pub window: Option<usize>,
     /// Causal mask: a row attends to no later position.
     pub causal: bool,
+    /// (1, heads): a score of each head that belongs to no position (Xiao et al. 2023, arXiv
+    /// 2309.17453; learned as in gpt-oss).
+    pub sinks: Option<Tensor>,
+    /// Scaling of queries with their position. Only with `causal`.
+    pub temperature: Option<Temperature>,
     /// (rows, heads · head_dim)
     pub y: Tensor,
+}
+
+/// Queries at a position are multiplied by 1 + scale · ln(1 + ⌊position / length⌋), as in Llama 4.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Temperature {
+    /// How much the factor grows.
+    pub scale: f32,
+    /// Positions of a step.
+    pub length: usize,
+}
+
+impl Temperature {
+    /// The factor of a query.
+    pub fn at(self, position: usize) -> f32 {
+        1.0 + self.scale * (1.0 + (position / self.length) as f32).ln()
+    }
 }
 
 impl Op for Attention {
@@ -60,6 +82,10 @@ impl Op for Attention {
         ensure(self.cap.is_none_or(|cap| cap > 0.0), "attention", "a bound above 0", self.cap)?;
         let biased = self.alibi.is_none_or(|bias| bias > 0.0 && self.causal);
         ensure(biased, "attention", "a bias above 0, only where it is causal", self.alibi)?;
+        let has_sinks = self.sinks.is_none_or(|sinks| (sinks.rows, sinks.cols) == (1, self.heads));
+        ensure(has_sinks, "attention", "a sink of each head", self.sinks)?;
+        let tempered = self.temperature.is_none_or(|t| t.scale >= 0.0 && t.length > 0 && self.causal);
+        ensure(tempered, "attention", "a temperature that grows, only where it is causal", self.temperature)?;
         let grouped = kv_heads > 0 && self.heads.is_multiple_of(kv_heads);
         ensure(grouped, "attention", "kv.heads divides heads", self)?;
         ensure(kv_heads.is_multiple_of(self.kv.parts), "attention", "equal parts of kv.heads", self.kv)?;
@@ -110,35 +136,54 @@ impl Op for Attention {
             ([ceil_div(rows, lanes), part_heads as u32, 1], RowGrid { dimension: 0, each: lanes }, 0, lanes)
         };
         let partial = pieces.map(|pieces| Binding::Pieces { len: rows * self.heads * (head_dim + 4), pieces });
-        let defines =
-            [pieces.map(|_| "PARTIAL"), self.cap.map(|_| "CAP"), self.alibi.map(|_| "ALIBI"), format.define()];
+        // whoever divides by the sum of weights adds the sink's
+        let (walk_sinks, merge_sinks) = if partial.is_some() { (None, self.sinks) } else { (self.sinks, None) };
+        let defines = [
+            pieces.map(|_| "PARTIAL"),
+            self.cap.map(|_| "CAP"),
+            self.alibi.map(|_| "ALIBI"),
+            walk_sinks.map(|_| "SINKS"),
+            self.temperature.map(|_| "TEMPERATURE"),
+            format.define(),
+        ];
         let factors = [self.scale, self.cap.unwrap_or(0.0), self.alibi.unwrap_or(0.0)].map(f32::to_bits);
+        let tempered = self.temperature.map(|Temperature { scale, length }| [scale.to_bits(), length as u32]);
+        let tempered = tempered.as_slice();
         let walk = |part: usize| Kernel {
             shader,
             defines: defines.into_iter().flatten().collect(),
             constants: [&constants[..], &own].concat(),
-            bindings: vec![
+            bindings: [
                 Binding::Rows,
                 Binding::Tables,
                 self.q.into(),
                 self.kv.part(part),
                 partial.unwrap_or(self.y.into()),
-            ],
-            params: [&[rows as u32], &seen[..], &factors, &[(part * part_heads) as u32]].concat(),
+            ]
+            .into_iter()
+            .chain(walk_sinks.map(Binding::from))
+            .collect(),
+            params: [&[rows as u32], &seen[..], &factors, &[(part * part_heads) as u32], tempered.as_flattened()]
+                .concat(),
             workgroups,
             rows: along,
             pieces: pieces.map(|pieces| PieceGrid { dimension, each, pieces }),
         };
         let mut kernels: Vec<Kernel> = (0..kv_parts).map(walk).collect();
-        kernels.extend(partial.map(|partial| Kernel {
-            shader: "attention_merge",
-            defines: vec![],
-            constants: [&constants[..], &[("MERGE_WORKGROUP", MERGE_WORKGROUP as u32)]].concat(),
-            bindings: vec![Binding::Rows, Binding::Tables, partial, self.y.into()],
-            params: [&[rows as u32], &seen[..]].concat(),
-            workgroups: [self.heads as u32, rows as u32, 1],
-            rows: RowGrid::along(1),
-            pieces: None,
+        kernels.extend(partial.map(|partial| {
+            Kernel {
+                shader: "attention_merge",
+                defines: merge_sinks.map(|_| "SINKS").into_iter().collect(),
+                constants: [&constants[..], &[("MERGE_WORKGROUP", MERGE_WORKGROUP as u32)]].concat(),
+                bindings: [Binding::Rows, Binding::Tables, partial, self.y.into()]
+                    .into_iter()
+                    .chain(merge_sinks.map(Binding::from))
+                    .collect(),
+                params: [&[rows as u32], &seen[..]].concat(),
+                workgroups: [self.heads as u32, rows as u32, 1],
+                rows: RowGrid::along(1),
+                pieces: None,
+            }
         }));
         kernels
     }
@@ -218,26 +263,33 @@ impl Attention {
         (-most * half_steps as f32 / (2 * whole) as f32).exp2()
     }
 
+    /// The factor of the scores of a row at `position`.
+    pub fn scale_at(&self, position: usize) -> f32 {
+        self.scale * self.temperature.map_or(1.0, |temperature| temperature.at(position))
+    }
+
     /// The weights of the positions `seen` for a head and its query of one row:
-    /// softmax_p(q · k[p] · scale - slope · distance).
+    /// softmax_p(q · k[p] · scale - slope · distance). `sinks`: (heads).
     pub fn weights<'a>(
         &self,
         head: usize,
         seen: Range<usize>,
         q: &[f32],
         key: impl Fn(usize) -> &'a [f32],
+        sinks: Option<&[f32]>,
     ) -> Vec<f32> {
         let bounded = |score: f32| self.cap.map_or(score, |cap| cap * (score / cap).tanh());
         let (slope, last) = (self.slope(head), seen.end - 1);
-        let score = |p| bounded(dot(q, key(p)) * self.scale) - slope * (last - p) as f32;
+        let scale = self.scale_at(last);
+        let score = |p| bounded(dot(q, key(p)) * scale) - slope * (last - p) as f32;
         let mut weights: Vec<f32> = seen.map(score).collect();
-        softmax(&mut weights);
+        softmax(&mut weights, sinks.map(|sinks| sinks[head]));
         weights
     }
 
-    /// `q`: (rows, q.cols); `blocks`: those of `kv`, each of [`KvCache::block_len`]; `y`: (rows,
-    /// heads · head_dim).
-    pub fn reference(&self, step: &Step, q: &[f32], blocks: &[Vec<f32>], y: &mut [f32]) {
+    /// `q`: (rows, q.cols); `blocks`: those of `kv`, each of [`KvCache::block_len`]; `sinks`:
+    /// (heads); `y`: (rows, heads · head_dim).
+    pub fn reference(&self, step: &Step, q: &[f32], blocks: &[Vec<f32>], sinks: Option<&[f32]>, y: &mut [f32]) {
         let d = self.kv.head_dim;
         let group = self.heads / self.kv.heads;
         let rows = q.chunks_exact(self.q.cols).zip(y.chunks_exact_mut(self.y.cols));
@@ -250,7 +302,7 @@ impl Attention {
                     let (block, position) = at(p);
                     &block[self.kv.keys(h / group, position)]
                 };
-                let weights = self.weights(h, seen.clone(), q, key);
+                let weights = self.weights(h, seen.clone(), q, key, sinks);
                 y.fill(0.0);
                 for (weight, p) in weights.iter().zip(seen.clone()) {
                     let (block, position) = at(p);
@@ -262,10 +314,11 @@ impl Attention {
     }
 }
 
-fn softmax(scores: &mut [f32]) {
-    let max = scores.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b));
+/// `sink`: one score more, whose weight is left out.
+fn softmax(scores: &mut [f32], sink: Option<f32>) {
+    let max = scores.iter().copied().chain(sink).fold(f32::NEG_INFINITY, f32::max);
     scores.iter_mut().for_each(|s| *s = (*s - max).exp());
-    let sum: f32 = scores.iter().sum();
+    let sum = scores.iter().sum::<f32>() + sink.map_or(0.0, |sink| (sink - max).exp());
     scores.iter_mut().for_each(|s| *s /= sum);
 }
 
@@ -277,9 +330,14 @@ mod tests {
     #[test]
     fn softmax_sums_to_one_and_survives_large_scores() {
         let mut scores = [1000.0, 999.0, -1000.0];
-        softmax(&mut scores);
+        softmax(&mut scores, None);
         assert!((scores.iter().sum::<f32>() - 1.0).abs() < 1e-6);
         assert!((scores[0] / scores[1] - std::f32::consts::E).abs() < 1e-4);
+        // a sink takes as much as a position with its score
+        let (mut three, mut two) = ([1.0, 2.0, 3.0], [1.0, 2.0]);
+        softmax(&mut three, None);
+        softmax(&mut two, Some(3.0));
+        assert!((two[0] - three[0]).abs() < 1e-7 && (two[1] - three[1]).abs() < 1e-7);
     }
 
     /// Values computed by the paper's code.
@@ -296,6 +354,8 @@ mod tests {
             alibi,
             window: None,
             causal: true,
+            sinks: None,
+            temperature: None,
             y: nowhere,
         };
         let exponents = |heads, alibi| -> Vec<f32> {

@@ -115,7 +115,9 @@ impl Epilogue {
         match *self {
             Self::Store => result,
             Self::Accumulate { scale } => y + scale * result,
-            Self::Activate(Activation { function, gated }) => function.at(result) * if gated { up } else { 1.0 },
+            Self::Activate(Activation { function, gated }) => {
+                function.at(result) * if gated { function.up(up) } else { 1.0 }
+            }
             Self::Cap { scale, cap: None } => scale * result,
             Self::Cap { scale, cap: Some(cap) } => cap * (scale * result / cap).tanh(),
         }

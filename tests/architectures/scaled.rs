@@ -44,7 +44,8 @@ fn scaled(mut file: Tiny) -> Tiny {
 #[test]
 fn separate_scales_multiply_the_products() {
     let mut wrong = Vec::new();
-    for folder in folders() {
+    // what is in blocks is not divided
+    for folder in folders().into_iter().filter(|folder| !folder.ends_with("gpt-oss-mxfp4")) {
         let file = scaled(Tiny::read(&std::fs::read(folder.join("model.gguf")).unwrap())).bytes();
         for (engine, make) in ENGINES {
             // these two contain all operations; compiling shaders takes time

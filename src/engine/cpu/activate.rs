@@ -18,9 +18,12 @@ pub fn activate(activation: Activation, x: &[f32], n: usize, y_cols: usize, y_of
             Function::GeluTanh => row(x, y, gelu_tanh),
             Function::Gelu => row(x, y, gelu),
             Function::Relu => row(x, y, |x| x.max(F32x4::ZERO)),
+            Function::SquaredRelu => row(x, y, |x| x.max(F32x4::ZERO).mul(x.max(F32x4::ZERO))),
+            // few values, of some experts
+            Function::ClampedSwish => y.iter_mut().zip(x).for_each(|(y, x)| *y = Function::ClampedSwish.at(*x)),
         }
         for (y, up) in y.iter_mut().zip(up) {
-            *y *= up;
+            *y *= activation.function.up(*up);
         }
     });
 }

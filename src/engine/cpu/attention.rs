@@ -46,7 +46,7 @@ pub fn attention(
     op: &Attention,
     step: &Step,
     q: &[f32],
-    blocks: &[KvBlock],
+    (blocks, sinks): (&[KvBlock], Option<&[f32]>),
     y: &mut [f32],
 ) {
     let d = op.kv.head_dim;
@@ -70,7 +70,8 @@ pub fn attention(
     let count = op.kv.heads * parts * units.len();
     states.resize(states.len().max(count * stride), 0.0);
     let (states, y) = (Shared::new(states), Shared::new(y));
-    let work = Work { op, step, q, queries, factors, blocks, seen: &seen, units: &units, parts, stride, states, y };
+    let seen = &seen[..];
+    let work = Work { op, step, q, queries, factors, blocks, sinks, seen, units: &units, parts, stride, states, y };
     pool::run(count, |i| lanes.run(Item { work: &work, i }));
     if units.iter().any(|unit| unit.is_part) {
         pool::run(op.kv.heads * parts, |part| work.merge(part));
@@ -119,6 +120,8 @@ struct Work<'a> {
     queries: &'a [i16],
     factors: &'a [f32],
     blocks: &'a [KvBlock],
+    /// Of each head.
+    sinks: Option<&'a [f32]>,
     /// Positions that each row attends to.
     seen: &'a [Range<usize>],
     units: &'a [Unit],
@@ -202,7 +205,7 @@ impl Work<'_> {
                     let State { sums, max, total, .. } = unsafe { self.state(part, unit) }.0;
                     fold(y, &mut all, &sums[j * d..][..d], (max[j], total[j]));
                 }
-                finish(y, all.1);
+                self.finish(y, heads.start + j % heads.len(), all);
             }
             first += count;
         }
@@ -232,8 +235,16 @@ impl Work<'_> {
         }
         for j in 0..if *is_part { 0 } else { queries } {
             // SAFETY: as above
-            finish(unsafe { self.result(&heads, rows, j) }, state.all.1[j]);
+            let y = unsafe { self.result(&heads, rows, j) };
+            self.finish(y, heads.start + j % heads.len(), (state.all.0[j], state.all.1[j]));
         }
+    }
+
+    /// Divides a head's sums by the sum of their weights, which are relative to `max`.
+    fn finish(&self, y: &mut [f32], head: usize, (max, total): (f32, f32)) {
+        let sink = self.sinks.map_or(0.0, |sinks| (sinks[head] * LOG2_E - max).exp2());
+        let factor = 1.0 / (total + sink);
+        y.iter_mut().for_each(|y| *y *= factor);
     }
 
     /// All that rows see of some positions, run by run.
@@ -270,12 +281,6 @@ impl Work<'_> {
             }
         }
     }
-}
-
-/// Divides sums by the sum of their weights.
-fn finish(y: &mut [f32], total: f32) {
-    let factor = 1.0 / total;
-    y.iter_mut().for_each(|y| *y *= factor);
 }
 
 /// A unit, for a part of the heads.
@@ -363,6 +368,10 @@ impl Queries<'_> {
         let mut factors = [Factors::default(); H];
         for h in 0..H {
             let scores = &mut scores[h][..part.end.next_multiple_of(16)];
+            if let Some(temperature) = op.temperature {
+                let factor = temperature.at(work.seen[at[h].0].end - 1);
+                scores.iter_mut().for_each(|score| *score *= factor);
+            }
             if let Some(cap) = op.cap {
                 bound(scores, cap, part.clone());
             }

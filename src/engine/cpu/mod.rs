@@ -122,8 +122,16 @@ impl Kernels for Simd {
         op.append(step, qkv, |block, first, values| blocks[block].write(&op.kv, first, values));
     }
 
-    fn attention(&self, op: &Attention, step: &Step, q: &[f32], blocks: &[KvBlock], y: &mut [f32]) {
+    fn attention(
+        &self,
+        op: &Attention,
+        step: &Step,
+        q: &[f32],
+        blocks: &[KvBlock],
+        sinks: Option<&[f32]>,
+        y: &mut [f32],
+    ) {
         let (lanes, buffers) = (self.scratch.borrow().0.lanes, &mut self.attention.borrow_mut());
-        attention::attention(lanes, buffers, op, step, q, blocks, y);
+        attention::attention(lanes, buffers, op, step, q, (blocks, sinks), y);
     }
 }

@@ -85,7 +85,15 @@ pub trait Kernels {
     fn rope_append(&self, op: &RopeAppend, step: &Step, qkv: &mut [f32], angles: &[f32], blocks: &mut [Self::Block]);
 
     /// See [`Attention::reference`].
-    fn attention(&self, op: &Attention, step: &Step, q: &[f32], blocks: &[Self::Block], y: &mut [f32]);
+    fn attention(
+        &self,
+        op: &Attention,
+        step: &Step,
+        q: &[f32],
+        blocks: &[Self::Block],
+        sinks: Option<&[f32]>,
+        y: &mut [f32],
+    );
 
     /// See [`ops::pick_rows::reference`].
     fn pick_rows(&self, op: &PickRows, step: &Step, x: &[f32], y: &mut [f32]) {
@@ -159,8 +167,16 @@ impl Kernels for Reference {
         op.reference(step, qkv, angles, blocks);
     }
 
-    fn attention(&self, op: &Attention, step: &Step, q: &[f32], blocks: &[Vec<f32>], y: &mut [f32]) {
-        op.reference(step, q, blocks, y);
+    fn attention(
+        &self,
+        op: &Attention,
+        step: &Step,
+        q: &[f32],
+        blocks: &[Vec<f32>],
+        sinks: Option<&[f32]>,
+        y: &mut [f32],
+    ) {
+        op.reference(step, q, blocks, sinks, y);
     }
 
     fn linear(

@@ -301,6 +301,7 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
         Command::Attention(op) => {
             (op.q, op.y) = (random.like(memory, op.q)?, random.like(memory, op.y)?);
             op.kv = random.cache(memory, op.kv, BLOCKS)?;
+            op.sinks = op.sinks.map(|sinks| random.like(memory, sinks)).transpose()?;
             vec![Output::all(op.y)]
         }
         Command::RopeAttention(RopeAttention { norm, rope, attention }) => {
@@ -310,6 +311,7 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
                 (norm.x, norm.y, norm.weight) = (rope.qkv, rope.qkv, random.like(memory, norm.weight)?);
             }
             (attention.q, attention.kv, attention.y) = (rope.qkv, rope.kv, random.like(memory, attention.y)?);
+            attention.sinks = attention.sinks.map(|sinks| random.like(memory, sinks)).transpose()?;
             vec![Output::all(attention.y), Output::all(blocks(rope.kv))]
         }
         Command::PickRows(op) => {

@@ -140,7 +140,19 @@ impl Trial {
             let y = random.tensor(memory, tokens, heads * head_dim)?;
             let mut recording = Recording::default();
             let (cap, alibi, window, causal) = (None, None, None, true);
-            recording.push(Attention { q, kv, heads, scale: 0.3, cap, alibi, window, causal, y })?;
+            recording.push(Attention {
+                q,
+                kv,
+                heads,
+                scale: 0.3,
+                cap,
+                alibi,
+                window,
+                causal,
+                sinks: None,
+                temperature: None,
+                y,
+            })?;
             Ok((recording, vec![Output::all(y)]))
         };
         let shape = format!("{heads}/{kv_heads} heads of {head_dim} in {}", format.name());

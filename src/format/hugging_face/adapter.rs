@@ -6,6 +6,7 @@
 use serde_json::Value;
 
 use super::config::Object;
+use super::experts::Held;
 use super::names::{FAMILIES, Family, Target, target};
 use super::order::{Heads, Order};
 use super::values::{Part, Place, Values};
@@ -164,7 +165,7 @@ impl PeftReader {
             data_offset: header.header_bytes,
             file_bytes: header.file_bytes,
         })?;
-        Ok(Values::new(self.heads, parts))
+        Ok(Values::new(self.heads, parts, Held::new()))
     }
 
     /// Where a tensor goes, and α of its projection if it is A.
@@ -205,7 +206,7 @@ impl PeftReader {
         let block = tensor.block()?;
         let info = TensorInfo { name: format!("{name}.{part}"), dims: vec![cols, rows], block, offset: 0 };
         check_dims(&info)?;
-        let place = Place { info, first_row: 0, order, block, cols: cols as usize, whole: false };
+        let place = Place { info, first_row: 0, order, block, cols: cols as usize, whole: false, experts: None };
         Ok((place, (!is_b).then(|| self.alpha(module, rows as f64))))
     }
 

@@ -12,7 +12,7 @@ use crate::format::Metadata;
 use crate::{Error, Result};
 
 /// Settings that must have this value or be absent: GGUF's architectures have no other.
-const FIXED: [(&str, &str); 16] = [
+const FIXED: [(&str, &str); 18] = [
     ("alibi", "false"),
     ("clip_qkv", "null"),
     ("scale_attn_by_inverse_layer_idx", "false"),
@@ -29,6 +29,8 @@ const FIXED: [(&str, &str); 16] = [
     ("attn_config.clip_qkv", "null"),
     ("attn_config.prefix_lm", "false"),
     ("attn_config.qk_ln", "false"),
+    ("swiglu_alpha", "1.702"),
+    ("swiglu_limit", "7.0"),
 ];
 
 /// Hyperparameters: GGUF's key, and names in config.json, of which the first present one counts.
@@ -101,7 +103,7 @@ impl<'a> Object<'a> {
         self.convert(names, "a number", Value::as_f64)
     }
 
-    fn flag(&self, name: &str) -> Result<Option<bool>> {
+    pub fn flag(&self, name: &str) -> Result<Option<bool>> {
         self.convert(&[name], "true or false", Value::as_bool)
     }
 
@@ -160,7 +162,7 @@ impl ParsedConfig {
 
     /// Writes a value that llama.cpp fixes for many architectures and reads only for some: under
     /// weft's own key, which counts for all architectures, and under GGUF's.
-    fn put_own(&mut self, key: &str, value: impl Into<crate::format::Value>) {
+    pub(super) fn put_own(&mut self, key: &str, value: impl Into<crate::format::Value>) {
         let value = value.into();
         self.metadata.insert(format!("weft.{key}"), value.clone());
         self.put(key, value);
@@ -237,6 +239,13 @@ impl ParsedConfig {
                 self.put_own(key, factor as f32);
             }
         }
+        if self.family.architecture == "minicpm" {
+            let number = |name| config.number(&[name])?.ok_or_else(|| invalid(name, "a number", "none".into()));
+            let (depth, base) = (number("scale_depth")?, number("dim_model_base")?);
+            self.put("embedding_scale", number("scale_emb")? as f32);
+            self.put("residual_scale", (depth / (self.layers as f64).sqrt()) as f32);
+            self.put("logit_scale", (hidden as f64 / base) as f32);
+        }
         if let Some(width) = config.number(&["query_pre_attn_scalar"])? {
             self.put_own("attention.scale", 1.0 / (width as f32).sqrt());
         }
@@ -258,12 +267,12 @@ impl ParsedConfig {
         let used = window.is_some() && config.flag("use_sliding_window")?.unwrap_or(true);
         let windowed = |layer: usize| match self.family.windowed {
             Windowed::Never => false,
-            Windowed::All => used,
+            Windowed::All | Windowed::Listed => used,
             Windowed::AllButEvery(n) => used && !(layer + 1).is_multiple_of(n),
         };
         let expected = |layer: usize| if windowed(layer) { "sliding_attention" } else { "full_attention" };
         if let Some(types) = config.get("layer_types").and_then(Value::as_array) {
-            let listed = used && matches!(self.family.windowed, Windowed::AllButEvery(_));
+            let listed = used && matches!(self.family.windowed, Windowed::AllButEvery(_) | Windowed::Listed);
             let known = |layer: usize| {
                 listed && ["sliding_attention", "full_attention"].contains(&types[layer].as_str().unwrap_or_default())
             };
@@ -281,9 +290,15 @@ impl ParsedConfig {
                 return Err(unsupported("use_sliding_window", "true", "false"));
             }
         }
-        let pattern = config.count(&["sliding_window_pattern"])?.map(|n| n as usize);
+        let letters = config.get("sliding_window_pattern").and_then(Value::as_str);
+        let pattern = match letters {
+            // `LLLG`: three layers with a window, one without
+            Some(letters) if letters.trim_start_matches('L') == "G" => Some(letters.len()),
+            _ => config.count(&["sliding_window_pattern"])?.map(|n| n as usize),
+        };
         if let (Windowed::AllButEvery(n), Some(found)) = (self.family.windowed, pattern.filter(|_| used))
             && n != found
+            && config.get("layer_types").is_none()
         {
             return Err(unsupported("sliding_window_pattern", &found.to_string(), &n.to_string()));
         }
@@ -296,7 +311,7 @@ impl ParsedConfig {
             }
         }
         if let Some(window) = window.filter(|_| used && self.family.windowed != Windowed::Never) {
-            self.put("attention.sliding_window", window);
+            self.put_own("attention.sliding_window", window);
         }
         Ok(())
     }
@@ -329,7 +344,10 @@ impl ParsedConfig {
 
 /// Whether transformers ties the output to the embedding table by default.
 fn ties(architecture: &str) -> bool {
-    matches!(architecture, "gemma" | "gemma2" | "gemma3" | "gpt2" | "openai-gpt" | "falcon" | "mpt" | "bloom" | "bert")
+    matches!(
+        architecture,
+        "gemma" | "gemma2" | "gemma3" | "gpt2" | "openai-gpt" | "falcon" | "mpt" | "bloom" | "bert" | "ernie4_5"
+    )
 }
 
 /// Parses a JSON file. Errors: `InvalidModel` naming it.

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`adapter`] | a folder of PEFT → the tensors of a GGUF adapter |
 //! | [`config`] | `config.json` → metadata |
+//! | [`experts`] | all experts of a layer in one tensor |
 //! | [`names`] | tensor names of transformers → those of GGUF |
 //! | [`order`] | tensors whose rows GGUF stores in another order |
 //! | [`rope`] | rotary embedding, whose names changed over the years |
@@ -13,6 +14,7 @@
 
 mod adapter;
 mod config;
+mod experts;
 mod names;
 mod order;
 mod reader;

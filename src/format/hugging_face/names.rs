@@ -30,6 +30,8 @@ pub(super) enum Windowed {
     Never,
     /// All layers.
     All,
+    /// All layers, unless the configuration lists some.
+    Listed,
     /// All but every n-th layer, counted from 1, unless the configuration lists the layers.
     AllButEvery(usize),
 }
@@ -48,6 +50,13 @@ const TRANSPOSED: &[(&str, Order)] = &[
     ("ffn_up", Order::Transposed),
     ("ffn_down", Order::Transposed),
 ];
+/// Experts as matrices of inputs by outputs, or in blocks of outputs by inputs.
+const GATE_UP_INTERLEAVED: &[(&str, Order)] = &[
+    ("ffn_gate_up_exps", Order::Experts { interleaved: true }),
+    ("ffn_down_exps", Order::Experts { interleaved: true }),
+];
+const GATE_UP_PAIRS: &[(&str, Order)] =
+    &[("attn_q", Order::Pairs), ("attn_k", Order::Pairs), ("ffn_gate_up_exps", Order::Experts { interleaved: false })];
 const PLUS_ONE: &[(&str, Order)] = &[
     ("attn_norm", Order::PlusOne),
     ("attn_q_norm", Order::PlusOne),
@@ -66,6 +75,9 @@ const NORMS_AROUND: &[(&str, &str)] = &[
     ("layers.#.post_feedforward_layernorm", "blk.#.post_ffw_norm"),
 ];
 
+/// Llama's models, but what their configuration calls a norm behind attention is named so in GGUF.
+const POST_ATTENTION: &[(&str, &str)] = &[("layers.#.post_attention_layernorm", "blk.#.post_attention_norm")];
+
 const fn family(model_types: &'static [&'static str], architecture: &'static str) -> Family {
     let (orders, windowed, names): (&[_], _, &[_]) = (&[], Windowed::Never, &[]);
     Family { model_types, architecture, activations: SILU, orders, windowed, names }
@@ -75,8 +87,17 @@ const fn family(model_types: &'static [&'static str], architecture: &'static str
 pub(super) const FAMILIES: &[Family] = &[
     Family { orders: PAIRS, ..family(&["llama"], "llama") },
     Family { orders: PAIRS, windowed: Windowed::All, ..family(&["mistral", "mixtral"], "llama") },
+    Family { orders: PAIRS, windowed: Windowed::Listed, ..family(&["ministral"], "llama") },
+    Family { orders: PAIRS, windowed: Windowed::All, ..family(&["ministral3"], "mistral3") },
     Family { orders: PAIRS, ..family(&["smollm3"], "smollm3") },
     Family { orders: PAIRS, ..family(&["granite"], "granite") },
+    Family { orders: GATE_UP_PAIRS, ..family(&["granitemoe"], "granitemoe") },
+    Family { orders: PAIRS, ..family(&["minicpm"], "minicpm") },
+    family(&["ernie4_5"], "ernie4_5"),
+    Family { activations: &["relu2"], orders: PAIRS, ..family(&["arcee"], "arcee") },
+    Family { names: POST_ATTENTION, ..family(&["seed_oss"], "seed_oss") },
+    Family { windowed: Windowed::AllButEvery(4), names: NORMS_AROUND, ..family(&["exaone4"], "exaone4") },
+    family(&["glm4"], "glm4"),
     family(&["qwen2"], "qwen2"),
     family(&["qwen3"], "qwen3"),
     family(&["qwen2_moe"], "qwen2moe"),
@@ -84,6 +105,12 @@ pub(super) const FAMILIES: &[Family] = &[
     family(&["olmoe"], "olmoe"),
     Family { names: NORMS_AROUND, ..family(&["olmo2"], "olmo2") },
     Family { windowed: Windowed::AllButEvery(4), names: NORMS_AROUND, ..family(&["olmo3"], "olmo2") },
+    Family {
+        orders: GATE_UP_INTERLEAVED,
+        windowed: Windowed::AllButEvery(2),
+        names: POST_ATTENTION,
+        ..family(&["gpt_oss"], "gpt-oss")
+    },
     Family { windowed: Windowed::All, ..family(&["phi3"], "phi3") },
     Family { windowed: Windowed::All, ..family(&["phimoe"], "phimoe") },
     family(&["stablelm"], "stablelm"),
@@ -139,6 +166,8 @@ const NAMES: &[(&str, &str)] = &[
     ("layers.#.self_attn.q_layernorm.norms.#", "blk.#.attn_q_norm"),
     ("layers.#.self_attn.k_layernorm.norms.#", "blk.#.attn_k_norm"),
     ("layers.#.post_attention_layernorm", "blk.#.ffn_norm"),
+    ("layers.#.post_self_attn_layernorm", "blk.#.post_attention_norm"),
+    ("layers.#.post_mlp_layernorm", "blk.#.post_ffw_norm"),
     ("layers.#.mlp.gate_proj", "blk.#.ffn_gate"),
     ("layers.#.mlp.up_proj", "blk.#.ffn_up"),
     ("layers.#.mlp.down_proj", "blk.#.ffn_down"),
@@ -148,6 +177,7 @@ const NAMES: &[(&str, &str)] = &[
     ("layers.#.mlp.fc1", "blk.#.ffn_up"),
     ("layers.#.mlp.fc2", "blk.#.ffn_down"),
     ("layers.#.mlp.gate", "blk.#.ffn_gate_inp"),
+    ("layers.#.mlp.router", "blk.#.ffn_gate_inp"),
     ("layers.#.mlp.experts.#.gate_proj", "blk.#.ffn_gate_exps"),
     ("layers.#.mlp.experts.#.up_proj", "blk.#.ffn_up_exps"),
     ("layers.#.mlp.experts.#.down_proj", "blk.#.ffn_down_exps"),
@@ -156,6 +186,9 @@ const NAMES: &[(&str, &str)] = &[
     ("layers.#.mlp.shared_expert.up_proj", "blk.#.ffn_up_shexp"),
     ("layers.#.mlp.shared_expert.down_proj", "blk.#.ffn_down_shexp"),
     ("layers.#.block_sparse_moe.gate", "blk.#.ffn_gate_inp"),
+    ("layers.#.block_sparse_moe.router.layer", "blk.#.ffn_gate_inp"),
+    ("layers.#.block_sparse_moe.input_linear", "blk.#.ffn_gate_up_exps"),
+    ("layers.#.block_sparse_moe.output_linear", "blk.#.ffn_down_exps"),
     ("layers.#.block_sparse_moe.experts.#.w1", "blk.#.ffn_gate_exps"),
     ("layers.#.block_sparse_moe.experts.#.w2", "blk.#.ffn_down_exps"),
     ("layers.#.block_sparse_moe.experts.#.w3", "blk.#.ffn_up_exps"),
@@ -237,6 +270,15 @@ const NAMES: &[(&str, &str)] = &[
     ("classifier", "cls.output"),
 ];
 
+/// The same for parameters that belong to no module, and have no suffix. What follows them with `_`
+/// is their suffix in GGUF.
+const PARAMETERS: &[(&str, &str)] = &[
+    ("layers.#.self_attn.sinks", "blk.#.attn_sinks"),
+    ("layers.#.mlp.experts.gate_up_proj", "blk.#.ffn_gate_up_exps"),
+    ("layers.#.mlp.experts.down_proj", "blk.#.ffn_down_exps"),
+];
+const PARAMETER_SUFFIXES: [&str; 3] = ["bias", "blocks", "scales"];
+
 /// Tensors of old checkpoints that are not weights: masks, positions, frequencies, the head for
 /// pairs of sentences, and a second copy of the bias of a masked language model.
 const BUFFERS: [&str; 9] = [
@@ -284,11 +326,10 @@ pub(super) fn target(family: &Family, name: &str) -> Option<Target> {
     while let Some(shorter) = PREFIXES.iter().find_map(|prefix| rest.strip_prefix(prefix)) {
         rest = shorter;
     }
-    let (path, suffix) = rest.rsplit_once('.')?;
-    let suffix = match suffix {
-        "weight" | "gamma" => "weight",
-        "bias" | "beta" => "bias",
-        _ => return None,
+    let (path, suffix) = match rest.rsplit_once('.')? {
+        (path, "weight" | "gamma") => (path, Some("weight")),
+        (path, "bias" | "beta") => (path, Some("bias")),
+        _ => (rest, None),
     };
     let mut numbers = Vec::new();
     let number = |part: &str| -> String {
@@ -302,7 +343,10 @@ pub(super) fn target(family: &Family, name: &str) -> Option<Target> {
     };
     let pattern = path.split('.').map(number).collect::<Vec<_>>().join(".");
     let mut names = family.names.iter().chain(NAMES);
-    let (_, gguf) = names.find(|(name, _)| *name == pattern)?;
+    let (gguf, suffix) = match suffix {
+        Some(suffix) => (names.find(|(name, _)| *name == pattern)?.1, suffix),
+        None => parameter(&pattern)?,
+    };
     let layer = gguf.starts_with("blk.").then(|| numbers.first().copied()).flatten();
     Some(Target::Tensor {
         name: format!("{}.{suffix}", layer.map_or((*gguf).into(), |layer| gguf.replace('#', &layer.to_string()))),
@@ -310,6 +354,14 @@ pub(super) fn target(family: &Family, name: &str) -> Option<Target> {
         layer,
         index: numbers.get(1).copied(),
     })
+}
+
+/// Name and suffix of one of [`PARAMETERS`].
+fn parameter(pattern: &str) -> Option<(&'static str, &'static str)> {
+    let suffix = PARAMETER_SUFFIXES.into_iter().find(|&suffix| pattern.ends_with(suffix));
+    let name = suffix.map_or(pattern, |suffix| pattern[..pattern.len() - suffix.len()].trim_end_matches('_'));
+    let (_, gguf) = PARAMETERS.iter().find(|(known, _)| *known == name)?;
+    Some((gguf, suffix.unwrap_or("weight")))
 }
 
 #[cfg(test)]
@@ -339,6 +391,10 @@ mod tests {
         means("bert", "bert.embeddings.LayerNorm.gamma", "token_embd_norm.weight");
         means("bert", "cls.predictions.bias", "output.bias");
         means("distilbert", "distilbert.transformer.layer.0.ffn.lin2.weight", "blk.0.ffn_down.weight");
+        means("gpt_oss", "model.layers.2.self_attn.sinks", "blk.2.attn_sinks.weight");
+        means("gpt_oss", "model.layers.2.mlp.experts.gate_up_proj", "blk.2.ffn_gate_up_exps.weight");
+        means("gpt_oss", "model.layers.2.mlp.experts.down_proj_bias", "blk.2.ffn_down_exps.bias");
+        means("gpt_oss", "model.layers.2.mlp.experts.down_proj_scales", "blk.2.ffn_down_exps.scales");
         let expert = of("mixtral", "model.layers.1.block_sparse_moe.experts.3.w2.weight");
         assert_eq!(expert, Some(("blk.1.ffn_down_exps.weight".into(), Some(3))));
         for unknown in

@@ -12,6 +12,13 @@ pub(super) enum Order {
     Groups,
     /// Rows are outputs; in the file they are inputs. Vectors do not change.
     Transposed,
+    /// A stack of experts, each of which is a matrix of inputs by outputs, or packed blocks of
+    /// outputs by inputs. Gate and up projection are one tensor: their outputs take turns, or the
+    /// gate's come first.
+    Experts {
+        /// Whether they take turns.
+        interleaved: bool,
+    },
     /// Adds one: the file stores a norm's weight minus 1.
     PlusOne,
 }
@@ -30,7 +37,7 @@ impl Order {
     pub(super) fn expected(self, heads: Heads, rows: usize) -> Option<usize> {
         let Heads { heads, kv_heads, head_dim } = heads;
         match self {
-            Self::Kept | Self::Transposed | Self::PlusOne => None,
+            Self::Kept | Self::Transposed | Self::PlusOne | Self::Experts { .. } => None,
             Self::Pairs => Some(rows.next_multiple_of(head_dim)),
             Self::Groups => Some((heads + 2 * kv_heads) * head_dim),
         }
@@ -41,7 +48,7 @@ impl Order {
         let Heads { heads, kv_heads, head_dim } = heads;
         let (head, i) = (row / head_dim.max(1), row % head_dim.max(1));
         match self {
-            Self::Kept | Self::Transposed | Self::PlusOne => row,
+            Self::Kept | Self::Transposed | Self::PlusOne | Self::Experts { .. } => row,
             Self::Pairs => {
                 let half = head_dim / 2;
                 head * head_dim + if i < half { 2 * i } else { 2 * (i - half) + 1 }

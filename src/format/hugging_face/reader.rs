@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::config::ParsedConfig;
+use super::experts::{Experts, Held};
 use super::names::{Target, target};
 use super::order::{Heads, Order};
 use super::values::{Part, Place, Values, bytes_of};
@@ -30,6 +31,10 @@ pub struct FolderReader {
     /// Names of the tensors in GGUF so far.
     made: HashSet<String>,
     stacks: BTreeMap<String, Stack>,
+    /// Tensors of GGUF of which the files so far have only a half: its name in the file, and the
+    /// tensor.
+    halves: BTreeMap<String, (String, TensorInfo)>,
+    held: Held,
     state: State,
 }
 
@@ -67,6 +72,8 @@ impl FolderReader {
             names: HashSet::new(),
             made: HashSet::new(),
             stacks: BTreeMap::new(),
+            halves: BTreeMap::new(),
+            held: Held::new(),
             state: State::Header(HeaderParser::default()),
         }
     }
@@ -96,6 +103,7 @@ impl FolderReader {
                     if !values.feed(&mut input, sink)? {
                         return Ok(());
                     }
+                    self.held = std::mem::take(&mut values.held);
                     self.state = self.next_file();
                 }
                 State::End if input.is_empty() => return Ok(()),
@@ -180,7 +188,7 @@ impl FolderReader {
         for (info, values) in vectors {
             sink.rows(&info, 0, &bytes_of(&values))?;
         }
-        Ok(Values::new(self.model.heads, parts))
+        Ok(Values::new(self.model.heads, parts, std::mem::take(&mut self.held)))
     }
 
     /// Destination of a tensor; `None` if it is dropped. Adds each new tensor of GGUF to `tensors`.
@@ -207,6 +215,9 @@ impl FolderReader {
             _ => {}
         }
         let order = family.orders.iter().find(|(ordered, _)| *ordered == stem).map_or(Order::Kept, |(_, order)| *order);
+        if let Order::Experts { interleaved } = order {
+            return self.experts(entry, &name, stem, interleaved, tensors).map(Some);
+        }
         let block = entry.block()?;
         // GGUF stores a matrix of one row as a vector
         let shape: Vec<u64> = entry.shape.iter().copied().skip_while(|&dim| dim == 1).collect();
@@ -244,7 +255,54 @@ impl FolderReader {
             }
         };
         let whole = is_vector || order == Order::Transposed;
-        Ok(Some(Place { info, first_row, order, block, cols, whole }))
+        Ok(Some(Place { info, first_row, order, block, cols, whole, experts: None }))
+    }
+
+    /// Destination of a tensor of all experts.
+    fn experts(
+        &mut self,
+        entry: &Entry,
+        name: &str,
+        stem: &str,
+        interleaved: bool,
+        tensors: &mut Vec<TensorInfo>,
+    ) -> Result<Place> {
+        let (path, suffix) = name.rsplit_once('.').unwrap_or((name, ""));
+        let is_merged = stem == "ffn_gate_up_exps";
+        let fits = |experts: &Experts| experts.experts == self.model.experts && (experts.is_even() || !is_merged);
+        let found = Experts::new(entry, suffix, interleaved)?.filter(fits);
+        let mut experts = found.ok_or_else(|| {
+            let expected = format!("outputs of each of {} experts", self.model.experts);
+            wrong_shape(&entry.name, &expected, &entry.shape)
+        })?;
+        let suffix = if suffix == "bias" { "bias" } else { "weight" };
+        let named = |stem_of_one: &str| format!("{}.{suffix}", path.replace(stem, stem_of_one));
+        let info = experts.info(named(if is_merged { "ffn_gate_exps" } else { stem }), is_merged);
+        let mut infos = vec![info.clone()];
+        if is_merged {
+            let up = experts.info(named("ffn_up_exps"), true);
+            infos.push(up.clone());
+            experts.merged(up, interleaved);
+        }
+        let is_second = match self.halves.remove(&info.name) {
+            Some((other, first)) if !experts.is_half() || first != info => {
+                return Err(wrong_shape(&entry.name, &format!("what fits to `{other}`"), &entry.shape));
+            }
+            Some(_) => true,
+            None => false,
+        };
+        if experts.is_half() && !is_second {
+            self.halves.insert(info.name.clone(), (entry.name.clone(), info.clone()));
+        }
+        for info in infos.iter().filter(|_| !is_second) {
+            check_dims(info)?;
+            if !self.made.insert(info.name.clone()) {
+                return Err(invalid(format!("tensor `{}`", entry.name), "one tensor of this kind", "a second one"));
+            }
+            tensors.push(info.clone());
+        }
+        let (order, block, cols, whole) = (Order::Kept, experts.block, info.cols(), experts.is_half());
+        Ok(Place { info, first_row: 0, order, block, cols, whole, experts: Some(experts) })
     }
 
     /// Registers a part of a stack. Returns the number of parts of the whole stack.
@@ -287,6 +345,9 @@ impl FolderReader {
             if let Some(number) = seen.iter().position(|seen| !seen) {
                 return missing(format!("number {number} of the tensors like `{like}`"));
             }
+        }
+        if let Some((name, _)) = self.halves.values().next() {
+            return missing(format!("the other half of `{name}`, numbers (`_blocks`) or scales (`_scales`)"));
         }
         Ok(())
     }

@@ -49,8 +49,22 @@ impl ParsedConfig {
                 self.put("rope.scaling.factor", factor.ok_or_else(|| needed("factor"))? as f32);
             }
             "yarn" => {
-                if let Some(name) = ["mscale", "mscale_all_dim"].into_iter().find(|name| scaling.get(name).is_some()) {
-                    return Err(unsupported(&format!("rope_scaling.{name}"), "given", "YaRN without it"));
+                let both = (scaling.number(&["mscale"])?, scaling.number(&["mscale_all_dim"])?);
+                match both {
+                    (Some(1.0), Some(all)) if all != 0.0 && given.is_none() => {
+                        self.put_own("rope.scaling.yarn_log_multiplier", all as f32);
+                    }
+                    (Some(one), Some(all)) if one != 0.0 && all != 0.0 && given.is_none() => {
+                        let found = format!("{one}, and mscale_all_dim {all}");
+                        return Err(unsupported("rope_scaling.mscale", &found, "1"));
+                    }
+                    _ => {}
+                }
+                if architecture == "gpt-oss" || scaling.get("truncate").is_some() {
+                    self.put_own("rope.scaling.yarn_truncate", scaling.flag("truncate")?.unwrap_or(true));
+                }
+                if let Some(beta) = scaling.number(&["llama_4_scaling_beta"])? {
+                    self.put("attention.temperature_scale", beta as f32);
                 }
                 let factor = factor.ok_or_else(|| needed("factor"))?;
                 self.put("rope.scaling.type", "yarn");

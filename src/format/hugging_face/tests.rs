@@ -28,6 +28,7 @@ fn safetensors(tensors: &[Stored]) -> Vec<u8> {
                 "F32" => data.extend(value.to_le_bytes()),
                 "F16" => data.extend(half::f16::from_f32(value).to_le_bytes()),
                 "BF16" => data.extend(half::bf16::from_f32(value).to_le_bytes()),
+                "U8" => data.push(value as u8),
                 _ => data.extend(f64::from(value).to_le_bytes()),
             }
         }
@@ -252,4 +253,51 @@ fn dimensions_beside_a_0_do_not_overflow() {
     let file = safetensors(&[("model.layers.0.self_attn.q_proj.weight", "F32", &[1 << 40, 1 << 40, 0])]);
     let error = read(folder(&json!({}), None).unwrap(), &[file], 50).unwrap_err().to_string();
     assert!(error.contains("q_proj"), "{error}");
+}
+
+/// As OpenAI published gpt-oss.
+#[test]
+fn packed_experts_of_any_two_files_become_one_tensor() {
+    const BLOCKS: Stored = ("model.layers.0.mlp.experts.gate_up_proj_blocks", "U8", &[2, 4, 1, 16]);
+    const SCALES: Stored = ("model.layers.0.mlp.experts.gate_up_proj_scales", "U8", &[2, 4, 1]);
+    const BIAS: Stored = ("model.layers.0.mlp.experts.gate_up_proj_bias", "BF16", &[2, 4]);
+    let open =
+        |index: Option<&Value>| folder(&json!({"model_type": "gpt_oss", "num_local_experts": 2}), index).unwrap();
+    let got = read(open(None), &[safetensors(&[BIAS, BLOCKS, SCALES])], 10).unwrap();
+    let infos: Vec<_> = got.tensors.iter().map(|info| (info.name.as_str(), info.dims.as_slice(), info.block)).collect();
+    let expected: [(&str, &[u64], BlockType); 4] = [
+        ("blk.0.ffn_gate_exps.bias", &[2, 2], BlockType::F32),
+        ("blk.0.ffn_up_exps.bias", &[2, 2], BlockType::F32),
+        ("blk.0.ffn_gate_exps.weight", &[32, 2, 2], BlockType::Mxfp4),
+        ("blk.0.ffn_up_exps.weight", &[32, 2, 2], BlockType::Mxfp4),
+    ];
+    assert_eq!(infos, expected);
+    let row = |name: &str, row: usize| &got.rows[&(name.to_owned(), row)];
+    assert_eq!(floats(row("blk.0.ffn_gate_exps.bias", 1)), [5.0, 7.0]);
+    assert_eq!(floats(row("blk.0.ffn_up_exps.bias", 1)), [6.0, 8.0]);
+    // outputs of gate and up projection take turns; the scale comes first, then halves of a block
+    let scales = |name: &str| [0, 1, 2, 3].map(|i| row(name, i)[0]);
+    assert_eq!(scales("blk.0.ffn_gate_exps.weight"), [1, 3, 5, 7]);
+    assert_eq!(scales("blk.0.ffn_up_exps.weight"), [2, 4, 6, 8]);
+    assert_eq!(row("blk.0.ffn_gate_exps.weight", 0)[1..4], [0x91, 0, 0xa2]);
+
+    for (first, second) in [(BLOCKS, SCALES), (SCALES, BLOCKS)] {
+        let index = json!({"weight_map": {first.0: "a.safetensors", second.0: "b.safetensors"}});
+        let files = [safetensors(&[first]), safetensors(&[second])];
+        let apart = read(open(Some(&index)), &files, 7).unwrap();
+        assert!(apart.rows.iter().all(|(key, bytes)| got.rows[key] == *bytes), "{} first", first.0);
+        assert_eq!(apart.rows.len(), 8);
+    }
+    let refused = |tensors: &[Stored], expected: &str| {
+        let error = read(open(None), &[safetensors(tensors)], 100).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    refused(&[BLOCKS], "the other half of `model.layers.0.mlp.experts.gate_up_proj_blocks`");
+    refused(&[SCALES], "the other half of `model.layers.0.mlp.experts.gate_up_proj_scales`");
+    refused(&[BLOCKS, (SCALES.0, "U8", &[2, 4, 2])], "what fits to `model.layers.0.mlp.experts.gate_up_proj_blocks`");
+    refused(&[(SCALES.0, "BF16", &[2, 4, 1])], "gate_up_proj_scales");
+    refused(&[(BLOCKS.0, "U8", &[2, 4, 1, 8])], "outputs of each of 2 experts");
+    refused(&[(BLOCKS.0, "U8", &[3, 4, 1, 16])], "outputs of each of 2 experts");
+    refused(&[(BIAS.0, "BF16", &[2, 3])], "outputs of each of 2 experts");
+    refused(&[BLOCKS, SCALES, ("model.layers.0.mlp.experts.gate_up_proj", "BF16", &[2, 32, 4])], "a second one");
 }

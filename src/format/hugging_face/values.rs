@@ -2,6 +2,7 @@
 //!
 //! Only vectors, and the few matrices that are transposed, are collected before they are passed on.
 
+use super::experts::{Experts, Held};
 use super::order::{Heads, Order};
 use crate::format::quantize::dequantize;
 use crate::format::{BlockType, Planes, Sink, TensorInfo};
@@ -18,6 +19,7 @@ pub(super) struct Values {
     done: u64,
     /// Bytes of it that arrived and are not passed on yet.
     carry: Vec<u8>,
+    pub(super) held: Held,
 }
 
 /// A tensor of a file.
@@ -40,11 +42,13 @@ pub(super) struct Place {
     pub(super) cols: usize,
     /// Whether all rows must arrive before any can be passed on.
     pub(super) whole: bool,
+    /// Of all experts together.
+    pub(super) experts: Option<Experts>,
 }
 
 impl Values {
-    pub(super) fn new(heads: Heads, parts: Vec<Part>) -> Self {
-        Self { heads, parts, part: 0, done: 0, carry: Vec::new() }
+    pub(super) fn new(heads: Heads, parts: Vec<Part>, held: Held) -> Self {
+        Self { heads, parts, part: 0, done: 0, carry: Vec::new(), held }
     }
 
     /// Passes on what is in `input`. Returns whether the last byte of the file was in it.
@@ -59,7 +63,11 @@ impl Values {
                 }
                 Some(place) => {
                     // the unit that can be passed on
-                    let unit = if place.whole { *bytes as usize } else { place.block.row_bytes(place.cols) };
+                    let unit = match &place.experts {
+                        _ if place.whole => *bytes as usize,
+                        Some(experts) => *bytes as usize / experts.experts,
+                        None => place.block.row_bytes(place.cols),
+                    };
                     let rows = if self.carry.is_empty() { here / unit.max(1) * unit } else { 0 };
                     let taken = if rows > 0 { rows } else { here.min(unit - self.carry.len()) };
                     let (now, rest) = input.split_at(taken);
@@ -69,7 +77,12 @@ impl Values {
                     }
                     if rows > 0 || self.carry.len() == unit {
                         let now = if rows > 0 { now } else { self.carry.as_slice() };
-                        place.hand_on(self.heads, self.done, now, sink)?;
+                        if let Some(experts) = &place.experts {
+                            let first = (self.done / unit as u64) as usize;
+                            experts.hand_on(&place.info, first, now, &mut self.held, sink)?;
+                        } else {
+                            place.hand_on(self.heads, self.done, now, sink)?;
+                        }
                         self.done += now.len() as u64;
                         self.carry.clear();
                     }
@@ -96,7 +109,7 @@ impl Values {
 impl Place {
     /// Passes on bytes after `done` others of the tensor: whole rows, or all of it.
     fn hand_on(&self, heads: Heads, done: u64, bytes: &[u8], sink: &mut dyn Sink) -> Result<()> {
-        let Self { info, first_row, order, block, cols, whole } = self;
+        let Self { info, first_row, order, block, cols, whole, experts: _ } = self;
         if *order == Order::Transposed {
             return sink.rows(info, *first_row, &transposed(bytes, *cols, block.row_bytes(1)));
         }
@@ -126,7 +139,7 @@ impl Place {
 }
 
 /// Transposes a matrix of rows of `cols` values, each of `size` bytes.
-fn transposed(bytes: &[u8], cols: usize, size: usize) -> Vec<u8> {
+pub(super) fn transposed(bytes: &[u8], cols: usize, size: usize) -> Vec<u8> {
     let rows = bytes.len() / (cols * size);
     let value = |row: usize, col: usize| &bytes[(row * cols + col) * size..][..size];
     let mut out = Vec::with_capacity(bytes.len());

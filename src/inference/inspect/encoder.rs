@@ -91,7 +91,7 @@ impl LoadedEncoder {
             let mut keys = self.programs.kv.ranges(0, &self.blocks[0], count);
             keys.truncate(keys.len() / 2);
             let keys = self.engine.read_ranges(attention.kv.buffer, keys);
-            seen.attention = Some(Floats(weights(&attention, 0, count, &q.await?, &keys.await?)?));
+            seen.attention = Some(Floats(weights(&attention, 0, count, &q.await?, &keys.await?, None)?));
         }
         *stream = self.engine.read_values(a.x.buffer, count * a.x.cols).await?;
         if options.hidden_states {

@@ -191,8 +191,12 @@ impl Walk {
             ranges.truncate(ranges.len() / 2); // the keys
             let attention = attention(runner, layer);
             let keys = runner.read_kv(layer, &ranges).await?;
+            let sinks = match attention.sinks {
+                Some(Tensor { buffer, cols, .. }) => Some(runner.engine.read_values(buffer, cols).await?),
+                None => None,
+            };
             let q = std::mem::take(&mut self.q);
-            seen.attention = Some(Floats(weights(&attention, self.first, positions, &q, &keys)?));
+            seen.attention = Some(Floats(weights(&attention, self.first, positions, &q, &keys, sinks.as_deref())?));
         }
         seen.lens = options.lens_after(layer).map(|_| std::mem::take(&mut self.lens));
         if let (Some(route), true) = (route(runner, Some(layer)), options.experts) {
@@ -227,13 +231,15 @@ pub(super) fn norm(row: &[f32]) -> f32 {
 }
 
 /// The weights of an attention: (heads, rows, positions). `q`: (rows, heads · head_dim), of the
-/// positions from `first` on; `keys`: (kv_heads, positions, head_dim). Errors: `OutOfMemory`.
+/// positions from `first` on; `keys`: (kv_heads, positions, head_dim); `sinks`: (heads). Errors:
+/// `OutOfMemory`.
 pub(in crate::inference) fn weights(
     attention: &Attention,
     first: usize,
     positions: usize,
     q: &[f32],
     keys: &[f32],
+    sinks: Option<&[f32]>,
 ) -> Result<Vec<f32>> {
     let &Attention { heads, kv: KvCache { heads: kv_heads, head_dim, .. }, .. } = attention;
     let rows = positions - first;
@@ -251,7 +257,7 @@ pub(in crate::inference) fn weights(
         for (row, weights) in weights.chunks_exact_mut(positions).enumerate() {
             let q = &q[(row * heads + head) * head_dim..][..head_dim];
             let seen = attention.seen(first + row, positions);
-            weights[seen.clone()].copy_from_slice(&attention.weights(head, seen, q, key));
+            weights[seen.clone()].copy_from_slice(&attention.weights(head, seen, q, key, sinks));
         }
     }
     Ok(weights)

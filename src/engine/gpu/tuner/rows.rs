@@ -86,7 +86,19 @@ impl Shape {
                 let blocks = (position + tokens).div_ceil(KV_BLOCK);
                 let kv = KvCache { buffer: engine.create_blocks("trial", &kv, blocks)?, ..kv };
                 let (cap, alibi, window, causal) = (None, None, None, true);
-                recording.push(Attention { q, kv, heads, scale: 0.3, cap, alibi, window, causal, y })?;
+                recording.push(Attention {
+                    q,
+                    kv,
+                    heads,
+                    scale: 0.3,
+                    cap,
+                    alibi,
+                    window,
+                    causal,
+                    sinks: None,
+                    temperature: None,
+                    y,
+                })?;
                 return Ok(recording);
             }
         };

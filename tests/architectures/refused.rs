@@ -1,0 +1,39 @@
+//! Files that lack what their architecture needs, or have it in another shape: errors name it.
+
+use super::support::tiny::Tiny;
+use super::{ENGINES, open};
+
+fn fixture(name: &str) -> Tiny {
+    let path = format!("{}/tests/fixtures/architectures/{name}/model.gguf", env!("CARGO_MANIFEST_DIR"));
+    Tiny::read(&std::fs::read(path).unwrap())
+}
+
+#[test]
+fn what_is_missing_or_has_a_wrong_length_is_named() {
+    let refused = |file: Tiny, expected: &str| {
+        let (_, make) = ENGINES[0];
+        let error = open(make(), &file.bytes(), None).map(|_| ()).expect_err(expected).to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    let lacks = |name: &str, tensor: &str| refused(fixture(name).without(tensor), tensor);
+    lacks("gpt-oss", "blk.1.attn_sinks.weight");
+    lacks("gpt-oss", "blk.0.post_attention_norm.weight");
+    lacks("gpt-oss-mxfp4", "blk.1.ffn_up_exps.weight");
+    lacks("olmo2", "blk.0.post_ffw_norm.weight");
+    lacks("olmo2", "blk.1.attn_k_norm.weight");
+    lacks("exaone4", "blk.1.post_attention_norm.weight");
+    lacks("glm4", "blk.0.post_ffw_norm.weight");
+    lacks("granitemoe", "blk.0.ffn_gate_inp.weight");
+    let wrong = |name: &str, tensor: &str| refused(fixture(name).vector(tensor, &[0.5; 3]), tensor);
+    wrong("gpt-oss", "blk.1.attn_sinks.weight");
+    wrong("gpt-oss", "blk.0.ffn_down_exps.bias");
+    wrong("gpt-oss", "blk.0.ffn_gate_inp.bias");
+    // a norm of inputs, which the architecture does not have
+    refused(fixture("olmo2").vector("blk.0.attn_norm.weight", &[0.5; 48]), "blk.0.attn_norm.weight");
+    // a sink in an architecture without them
+    refused(fixture("llama").vector("blk.0.attn_sinks.weight", &[0.5; 4]), "blk.0.attn_sinks.weight");
+    let key = |name: &str, key: &str, value: f32| refused(fixture(name).meta(key, value), key);
+    key("mistral3", "mistral3.attention.temperature_scale", f32::NAN);
+    key("mistral3", "mistral3.attention.temperature_scale", -1.0);
+    key("minicpm", "minicpm.residual_scale", f32::INFINITY);
+}

@@ -16,6 +16,7 @@ use super::encoder::Encoder;
 use super::encoder_config::EncoderConfig;
 use super::encoder_loader::{encoder, encoder_groups, encoder_vectors};
 use super::kv_cache::cache_of;
+use super::nearest::explained;
 use super::tensors::{Groups, Tensors};
 use super::vectors::{Vectors, decoder_vectors};
 use super::vocabulary::take_tokenizer;
@@ -273,7 +274,8 @@ fn context_length(context: Context, config: &Config) -> usize {
 
 impl Parts {
     fn new(header: &mut Header, context: Context) -> Result<Self> {
-        let mut config = Config::from_metadata(&header.metadata)?;
+        let config = Config::from_metadata(&header.metadata);
+        let mut config = config.map_err(|error| explained(error, header))?;
         if let Some(scaling) = context.scaling {
             config.scale(scaling, context_length(context, &config))?;
         }

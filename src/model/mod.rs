@@ -17,6 +17,7 @@ mod encoder_loader;
 mod keys;
 pub mod kv_cache;
 pub mod loader;
+mod nearest;
 pub mod rope;
 pub mod scales;
 mod tensors;

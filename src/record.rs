@@ -14,7 +14,7 @@ use crate::{Error, Result};
 mod kv;
 pub(crate) mod kv_format;
 
-pub use kv::{KV_BLOCK, KvCache};
+pub use kv::{KV_BLOCK, KvCache, RECENT_INPUTS};
 pub use kv_format::KvFormat;
 
 /// A future that need not be `Send`: in the browser an engine never leaves its worker. Futures of
@@ -81,7 +81,7 @@ pub fn rows(sequence: usize, position: usize, ids: &[u32]) -> Vec<Row> {
 /// never on the other rows of the step.
 #[derive(Clone, Copy, Debug)]
 pub struct Step<'a> {
-    /// The tokens to process; those of one sequence in order of position.
+    /// The tokens to process; those of one sequence next to each other, in order of position.
     pub rows: &'a [Row],
     /// The block table of each sequence: block `table[p / KV_BLOCK]` holds position p.
     pub tables: &'a [&'a [u32]],

@@ -12,9 +12,9 @@ use weft_llm::format::Layout;
 use weft_llm::ops::adjust::RECENT;
 use weft_llm::ops::likely;
 use weft_llm::ops::{
-    Activate, Activation, Adjust, Attention, Binding, Combine, Command, Embed, Epilogue, ExpertLinear, Gather, Index,
-    Kernel, Likely, Linear, LinearPair, Loads, Norm, NormKind, NormLinear, Op, PickRows, RmsNorm, RopeAppend,
-    RopeAttention, RopeKind, Route, Sample, Variants, Weighting,
+    Activate, Activation, Adjust, Attention, Binding, Combine, Command, Convolve, Embed, Epilogue, ExpertLinear,
+    Gather, Index, Kernel, Likely, Linear, LinearPair, Loads, Norm, NormKind, NormLinear, Op, PickRows, RmsNorm,
+    RopeAppend, RopeAttention, RopeKind, Route, Sample, Variants, Weighting,
 };
 use weft_llm::record::{BufferId, KV_BLOCK, KvCache, KvFormat, Matrix, Row, Step, Tensor, rows};
 
@@ -581,6 +581,20 @@ fn norm() {
         }
     }
     seen.are(&["norm"]);
+}
+
+/// A token, a few, and so many that their inputs take each other's places, in two blocks.
+#[test]
+fn convolve() {
+    let mut seen = Seen::default();
+    for (capacity, position, tokens) in [(1, 0, 1), (1, 70, 1), (4, 1, 3), (20, 63, 17), (20, 50, 20)] {
+        for (cols, width) in [(96, 3), (40, 1), (64, 4)] {
+            let (x, weight, y) = (tensor(capacity, 3 * cols), tensor(1, cols * width), tensor(capacity, cols));
+            let state = KvCache { buffer: KV, ..KvCache::of_inputs(cols) };
+            at(position, tokens, |step| seen.compare("convolve", Convolve { x, weight, state, y }, step));
+        }
+    }
+    seen.are(&["convolve"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use support::{Rng, Setup, Suite};
 use weft_llm::format::{BlockType, Layout};
 use weft_llm::ops::attention::Temperature;
 use weft_llm::ops::{
-    Activate, Activation, Attention, Combine, Embed, Epilogue, ExpertLinear, Function, Gather, Index, Linear,
+    Activate, Activation, Attention, Combine, Convolve, Embed, Epilogue, ExpertLinear, Function, Gather, Index, Linear,
     LinearPair, Norm, NormKind, PickRows, RopeAppend, RopeAttention, RopeKind, Route, Weighting,
 };
 use weft_llm::record::{KvFormat, Row, rows};
@@ -395,6 +395,29 @@ fn rope_append() {
         }
     }
     suite.report("rope_append");
+}
+
+/// In steps within a block and over its border, of more and of fewer rows than a block keeps.
+#[test]
+fn convolve() {
+    let mut suite = Suite::new();
+    for (cols, width) in [(1, 1), (65, 3), (160, 3), (36, 4)] {
+        let of = |capacity, s: &mut Setup| Convolve {
+            x: s.tensor(capacity, 3 * cols),
+            weight: s.tensor(1, cols * width),
+            state: s.output_state(cols),
+            y: s.output(capacity, cols),
+        };
+        for (tokens, capacity) in TOKENS {
+            for position in [0, 1, 17, 60, 64] {
+                let name = format!("{cols} × {width} tokens {tokens}/{capacity} at {position}");
+                suite.case(name, position, &vec![0; tokens], |s: &mut Setup| of(capacity, s));
+            }
+        }
+        let rows = rows_of_several();
+        suite.case_of_rows("several sequences", &rows, |s: &mut Setup| of(rows.len(), s));
+    }
+    suite.report("convolve");
 }
 
 #[test]

@@ -12,9 +12,9 @@ use weft_llm::engine::gpu::shader::wgsl;
 use weft_llm::format::layout::Layout;
 use weft_llm::ops::adjust::RECENT;
 use weft_llm::ops::{
-    Activate, Activation, Adjust, Attention, Combine, Command, Embed, Epilogue, ExpertLinear, Function, Gather, Index,
-    Kernel, Likely, Linear, LinearPair, Norm, NormKind, NormLinear, Op, PickRows, RmsNorm, RopeAppend, RopeAttention,
-    RopeKind, Route, Sample, Variants, Weighting,
+    Activate, Activation, Adjust, Attention, Combine, Command, Convolve, Embed, Epilogue, ExpertLinear, Function,
+    Gather, Index, Kernel, Likely, Linear, LinearPair, Norm, NormKind, NormLinear, Op, PickRows, RmsNorm, RopeAppend,
+    RopeAttention, RopeKind, Route, Sample, Variants, Weighting,
 };
 use weft_llm::record::{BufferId, KvCache, KvFormat, Matrix, Tensor};
 
@@ -178,6 +178,10 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
     let (x, route) = (Tensor { cols: 64, ..tensor(1) }, Tensor { cols: 4, ..tensor(1) });
     for accumulate in [false, true] {
         commands.push(Combine { x, route, chosen: 2, scale: 1.0, accumulate, y: tensor(1) }.into());
+    }
+    for rows in [1, 2] {
+        let (x, weight) = (Tensor { cols: 96, ..tensor(rows) }, Tensor { cols: 96, ..tensor(1) });
+        commands.push(Convolve { x, weight, state: KvCache::of_inputs(32), y: tensor(rows) }.into());
     }
     commands.push(PickRows { x: tensor(1), y: tensor(1) }.into());
     let (logits, changes) = (tensor(1), Tensor { cols: Adjust::room(tensor(1).cols), ..tensor(1) });

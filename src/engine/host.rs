@@ -19,7 +19,7 @@ use super::table::Table;
 use super::{Counters, Engine, EngineInfo, LocalFuture, ProgramId, freed, released};
 use crate::format::block::BlockType;
 use crate::format::{Layout, Planes, repack};
-use crate::ops::{Affine, Command, Recording, RopeAppend};
+use crate::ops::{Affine, Command, Convolve, Recording, RopeAppend};
 use crate::record::{BufferId, KvCache, KvFormat, Matrix, Memory, Step, Tensor};
 use crate::{Error, Result};
 
@@ -123,6 +123,7 @@ impl<K: Kernels> HostEngine<K> {
             Command::ExpertLinear(op) => op.y,
             Command::Combine(op) => op.y,
             Command::RopeAppend(op) => op.qkv,
+            Command::Convolve(op) => op.y,
             Command::Attention(op) => op.y,
             Command::RopeAttention(op) => op.attention.y,
             Command::PickRows(op) => op.y,
@@ -170,6 +171,7 @@ impl<K: Kernels> HostEngine<K> {
             Command::Combine(op) => kernels.combine(op, self.rows(&op.x, n), self.rows(&op.route, n), y),
             Command::Activate(op) => kernels.activate(op, self.rows(&op.x, n), y),
             Command::RopeAppend(op) => self.rope_append(op, step, y)?,
+            Command::Convolve(op) => self.convolve(op, step, n, y)?,
             Command::Attention(op) => {
                 let blocks = &self.blocks(op.kv.buffer)?.blocks;
                 step.check_tables(blocks.len())?;
@@ -205,6 +207,17 @@ impl<K: Kernels> HostEngine<K> {
         let angles = self.rows(&op.angles, step.rows.len().min(op.angles.rows));
         self.kernels.rope_append(op, step, qkv, angles, &mut blocks);
         self.blocks_mut(buffer)?.blocks = blocks;
+        Ok(())
+    }
+}
+
+impl<K: Kernels> HostEngine<K> {
+    fn convolve(&mut self, op: &Convolve, step: &Step, n: usize, y: &mut [f32]) -> Result<()> {
+        let state = op.state.buffer;
+        step.check_tables(self.blocks(state)?.blocks.len())?;
+        let mut blocks = std::mem::take(&mut self.blocks_mut(state)?.blocks);
+        self.kernels.convolve(op, step, self.rows(&op.x, n), self.rows(&op.weight, 1), &mut blocks, y);
+        self.blocks_mut(state)?.blocks = blocks;
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ pub mod activate;
 pub mod adjust;
 pub mod attention;
 pub mod combine;
+pub mod convolve;
 mod dot;
 pub mod embed;
 pub mod expert_linear;
@@ -32,6 +33,7 @@ pub use activate::{Activate, Activation, Function};
 pub use adjust::Adjust;
 pub use attention::Attention;
 pub use combine::Combine;
+pub use convolve::Convolve;
 pub use dot::dot;
 pub use embed::{Embed, Index};
 pub use expert_linear::ExpertLinear;
@@ -105,6 +107,7 @@ commands!(
     RopeAppend,
     Attention,
     RopeAttention,
+    Convolve,
     Route,
     Gather,
     ExpertLinear,

@@ -7,8 +7,14 @@ use super::{BufferId, KvFormat};
 /// Positions per block of the KV cache; a multiple of four, since kernels process four at a time.
 pub const KV_BLOCK: usize = 64;
 
+/// Positions of a block whose inputs a convolution finds again: position p is at p % `RECENT_INPUTS`
+/// of its block, so that the last ones stay.
+pub const RECENT_INPUTS: usize = 8;
+
 /// The keys and values of one layer for all sequences: blocks of shape (2, heads, [`KV_BLOCK`],
 /// head_dim), keys before values. The block table of a sequence lists the blocks of its positions.
+///
+/// A layer without attention keeps its state in such blocks: see [`KvCache::of_inputs`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KvCache {
     /// Created by [`Memory::create_blocks`](super::Memory::create_blocks).
@@ -25,6 +31,19 @@ pub struct KvCache {
 }
 
 impl KvCache {
+    /// The state of a convolution of so many columns: a block has the last [`RECENT_INPUTS`] inputs
+    /// of its positions, (`RECENT_INPUTS`, cols), and what is left of the shape is not used.
+    pub fn of_inputs(cols: usize) -> Self {
+        let head_dim = (RECENT_INPUTS * cols).div_ceil(2 * KV_BLOCK);
+        Self { buffer: BufferId(0), heads: 1, head_dim, format: KvFormat::F32, parts: 1 }
+    }
+
+    /// The range of a position's inputs within its block, in such a state.
+    pub fn inputs(cols: usize, position: usize) -> Range<usize> {
+        let first = position % RECENT_INPUTS * cols;
+        first..first + cols
+    }
+
     /// The same in the fewest parts that have so many positions in `limit` bytes each; `None`: not
     /// even a head has.
     pub fn divided(self, positions: usize, limit: u64) -> Option<Self> {

@@ -263,6 +263,13 @@ impl Setup<'_> {
         KvCache { buffer, ..cache }
     }
 
+    /// The state of a convolution, of random values; all of it is compared.
+    pub fn output_state(&mut self, cols: usize) -> KvCache {
+        let state = self.cache_in(KvCache::of_inputs(cols));
+        self.compare_cache(state);
+        state
+    }
+
     /// The same, and all of it is compared.
     pub fn output_cache(&mut self, heads: usize, head_dim: usize, format: KvFormat) -> KvCache {
         let cache = self.cache(heads, head_dim, format);

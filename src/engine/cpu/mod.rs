@@ -27,8 +27,8 @@ use super::EngineInfo;
 use super::host::{Block, Kernels, out_of_memory};
 use crate::Result;
 use crate::format::layout::{Layout, Planes};
-use crate::ops::{Activate, Affine, Attention, Embed, ExpertLinear, Linear, Norm, RopeAppend};
-use crate::record::{KvFormat, Step};
+use crate::ops::{Activate, Affine, Attention, Convolve, Embed, ExpertLinear, Linear, Norm, RopeAppend};
+use crate::record::{KvCache, KvFormat, Step};
 use activations::ProductBuffers;
 use blocks::KvBlock;
 use expert_linear::Gathered;
@@ -120,6 +120,21 @@ impl Kernels for Simd {
             op.rotate(row, &angles[t * op.angles.cols..][..op.angles.cols]);
         });
         op.append(step, qkv, |block, first, values| blocks[block].write(&op.kv, first, values));
+    }
+
+    fn convolve(&self, op: &Convolve, step: &Step, x: &[f32], weight: &[f32], blocks: &mut [KvBlock], y: &mut [f32]) {
+        let (cols, before, rows) = (op.y.cols, &*blocks, pool::Shared::new(y));
+        pool::run(step.count(op.y.rows), |t| {
+            // SAFETY: each call has its own row
+            let y = unsafe { rows.slice(t * cols, cols) };
+            let read = |block: usize, position, inputs: &mut Vec<f32>| {
+                before[block].read(&op.state, KvCache::inputs(cols, position), inputs);
+            };
+            op.row(step, t, x, weight, &mut Vec::with_capacity(cols), read, y);
+        });
+        op.keep(step, x, |block, position, inputs| {
+            blocks[block].write(&op.state, KvCache::inputs(cols, position).start, inputs);
+        });
     }
 
     fn attention(

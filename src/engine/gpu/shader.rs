@@ -63,6 +63,7 @@ const SOURCES: &[(&str, &str)] = embed![
     "attention_merge",
     "attention_tile",
     "combine",
+    "convolve",
     "embed",
     "gather",
     "likely",

@@ -7,10 +7,10 @@ use crate::Result;
 use crate::engine::EngineInfo;
 use crate::format::{Layout, Planes};
 use crate::ops::{
-    self, Activate, Affine, Attention, Combine, Embed, ExpertLinear, Likely, Linear, MatrixView, Norm, PickRows,
-    RopeAppend, Route, Sample,
+    self, Activate, Affine, Attention, Combine, Convolve, Embed, ExpertLinear, Likely, Linear, MatrixView, Norm,
+    PickRows, RopeAppend, Route, Sample,
 };
-use crate::record::{KvFormat, Step};
+use crate::record::{KvCache, KvFormat, Step};
 
 /// How each operation is computed. Slices hold exactly the rows of the step.
 pub trait Kernels {
@@ -83,6 +83,26 @@ pub trait Kernels {
 
     /// See [`RopeAppend::reference`].
     fn rope_append(&self, op: &RopeAppend, step: &Step, qkv: &mut [f32], angles: &[f32], blocks: &mut [Self::Block]);
+
+    /// See [`Convolve::reference`] and [`Convolve::keep`].
+    fn convolve(
+        &self,
+        op: &Convolve,
+        step: &Step,
+        x: &[f32],
+        weight: &[f32],
+        blocks: &mut [Self::Block],
+        y: &mut [f32],
+    ) {
+        let cols = op.y.cols;
+        let read = |block: usize, position, inputs: &mut Vec<f32>| {
+            blocks[block].read(&op.state, KvCache::inputs(cols, position), inputs);
+        };
+        op.reference(step, x, weight, read, y);
+        op.keep(step, x, |block, position, inputs| {
+            blocks[block].write(&op.state, KvCache::inputs(cols, position).start, inputs);
+        });
+    }
 
     /// See [`Attention::reference`].
     fn attention(

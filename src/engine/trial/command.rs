@@ -93,6 +93,7 @@ pub fn small(command: &Command) -> Command {
         | Command::Route(_)
         | Command::Gather(_)
         | Command::Combine(_)
+        | Command::Convolve(_)
         | Command::PickRows(_)
         | Command::Adjust(_)
         | Command::Sample(_)
@@ -176,6 +177,7 @@ fn about(command: &Command) -> (String, usize, usize, usize) {
         }
         Command::Combine(op) => ("answers of experts".into(), op.y.rows, any, 0),
         Command::RopeAppend(op) => ("rope".into(), op.qkv.rows, POSITIONS, 0),
+        Command::Convolve(op) => ("convolution".into(), op.y.rows, POSITIONS, 0),
         Command::Attention(op) => ("attention".into(), op.y.rows, POSITIONS, 0),
         Command::RopeAttention(op) => ("rope and attention".into(), op.attention.y.rows, POSITIONS, 0),
         Command::PickRows(op) => ("picked rows".into(), op.x.rows, any, 0),
@@ -297,6 +299,12 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
             (op.qkv, op.angles) = (random.like(memory, op.qkv)?, random.like(memory, op.angles)?);
             let q = Output { cols: 0..op.heads * op.kv.head_dim, ..Output::all(op.qkv) };
             vec![q, Output::all(blocks(op.kv))]
+        }
+        Command::Convolve(op) => {
+            op.state = random.cache(memory, op.state, BLOCKS)?;
+            (op.x, op.y) = (random.like(memory, op.x)?, random.like(memory, op.y)?);
+            op.weight = random.like(memory, op.weight)?;
+            vec![Output::all(op.y), Output::all(blocks(op.state))]
         }
         Command::Attention(op) => {
             (op.q, op.y) = (random.like(memory, op.q)?, random.like(memory, op.y)?);

@@ -76,6 +76,7 @@ fn bytes_read(runner: &Runner, command: &Command, step: &Step) -> u64 {
             let seen = positions.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)).map_or(0, |seen| seen.len());
             (2 * op.kv.heads * op.kv.head_dim * seen * size_of::<f32>()) as u64
         }
+        Command::Convolve(op) => engine.buffer_bytes(op.weight.buffer),
         Command::Activate(_)
         | Command::RopeAppend(_)
         | Command::Route(_)

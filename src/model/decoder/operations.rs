@@ -22,6 +22,7 @@ impl Decoder {
             Command::Norm(_) => "norm",
             Command::Activate(_) => "activation",
             Command::RopeAppend(_) => "rope",
+            Command::Convolve(_) => "convolution",
             Command::Attention(_) | Command::RopeAttention(_) => "attention",
             Command::Route(_) => "route",
             Command::Gather(_) => "gather",

@@ -156,6 +156,7 @@ impl Variants {
             | Command::Route(_)
             | Command::Gather(_)
             | Command::Combine(_)
+            | Command::Convolve(_)
             | Command::RopeAppend(_)
             | Command::PickRows(_)
             | Command::Adjust(_)

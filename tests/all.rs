@@ -41,5 +41,6 @@ mod sequences;
 mod shaders;
 mod shared_engine;
 mod speculate;
+mod states;
 mod support;
 mod tokenizer;

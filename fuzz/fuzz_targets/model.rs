@@ -93,6 +93,7 @@ const ARCHITECTURES: &[&str] = &[
     "seed_oss",
     "exaone4",
     "glm4",
+    "lfm2",
 ];
 
 /// Every key that is read.
@@ -115,6 +116,8 @@ const KEYS: &[&str] = &[
     "llama.attention.layer_norm_rms_epsilon",
     "llama.attention.sliding_window",
     "llama.attention.temperature_scale",
+    "lfm2.attention.head_count_kv",
+    "lfm2.shortconv.l_cache",
     "llama.rope.dimension_count",
     "llama.rope.freq_base",
     "llama.rope.scaling.type",
@@ -230,8 +233,10 @@ fuzz_target!(|input: Input| {
         Some(first) => Tiny::of_width(8, 1, |name| pick(&BlockType::ALL, first.wrapping_add(name.len() as u8))),
         None => Tiny::new(1, |name| small[name.len() % small.len()]),
     };
+    let name = pick(ARCHITECTURES, architecture);
+    let tiny = if name == "lfm2" { Tiny::convolving(1) } else { tiny };
     let tiny = edits.into_iter().fold(tiny, |tiny, edit| apply(edit, tiny));
-    let mut file = renamed(tiny, pick(ARCHITECTURES, architecture)).bytes();
+    let mut file = renamed(tiny, name).bytes();
     for (at, byte) in damage {
         let len = file.len();
         file[at as usize % len] = byte;

@@ -56,6 +56,20 @@ test('a session saved without its cache is computed at its first use', async (t)
   assert.equal(fake.log.filter(([what]) => what === 'write_kv').length, 0);
 });
 
+test('a model whose layers keep a state is saved without it, and reads its text again', async (t) => {
+  const fake = new Talker();
+  const info = fake.info();
+  fake.info = () => ({ ...info, kvWidth: 0 });
+  const { llm, session } = await begin(t, fake);
+  await say(session, 'a');
+  const saved = await session.save();
+  assert.equal(fake.log.filter(([what]) => what === 'read_kv').length, 0);
+  fake.kv = [];
+  const restored = await llm.restore(saved);
+  assert.equal((await say(restored, 'b')).usage.cachedTokens, 0);
+  assert.deepEqual(restored.messages.slice(0, 2), session.messages);
+});
+
 test('a cache overwritten by another call is computed again before it is saved', async (t) => {
   const { llm, session, fake } = await begin(t, new Talker());
   await say(session, 'a');

@@ -34,6 +34,7 @@ export const MODELS = {
   seed_oss: { decoder: 'Seed-OSS' },
   exaone4: { decoder: 'EXAONE 4' },
   glm4: { decoder: 'GLM-4' },
+  lfm2: { decoder: 'LFM2' },
   stablelm: { decoder: 'StableLM' },
   starcoder2: { decoder: 'StarCoder 2' },
   gpt2: { decoder: 'GPT-2' },

@@ -202,8 +202,7 @@ impl CostModel {
         let costing = Costing { decoder: &decoder, programs: &programs, variants: options.profile.variants };
         let positions = options.prompt + options.position;
         let kernels = costing.kernels();
-        let block_bytes = programs.kv.layer(0).block_bytes();
-        let kv = (decoder.layers.len() * positions.div_ceil(KV_BLOCK) * block_bytes) as u64;
+        let kv = (positions.div_ceil(KV_BLOCK) * programs.kv.block_bytes()) as u64;
         let of_program = |kernels: &Vec<Kernel>| Planned::program_bytes(kernels, positions);
         let memory_cost = MemoryCost { weights, kv, activations, programs: kernels.iter().map(of_program).sum() };
         let MemoryCost { weights, kv, activations, programs } = memory_cost;

@@ -106,8 +106,12 @@ impl LoadedDecoder {
         let sizes = [self.runner.decoder.vocab, self.context()];
         Info {
             tasks: tasks.into_iter().filter_map(|(can, task)| can.then_some(task)).collect(),
-            kv_width: 2 * config.kv_heads * config.head_dim,
-            kv_cache: Some(self.runner.programs.kv.layer(0).format),
+            kv_width: if self.runner.programs.kv.rewind().is_some() {
+                0
+            } else {
+                2 * config.kv_heads * config.head_dim
+            },
+            kv_cache: Some(self.runner.programs.kv.format()),
             vocabulary_fingerprint: Some(format!("{:016x}", self.vocabulary_fingerprint())),
             has_chat_template: !self.chat_templates.is_empty(),
             ..Info::of("decoder", config, sizes, &self.about, engine)

@@ -155,7 +155,7 @@ impl Estimator {
         let (network, mut memory) = self.headers.finish()?;
         let weight_bytes = memory.bytes;
         let (mut chats_bytes, mut score_bytes, mut prompt_bytes, mut gpu_time) = (0, 0, 0, None);
-        let (config, context, cached_layers, kv) = match &network {
+        let (config, context, kv, blocks) = match &network {
             Network::Decoder(decoder) => {
                 // with sampling on the engine or without: a few kilobytes
                 let programs = Programs::record(&mut memory, decoder, PROMPT_CHUNK, true, self.kv_format)?;
@@ -169,16 +169,17 @@ impl Estimator {
                     let on_gpu = Programs::record(memory, decoder, rows, true, self.kv_format)?;
                     gpu_time = Some(GpuTime::new(family, decoder, &on_gpu)?);
                 }
-                (&decoder.config, decoder.context, decoder.config.layers, programs.kv)
+                (&decoder.config, decoder.context, programs.kv, decoder.context.div_ceil(KV_BLOCK))
             }
             Network::Encoder(encoder) => {
                 let programs = EncoderPrograms::record(&mut memory, encoder)?;
                 // the layers share one
-                (&encoder.config, encoder.context, 1, programs.kv)
+                (&encoder.config, encoder.context, programs.kv, encoder.context.div_ceil(KV_BLOCK))
             }
         };
-        let layer = kv.layer(0);
-        let kv_cache_bytes = (cached_layers * context.div_ceil(KV_BLOCK)) as u64 * layer.block_bytes() as u64;
+        let kv_cache_bytes = blocks as u64 * kv.block_bytes() as u64;
+        // a part of a layer, of which each could be a buffer
+        let part_bytes = blocks as u64 * kv.least_part_bytes() as u64;
         Ok(Estimate {
             name: config.name.clone(),
             architecture: config.architecture.name.into(),
@@ -190,12 +191,12 @@ impl Estimator {
             activation_bytes: memory.bytes - weight_bytes,
             loaded_bytes: memory.bytes,
             kv_cache_bytes,
-            kv_cache: layer.format,
+            kv_cache: kv.format(),
             total_bytes: memory.bytes + kv_cache_bytes,
             chats_bytes,
             prompt_bytes,
             score_bytes,
-            largest_buffer_bytes: memory.largest.max(kv_cache_bytes / (cached_layers * layer.heads) as u64),
+            largest_buffer_bytes: memory.largest.max(part_bytes),
             gpu_time,
         })
     }

@@ -95,6 +95,10 @@ impl LoadedDecoder {
     }
 
     fn check_kv(&self, layer: usize, tokens: usize) -> Result<()> {
+        if self.runner.programs.kv.rewind().is_some() {
+            let expected = "none, as layers of this model keep a state instead: its text is read again".into();
+            return Err(invalid(expected, "keys and values"));
+        }
         let (layers, context) = (self.runner.decoder.layers.len(), self.context());
         if layer >= layers {
             return Err(invalid(format!("a layer below {layers}"), layer));

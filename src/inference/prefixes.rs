@@ -59,7 +59,9 @@ impl Prefixes {
     pub fn keep(&mut self, sequence: &Sequence) {
         let origin = sequence.origin;
         let mut parent = ROOT;
-        for (index, keys) in sequence.keys.chunks(KV_BLOCK).enumerate() {
+        // what nothing can go on from is of no use
+        let keys = &sequence.keys[..sequence.blocks.resumable(sequence.len())];
+        for (index, keys) in keys.chunks(KV_BLOCK).enumerate() {
             let places = self.behind(parent);
             let shares = |node: &Node, positions| node.origin == origin && shared_prefix(&node.keys, keys) == positions;
             let siblings = &self.nodes[places.clone()];
@@ -78,7 +80,7 @@ impl Prefixes {
             }
             parent = id;
         }
-        self.touch(&sequence.keys, &origin);
+        self.touch(keys, &origin);
         self.drop_leaves(self.nodes.len().saturating_sub(self.most));
     }
 
@@ -98,8 +100,10 @@ impl Prefixes {
         match shared.max_by_key(|(shared, _)| *shared) {
             Some((shared, sequence)) if shared > way.positions => sequence.fork(shared),
             _ => {
-                found.keys = keys[..way.positions].to_vec();
                 way.nodes.iter().for_each(|&node| found.blocks.extend(&self.nodes[node].block));
+                let positions = found.blocks.resumable(way.positions);
+                found.blocks.truncate(positions);
+                found.keys = keys[..positions].to_vec();
                 found
             }
         }

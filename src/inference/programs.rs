@@ -133,7 +133,7 @@ impl Programs<Recording> {
         let (config, layers) = (&decoder.config, decoder.layers.len());
         let kept = match kept_bytes {
             None => (KEPT_CONTEXTS * decoder.context).div_ceil(KV_BLOCK) + KEPT_BLOCKS,
-            Some(bytes) => usize::try_from(bytes).unwrap_or(usize::MAX) / KvPool::block_bytes(config, layers, format),
+            Some(bytes) => usize::try_from(bytes).unwrap_or(usize::MAX) / KvPool::bytes_of_block(config, format),
         };
         // a sequence that runs, beside all that are kept
         let positions = decoder.context.saturating_add(kept.saturating_mul(KV_BLOCK));
@@ -318,7 +318,9 @@ impl Programs {
     /// Most next tokens of one generation, of which all but the first may be wrong: on the CPU
     /// engine as many as its kernels take at a time.
     pub fn draft_rows(&self) -> usize {
-        if self.sampling.is_some() { self.next_rows() } else { self.next_rows().min(4) }
+        let rows = if self.sampling.is_some() { self.next_rows() } else { self.next_rows().min(4) };
+        // a step that nobody waited for is computed again, from the states before it
+        self.kv.rewind().map_or(rows, |rewind| rows.min(rewind))
     }
 
     /// Up to [`Programs::next_rows`] next tokens → logits of each, (rows, vocab).

@@ -5,13 +5,15 @@
 use super::LoadedDecoder;
 use super::keys::token_keys;
 use crate::engine::Engine;
-use crate::record::{KV_BLOCK, KvCache, Memory};
+use crate::record::{KV_BLOCK, Memory};
 use crate::{Error, Result};
 
 impl LoadedDecoder {
     /// What keys and values depend on beside tokens, as text: weights, adapters, shape and format.
     pub fn kv_key(&self) -> String {
-        let KvCache { heads, head_dim, format, .. } = self.runner.programs.kv.layer(0);
+        // the model says what other layers keep
+        let (kv, config) = (&self.runner.programs.kv, &self.runner.decoder.config);
+        let (heads, head_dim, format) = (config.kv_heads, config.head_dim, kv.format());
         let (origin, layers) = (self.origin(None), self.runner.decoder.layers.len());
         let adapter = origin.adapter.unwrap_or(0);
         format!("{:016x} {adapter:016x} {layers}x{heads}x{KV_BLOCK}x{head_dim} {}", origin.model, format.name())
@@ -48,19 +50,24 @@ impl LoadedDecoder {
     /// `OutOfMemory`.
     pub async fn write_block(&mut self, ids: &[u32], bytes: &[u8]) -> Result<()> {
         self.check_ids(ids)?;
-        let cache = self.runner.programs.kv.layer(0);
-        let (layers, first) = (self.runner.decoder.layers.len(), (ids.len() - 1) / KV_BLOCK * KV_BLOCK);
-        if bytes.len() != layers * cache.block_bytes() {
-            return Err(invalid(layers * cache.block_bytes(), bytes.len()));
+        let (block_bytes, first) = (self.runner.programs.kv.block_bytes(), (ids.len() - 1) / KV_BLOCK * KV_BLOCK);
+        if bytes.len() != block_bytes {
+            return Err(invalid(block_bytes, bytes.len()));
         }
         let mut sequence = self.open(ids, None, first);
         if sequence.len() < first || ids.len() > self.context() {
             return Err(invalid(sequence.len(), first));
         }
-        self.runner.grow(&mut sequence, first..ids.len()).await?;
+        // behind its tokens it may have what was discarded
+        let written = ids.len() + self.runner.programs.kv.rewind().unwrap_or(0);
+        self.runner.grow(&mut sequence, first..written.min(first + KV_BLOCK)).await?;
         let block = sequence.blocks.table().last().map_or(0, |&block| block as usize);
-        for (layer, bytes) in bytes.chunks(cache.block_bytes()).enumerate() {
-            self.runner.engine.write_block(&self.runner.programs.kv.layer(layer), block, bytes)?;
+        let mut rest = bytes;
+        for layer in 0..self.runner.decoder.layers.len() {
+            let cache = self.runner.programs.kv.layer(layer);
+            let (now, later) = rest.split_at(cache.block_bytes());
+            self.runner.engine.write_block(&cache, block, now)?;
+            rest = later;
         }
         sequence.keys = token_keys(ids).collect();
         self.runner.prefixes.keep(&sequence);

@@ -23,16 +23,19 @@ impl Sequence {
         self.keys.len()
     }
 
-    /// Keeps only the first positions.
+    /// Keeps only the first positions; fewer where it can go on from those alone, see
+    /// [`Blocks::resumable`].
     pub fn truncate(&mut self, positions: usize) {
         if positions < self.len() {
+            let positions = self.blocks.resumable(positions);
             self.keys.truncate(positions);
             self.blocks.truncate(positions);
         }
     }
 
-    /// A sequence with the first positions of this one.
+    /// A sequence with the first positions of this one, likewise.
     pub fn fork(&self, positions: usize) -> Self {
+        let positions = self.blocks.resumable(positions);
         let (origin, keys) = (self.origin, self.keys[..positions].to_vec());
         Self { origin, keys, blocks: self.blocks.fork(positions) }
     }

@@ -110,12 +110,15 @@ fn place(decoder: &Decoder, tensor: &str, name: &str) -> Result<(Site, Range<usi
             _ => wrong("a projection, no embedding", "Train without embeddings, or merge it and load the whole model."),
         };
     };
-    let Some(layer) = layer.parse().ok().filter(|&layer| layer < decoder.layers.len()) else {
+    let Some(layer) = layer.parse::<usize>().ok().filter(|&layer| layer < decoder.layers.len()) else {
         return wrong(&format!("one of the {} layers of the model", decoder.layers.len()), OTHER_MODEL);
     };
     let (q, kv) = (heads * head_dim, kv_heads * head_dim);
     if decoder.config.experts.is_some() && part.starts_with("ffn_") {
         return wrong("a projection of attention, no expert", "Train without experts, or merge it and load the model.");
+    }
+    if decoder.layers[layer].convolution.is_some() && part.starts_with("attn_") {
+        return wrong("a projection of a layer that has it, as this one has no attention", OTHER_MODEL);
     }
     let gate = if decoder.config.activation().gated { ffn } else { 0 };
     Ok(match part {

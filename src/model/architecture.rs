@@ -60,6 +60,10 @@ pub struct Architecture {
     pub shared_expert: bool,
     /// Whether the router has two matrices with tanh in between.
     pub deep_router: bool,
+    /// Whether layers without key and value heads are short convolutions.
+    pub convolutions: bool,
+    /// Stem of the norm after the last layer.
+    pub final_norm: &'static str,
     /// Whether the embeddings are multiplied by √hidden.
     pub scales_embedding: bool,
     /// Whether the embeddings are normalised.
@@ -177,6 +181,8 @@ const LLAMA: Architecture = Architecture {
     splits_ffn: false,
     shared_expert: false,
     deep_router: false,
+    convolutions: false,
+    final_norm: "output_norm",
     scales_embedding: false,
     norms_embedding: false,
     encoder: false,
@@ -306,6 +312,14 @@ const ARCHITECTURES: &[Architecture] = &[
         ..HALF_SPLIT
     },
     Architecture { name: "glm4", norms: GEMMA_NORMS, fused_gate_up: true, ..LLAMA },
+    // its final norm bears the name of a norm of the embeddings
+    Architecture {
+        name: "lfm2",
+        qk_norm: Some(QkNorm::Heads),
+        convolutions: true,
+        final_norm: "token_embd_norm",
+        ..HALF_SPLIT
+    },
     Architecture {
         name: "grok",
         norms: Norms::Around(["attn_output_norm", "layer_output_norm"]),

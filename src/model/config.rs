@@ -25,6 +25,8 @@ pub struct Config {
     pub size_label: Option<String>,
     /// Number of layers.
     pub layers: usize,
+    /// The kind of each.
+    pub kinds: Vec<LayerKind>,
     /// Width of the residual stream.
     pub hidden: usize,
     /// Inner width of the feed-forward layer, or of one expert.
@@ -64,6 +66,18 @@ pub struct Config {
     pub pooling: Option<Pooling>,
 }
 
+/// What mixes the positions in a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LayerKind {
+    /// Attention, over keys and values.
+    Attention,
+    /// A gated convolution over the last `width` positions, the token's own among them.
+    Convolution {
+        /// `shortconv.l_cache`
+        width: usize,
+    },
+}
+
 /// A mixture of experts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Experts {
@@ -95,7 +109,8 @@ impl Config {
         let experts = Experts::read(&keys)?;
         let hidden = keys.count("embedding_length")?;
         let heads = keys.count("attention.head_count")?;
-        let kv_heads = keys.opt_count("attention.head_count_kv")?.unwrap_or(heads);
+        let layers = keys.count("block_count")?;
+        let (kinds, kv_heads) = kinds(&keys, layers, heads)?;
         let head_dim = match keys.opt_count("attention.key_length")? {
             Some(head_dim) => head_dim,
             None => hidden.checked_div(heads).unwrap_or(0),
@@ -116,7 +131,6 @@ impl Config {
                 "models without that bound (0)",
             ));
         }
-        let layers = keys.count("block_count")?;
         let trained_context = keys.count("context_length")?;
         let rope = Rope::read(&keys, head_dim, trained_context)?;
         let scaled_width =
@@ -127,6 +141,7 @@ impl Config {
             basename: about("general.basename")?.map(str::to_string),
             size_label: about("general.size_label")?.map(str::to_string),
             layers,
+            kinds,
             hidden,
             ffn: match (keys.opt_count("expert_feed_forward_length")?, &experts) {
                 (Some(ffn), Some(_)) => ffn,
@@ -184,6 +199,11 @@ impl Config {
             let fits = (4..=1 << 20).contains(&shared) && shared.is_multiple_of(4);
             self.require("expert_shared_feed_forward_length", fits, "a multiple of 4 up to 1048576", shared)?;
         }
+        for kind in &self.kinds {
+            if let LayerKind::Convolution { width } = kind {
+                self.require("shortconv.l_cache", (1..=4).contains(width), "1 to 4", width)?;
+            }
+        }
         self.require("attention.head_count", (1..=4096).contains(&self.heads), "1 to 4096", self.heads)?;
         let heads_divide = self.kv_heads > 0 && self.heads.is_multiple_of(self.kv_heads);
         self.require("attention.head_count_kv", heads_divide, "a divisor of head_count", self.kv_heads)?;
@@ -237,6 +257,12 @@ impl Config {
         (self.heads + 2 * self.kv_heads) * self.head_dim
     }
 
+    /// Columns of what a convolution projects: its two gates and its inputs; 0 without convolutions.
+    pub fn convolved_width(&self) -> usize {
+        let has_some = self.kinds.iter().any(|kind| *kind != LayerKind::Attention);
+        if has_some { 3 * self.hidden } else { 0 }
+    }
+
     /// Activation of the feed-forward layer.
     pub fn activation(&self) -> Activation {
         self.architecture.activation
@@ -265,11 +291,34 @@ impl Config {
             NoRope::Unwindowed => self.window.is_some() && self.window_of(layer).is_none(),
         };
         match &self.windowed_rope {
-            _ if skipped || self.rope.dim == 0 => None,
+            _ if skipped || self.rope.dim == 0 || self.kinds[layer] != LayerKind::Attention => None,
             Some(rope) if self.window_of(layer).is_some() => Some(rope),
             _ => Some(&self.rope),
         }
     }
+}
+
+/// The kind of each layer, and the key and value heads of those with attention. Where there are
+/// convolutions, the file has these heads for each layer.
+fn kinds(keys: &Keys, layers: usize, heads: usize) -> Result<(Vec<LayerKind>, usize)> {
+    const KEY: &str = "attention.head_count_kv";
+    let of_layers = match keys.value(KEY) {
+        Some(Value::Array(array)) if keys.architecture.convolutions => array,
+        _ => return Ok((vec![LayerKind::Attention; layers.min(1 << 16)], keys.opt_count(KEY)?.unwrap_or(heads))),
+    };
+    let mut numbers = of_layers.numbers().filter(|numbers| numbers.len() >= layers).unwrap_or_default();
+    numbers.truncate(layers);
+    let most = numbers.iter().copied().fold(0.0, f64::max);
+    if numbers.is_empty() || numbers.iter().any(|&heads| heads != 0.0 && heads != most) {
+        return Err(Error::InvalidModel {
+            what: keys.key(KEY),
+            expected: format!("for each of {layers} layers 0 or the same number"),
+            got: Value::Array(of_layers.clone()).to_string(),
+        });
+    }
+    let width = if numbers.contains(&0.0) { keys.count("shortconv.l_cache")? } else { 0 };
+    let kind = |&heads: &f64| if heads == 0.0 { LayerKind::Convolution { width } } else { LayerKind::Attention };
+    Ok((numbers.iter().map(kind).collect(), most as usize))
 }
 
 /// The largest ALiBi bias: from the file, or the architecture's default.

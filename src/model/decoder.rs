@@ -1,10 +1,11 @@
 //! The recording of a decoder-only transformer (Vaswani et al. 2017, arXiv 1706.03762). Its layer
 //! is Llama's (Touvron et al. 2023, arXiv 2302.13971); other architectures differ by their
-//! [`Config`] and by the weights in their files.
+//! [`Config`] and by the weights in their files. In the place of attention a layer may have a
+//! convolution: [`Config::kinds`].
 //!
 //! | file | contents |
 //! |---|---|
-//! | here | the layer: attention and feed-forward block |
+//! | here | the layer: attention or convolution, and feed-forward block |
 //! | `projections` | q, k and v; gate and up: fused with what follows where they are one matrix |
 //! | `norms` | the norms of a layer |
 //! | `mixture` | the mixture of experts |
@@ -36,13 +37,16 @@ use crate::record::{KvCache, Tensor};
 pub struct Layer {
     /// Norms of the attention block.
     pub attn_norms: BlockNorms,
-    /// (qkv_width, hidden): q, k and v projection stacked.
+    /// (qkv_width, hidden): q, k and v projection stacked. Where a convolution stands in the place of
+    /// attention, (3 hidden, hidden): its two gates and its inputs.
     pub qkv_proj: Weight,
     /// QK-norm, applied before RoPE.
     pub qk_norms: Vec<HeadNorm>,
     /// (1, heads): see [`Attention::sinks`].
     pub sinks: Option<Tensor>,
-    /// (hidden, heads · head_dim)
+    /// (1, hidden · width): the weights of the convolution in the place of attention.
+    pub convolution: Option<Tensor>,
+    /// (hidden, heads · head_dim), or (hidden, hidden) behind a convolution
     pub o_proj: Weight,
     /// Norms of the feed-forward block.
     pub ffn_norms: BlockNorms,
@@ -156,8 +160,11 @@ impl Decoder {
     /// parallel: x += attention(norm(x)) + feed_forward(norm(x)).
     fn record_blocks(&self, r: &mut Recording, i: usize, kv: KvCache, s: &mut Stream) -> Result<()> {
         let layer = &self.layers[i];
-        let (attn, ffn) = (s.a.attn, s.a.ffn);
-        self.record_attention(r, i, kv, s)?;
+        let ffn = s.a.ffn;
+        let attn = match layer.convolution {
+            None => self.record_attention(r, i, kv, s),
+            Some(weight) => self.record_convolution(r, layer, weight, kv, s),
+        }?;
         if !self.config.parallel {
             self.add(r, &layer.o_proj, attn, &layer.attn_norms, s)?;
         }

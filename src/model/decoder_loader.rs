@@ -1,7 +1,7 @@
 //! Builds a decoder from tensors with GGUF names.
 
 use super::architecture::{Norms, Positions};
-use super::config::{Config, Experts};
+use super::config::{Config, Experts, LayerKind};
 use super::decoder::{BlockNorms, Decoder, FeedForward, Layer, MixtureWeights, Mlp};
 use super::rope::{ALL_FACTORS, Frequencies, Rope};
 use super::tensors::Tensors;
@@ -20,8 +20,16 @@ pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
         let name = |part: &str| format!("blk.{layer}.{part}");
         let kv = kv_heads * head_dim;
         let qkv = [(name("attn_q"), heads * head_dim), (name("attn_k"), kv), (name("attn_v"), kv)];
-        groups.push(Group::new(&qkv, hidden).or_whole(name("attn_qkv")));
-        groups.push(Group::new(&[(name("attn_output"), hidden)], heads * head_dim));
+        groups.extend(match config.kinds[layer] {
+            LayerKind::Attention => [
+                Group::new(&qkv, hidden).or_whole(name("attn_qkv")),
+                Group::new(&[(name("attn_output"), hidden)], heads * head_dim),
+            ],
+            LayerKind::Convolution { .. } => [
+                Group::new(&[(name("shortconv.in_proj"), 3 * hidden)], hidden),
+                Group::new(&[(name("shortconv.out_proj"), hidden)], hidden),
+            ],
+        });
         if let Some(Experts { count, shared_ffn, .. }) = config.experts {
             let mut router = vec![(name("ffn_gate_inp"), count)];
             router.extend(shared_ffn.map(|_| (name("ffn_gate_inp_shexp"), 1)));
@@ -72,15 +80,29 @@ pub fn decoder(mut tensors: Tensors, config: &Config, (vocab, context): (usize, 
     let mut layers = Vec::with_capacity(config.layers);
     for i in 0..config.layers {
         let (attn_norms, ffn_norms) = block_norms(&mut tensors, &config, i)?;
+        let name = |part: &str| format!("blk.{i}.{part}");
+        let (qkv_proj, o_proj, qk_norms, convolution) = match config.kinds[i] {
+            LayerKind::Attention => {
+                let qk_norms = tensors.vectors.qk_norms(tensors.memory, &config, i)?;
+                (tensors.weight(&name("attn_qkv"))?, tensors.weight(&name("attn_output"))?, qk_norms, None)
+            }
+            LayerKind::Convolution { .. } => {
+                let weight = tensors.vectors.required(tensors.memory, &name("shortconv.conv.weight"))?;
+                let [inputs, outputs] = ["shortconv.in_proj", "shortconv.out_proj"].map(name);
+                (tensors.weight(&inputs)?, tensors.weight(&outputs)?, Vec::new(), Some(weight))
+            }
+        };
+        let sinks = match config.architecture.sinks {
+            true => Some(tensors.vectors.required(tensors.memory, &name("attn_sinks.weight"))?),
+            false => None,
+        };
         layers.push(Layer {
             attn_norms,
-            qkv_proj: tensors.weight(&format!("blk.{i}.attn_qkv"))?,
-            qk_norms: tensors.vectors.qk_norms(tensors.memory, &config, i)?,
-            sinks: match config.architecture.sinks {
-                true => Some(tensors.vectors.required(tensors.memory, &format!("blk.{i}.attn_sinks.weight"))?),
-                false => None,
-            },
-            o_proj: tensors.weight(&format!("blk.{i}.attn_output"))?,
+            qkv_proj,
+            qk_norms,
+            sinks,
+            convolution,
+            o_proj,
             ffn_norms,
             feed_forward: feed_forward(&mut tensors, &config, i)?,
             rope: index_of(config.rope_of(i), &mut ropes),
@@ -88,7 +110,7 @@ pub fn decoder(mut tensors: Tensors, config: &Config, (vocab, context): (usize, 
     }
     let norm = match config.architecture.norms {
         Norms::After => None,
-        Norms::Before | Norms::Around(_) | Norms::Outputs(_) => Some(tensors.norm("output_norm")?),
+        Norms::Before | Norms::Around(_) | Norms::Outputs(_) => Some(tensors.norm(config.architecture.final_norm)?),
     };
     tensors.vectors.check_used()?;
     for (rope, _) in &ropes {

@@ -106,6 +106,7 @@ const KEYS: &[Key] = &[
     of_all("rope.scaling.yarn_beta_slow", &[0.0, -1.0]),
     of(&["mistral3"], "rope.scaling.yarn_log_multiplier", ZERO),
     of_folders("rope.scaling.yarn_truncate", NEEDED),
+    of(&["lfm2"], "shortconv.l_cache", ZERO),
     of(&["gptneox"], "use_parallel_residual", NEEDED),
 ];
 

@@ -4,13 +4,19 @@
 //! All sequences of a model share one pool of blocks of [`KV_BLOCK`] positions (PagedAttention,
 //! Kwon et al. 2023, arXiv 2309.06180). A sequence takes blocks as it grows; sequences with a
 //! common beginning share its blocks until one of them writes.
+//!
+//! The state of a layer without attention is in these blocks too, so that it is shared, copied and
+//! freed as keys and values are. But a block has the state at its end only: of a convolution, the
+//! inputs of its last positions. So a sequence goes on from the end of a block, or from few
+//! positions before the last that was written: see [`Blocks::resumable`].
 
 use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
 
 use crate::model::Config;
-use crate::record::{BufferId, KV_BLOCK, KvCache, KvFormat, Memory};
+use crate::model::config::LayerKind;
+use crate::record::{BufferId, KV_BLOCK, KvCache, KvFormat, Memory, RECENT_INPUTS};
 use crate::{Error, Result};
 
 /// The shape of a layer's keys and values, in one part and without a buffer.
@@ -19,11 +25,33 @@ pub(super) fn cache_of(config: &Config, format: KvFormat) -> KvCache {
     KvCache { buffer: BufferId(0), heads, head_dim, format: format.of_heads(head_dim), parts: 1 }
 }
 
+/// The same of what a layer of this kind keeps.
+fn layer_cache(config: &Config, kind: LayerKind, format: KvFormat) -> KvCache {
+    match kind {
+        LayerKind::Attention => cache_of(config, format),
+        LayerKind::Convolution { .. } => KvCache::of_inputs(config.hidden),
+    }
+}
+
+/// How many positions a sequence may go back inside a block; `None`: any number.
+fn rewind_of(config: &Config) -> Option<usize> {
+    let rewind = |kind: &LayerKind| match kind {
+        LayerKind::Attention => None,
+        // the inputs before a position must still be there
+        LayerKind::Convolution { width } => Some(RECENT_INPUTS + 1 - width),
+    };
+    config.kinds.iter().filter_map(rewind).min()
+}
+
 /// The block table of one sequence, in order of position. The blocks are given back when it is
 /// dropped; [`KvPool::trim`] frees their memory.
 #[derive(Debug)]
 pub struct Blocks {
     table: Vec<u32>,
+    /// The end of what was ever written into them.
+    written: usize,
+    /// See [`Blocks::resumable`].
+    rewind: Option<usize>,
     pool: Rc<RefCell<Vec<Block>>>,
 }
 
@@ -36,21 +64,27 @@ impl Blocks {
 
     /// A sequence with the first `positions` of this one, in the same blocks.
     pub fn fork(&self, positions: usize) -> Self {
-        let table = self.table[..positions.div_ceil(KV_BLOCK).min(self.table.len())].to_vec();
-        hold(&self.pool, &table);
-        Self { table, pool: self.pool.clone() }
+        self.some(0..positions.div_ceil(KV_BLOCK))
     }
 
     /// Block `index` alone.
     pub fn block(&self, index: usize) -> Self {
-        let table: Vec<u32> = self.table.get(index).copied().into_iter().collect();
+        self.some(index..index + 1)
+    }
+
+    /// A sequence of some of the blocks.
+    fn some(&self, blocks: Range<usize>) -> Self {
+        let end = blocks.end.min(self.table.len());
+        let table = self.table[blocks.start.min(end)..end].to_vec();
         hold(&self.pool, &table);
-        Self { table, pool: self.pool.clone() }
+        let written = self.written.min(end * KV_BLOCK).saturating_sub(blocks.start * KV_BLOCK);
+        Self { table, written, rewind: self.rewind, pool: self.pool.clone() }
     }
 
     /// Appends the blocks of another sequence.
     pub fn extend(&mut self, other: &Self) {
         hold(&self.pool, &other.table);
+        self.written = self.table.len() * KV_BLOCK + other.written;
         self.table.extend(&other.table);
     }
 
@@ -59,6 +93,16 @@ impl Blocks {
         let kept = positions.div_ceil(KV_BLOCK).min(self.table.len());
         let mut pool = self.pool.borrow_mut();
         self.table.drain(kept..).for_each(|block| pool[block as usize].holders -= 1);
+        self.written = self.written.min(kept * KV_BLOCK);
+    }
+
+    /// How many of the first `positions` a sequence may keep in order to go on from there: all of
+    /// them, unless layers have a state that was overwritten since. Then the block begins anew.
+    pub fn resumable(&self, positions: usize) -> usize {
+        let border = positions / KV_BLOCK * KV_BLOCK;
+        let written = self.written.min(border + KV_BLOCK);
+        let is_lost = |rewind| positions > border && written.saturating_sub(positions) > rewind;
+        if self.rewind.is_some_and(is_lost) { border } else { positions }
     }
 }
 
@@ -81,6 +125,10 @@ pub struct KvPool {
     layers: Vec<KvCache>,
     /// The buffers of the layers.
     buffers: Vec<BufferId>,
+    /// The format of keys and values.
+    format: KvFormat,
+    /// How many positions a sequence may go back inside a block; `None`: any number.
+    rewind: Option<usize>,
     /// Shared with the sequences.
     blocks: Rc<RefCell<Vec<Block>>>,
 }
@@ -103,16 +151,28 @@ impl KvPool {
         format: KvFormat,
         positions: usize,
     ) -> Result<Self> {
-        let whole = cache_of(config, format);
-        let cache = whole.divided(positions, memory.max_buffer_bytes());
-        let cache = cache.unwrap_or(KvCache { parts: whole.heads, ..whole });
-        let layer = |_| {
+        let limit = memory.max_buffer_bytes();
+        let layer = |kind: &LayerKind| {
+            let whole = layer_cache(config, *kind, format);
+            let cache = whole.divided(positions, limit).unwrap_or(KvCache { parts: whole.heads, ..whole });
             let buffer = memory.create_blocks("the KV cache", &cache, 0)?;
             Ok(KvCache { buffer, ..cache })
         };
-        let layers: Vec<KvCache> = (0..layers).map(layer).collect::<Result<_>>()?;
+        let layers: Vec<KvCache> = config.kinds[..layers].iter().map(layer).collect::<Result<_>>()?;
         let buffers = layers.iter().map(|layer| layer.buffer).collect();
-        Ok(Self { layers, buffers, blocks: Rc::default() })
+        let (format, rewind) = (cache_of(config, format).format, rewind_of(config));
+        Ok(Self { layers, buffers, format, rewind, blocks: Rc::default() })
+    }
+
+    /// The format of keys and values.
+    pub fn format(&self) -> KvFormat {
+        self.format
+    }
+
+    /// How many positions a sequence may go back inside a block; `None`: any number, since no layer
+    /// has a state.
+    pub fn rewind(&self) -> Option<usize> {
+        self.rewind
     }
 
     /// The KV cache of a layer, for a recording.
@@ -122,12 +182,22 @@ impl KvPool {
 
     /// A sequence without positions.
     pub fn sequence(&self) -> Blocks {
-        Blocks { table: Vec::new(), pool: self.blocks.clone() }
+        Blocks { table: Vec::new(), written: 0, rewind: self.rewind, pool: self.blocks.clone() }
     }
 
-    /// Bytes of a block in so many layers.
-    pub fn block_bytes(config: &Config, layers: usize, format: KvFormat) -> usize {
-        layers * cache_of(config, format).block_bytes()
+    /// Bytes of a block in the layers of a decoder.
+    pub fn bytes_of_block(config: &Config, format: KvFormat) -> usize {
+        config.kinds.iter().map(|&kind| layer_cache(config, kind, format).block_bytes()).sum()
+    }
+
+    /// The same of this pool.
+    pub fn block_bytes(&self) -> usize {
+        self.layers.iter().map(KvCache::block_bytes).sum()
+    }
+
+    /// Bytes of a block in the largest of the layers, where each is in as many parts as it can be.
+    pub fn least_part_bytes(&self) -> usize {
+        self.layers.iter().map(|layer| layer.block_bytes() / layer.heads).max().unwrap_or(0)
     }
 
     /// Number of blocks that sequences hold.
@@ -151,6 +221,7 @@ impl KvPool {
             (first..end).filter(|&index| !blocks.table.get(index).is_some_and(is_own)).collect()
         };
         if wanted.is_empty() {
+            blocks.written = blocks.written.max(positions.end);
             return Ok(());
         }
         let mut taken = self.take(memory, wanted.len()).await?;
@@ -164,6 +235,7 @@ impl KvPool {
             std::mem::swap(old, block);
         }
         blocks.table.extend(taken.table.drain(shared..));
+        blocks.written = blocks.written.max(positions.end);
         Ok(())
     }
 
@@ -222,6 +294,6 @@ impl KvPool {
         pool.resize(most, Block::default());
         free.iter().for_each(|&block| pool[block] = Block { holders: 1, backed: true });
         let table = free.into_iter().map(|block| block as u32).collect();
-        Ok(Blocks { table, pool: self.blocks.clone() })
+        Ok(Blocks { table, written: 0, rewind: self.rewind, pool: self.blocks.clone() })
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::architecture::{Norms, QkNorm};
-use super::config::Config;
+use super::config::{Config, LayerKind};
 use super::decoder::{HeadNorm, NormWeights};
 use super::rope::ALL_FACTORS;
 use super::weights::{check_shape, missing_tensor};
@@ -28,8 +28,8 @@ struct Place {
 
 /// All vectors of a model.
 pub struct Vectors {
-    /// Vectors that the architecture may have: [columns, rows]. Only QK-norms with weights per head
-    /// and biases of experts have several rows.
+    /// Vectors that the architecture may have: [columns, rows]. Only QK-norms with weights per head,
+    /// biases of experts and convolutions have several rows.
     shapes: HashMap<String, [usize; 2]>,
     /// Names of the vectors in the headers so far.
     announced: HashSet<String>,
@@ -204,7 +204,7 @@ pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize;
     let (q, kv) = (heads * head_dim, kv_heads * head_dim);
     let mut lengths: HashMap<String, usize> = HashMap::from([("output.bias".into(), vocab)]);
     if architecture.norms != Norms::After {
-        lengths.insert("output_norm.weight".into(), hidden);
+        lengths.insert(format!("{}.weight", architecture.final_norm), hidden);
     }
     if architecture.norms_embedding {
         lengths.extend(["weight", "bias"].map(|part| (format!("token_embd_norm.{part}"), hidden)));
@@ -225,7 +225,7 @@ pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize;
         vectors.extend([("attn_norm.bias", hidden), ("ffn_norm.bias", hidden)]);
         vectors.extend([("attn_norm_2.weight", hidden), ("attn_norm_2.bias", hidden)]);
         if architecture.norms != Norms::After {
-            lengths.insert("output_norm.bias".into(), hidden);
+            lengths.insert(format!("{}.bias", architecture.final_norm), hidden);
         }
     }
     if architecture.sinks {
@@ -240,6 +240,9 @@ pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize;
     let mut shapes: HashMap<String, [usize; 2]> = lengths.into_iter().map(|(name, len)| (name, [len, 1])).collect();
     for layer in 0..config.layers {
         shapes.extend(vectors.iter().map(|(name, len)| (format!("blk.{layer}.{name}"), [*len, 1])));
+        if let LayerKind::Convolution { width } = config.kinds[layer] {
+            shapes.insert(format!("blk.{layer}.shortconv.conv.weight"), [width, hidden]);
+        }
         shapes.insert(format!("blk.{layer}.{}.weight", architecture.ffn_norm), [hidden, 1]);
         if experts > 0 {
             let biases = [("gate_inp", [experts, 1]), ("gate_exps", [ffn, experts]), ("up_exps", [ffn, experts])];

@@ -93,6 +93,39 @@ impl Tiny {
         tiny.vector("output_norm.weight", &rng.units(hidden))
     }
 
+    /// The same with a convolution in the place of attention in the last layer, as `lfm2` has it.
+    pub fn convolving(seed: u64) -> Self {
+        let Self { metadata, tensors } = Self::new(seed, |_| BlockType::Q8_0);
+        let last = format!("blk.{}.", LAYERS - 1);
+        let attends = |name: &String| !name.starts_with(&format!("{last}attn_")) || name.contains("attn_norm");
+        let renamed = |(key, value): (String, Value)| (key.replacen("llama.", "lfm2.", 1), value);
+        let mut tiny = Self {
+            metadata: metadata.into_iter().map(renamed).collect(),
+            tensors: tensors.into_iter().filter(|(name, _)| attends(name)).collect(),
+        };
+        let mut rng = Rng::new(seed + 1000);
+        for (name, rows) in [("in_proj", 3 * HIDDEN), ("out_proj", HIDDEN)] {
+            let (dims, block) = (vec![HIDDEN as u64, rows as u64], BlockType::Q8_0);
+            let data = rng.rows(block, rows, HIDDEN);
+            tiny.tensors.insert(format!("{last}shortconv.{name}.weight"), Tensor { dims, block, data });
+        }
+        tiny = tiny.vector(&format!("{last}shortconv.conv.weight"), &rng.units(3 * HIDDEN));
+        if let Some(weight) = tiny.tensors.get_mut(&format!("{last}shortconv.conv.weight")) {
+            weight.dims = vec![3, HIDDEN as u64];
+        }
+        if let Some(norm) = tiny.tensors.remove("output_norm.weight") {
+            tiny.tensors.insert("token_embd_norm.weight".into(), norm);
+        }
+        let heads: Vec<u32> = (0..LAYERS).map(|layer| if layer + 1 < LAYERS { KV_HEADS as u32 } else { 0 }).collect();
+        for layer in 0..LAYERS - 1 {
+            tiny = tiny.vector(&format!("blk.{layer}.attn_q_norm.weight"), &rng.units(HEAD_DIM));
+            tiny = tiny.vector(&format!("blk.{layer}.attn_k_norm.weight"), &rng.units(HEAD_DIM));
+        }
+        tiny.meta("general.architecture", "lfm2")
+            .meta("lfm2.attention.head_count_kv", Value::Array(Array::U32(heads)))
+            .meta("lfm2.shortconv.l_cache", 3u32)
+    }
+
     pub fn vector(mut self, name: &str, values: &[f32]) -> Self {
         let data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.tensors.insert(name.into(), Tensor { dims: vec![values.len() as u64], block: BlockType::F32, data });

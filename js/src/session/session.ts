@@ -199,7 +199,9 @@ export class ChatSession implements Session {
       const state = this.#state;
       // the last position of a full context is never computed
       const ids = promptOf(state).slice(0, this.contextLength - 1);
-      const saved = cache && ids.length > 0 ? await this.#readCache(state, ids) : undefined;
+      // a state that layers keep instead is not saved: the text is read again
+      const { kvWidth } = this.#model.info;
+      const saved = cache && ids.length > 0 && kvWidth > 0 ? await this.#readCache(state, ids) : undefined;
       return await encodeSession(this.#model.info, this.#settings, state, saved);
     } finally {
       leave();

@@ -308,9 +308,17 @@ fn made_up_prompt(number: usize, tokens: usize, vocab: usize) -> Vec<u32> {
     (0..tokens).map(|i| ((i * 7919 + 13 + 101 * number) % vocab) as u32).collect()
 }
 
-/// Writes random keys and values for these ids, as if the model had read them.
+/// Writes random keys and values for these ids, as if the model had read them; a model with layers
+/// that keep a state does read them.
 async fn fill(decoder: &mut LoadedDecoder, ids: &[u32]) -> Result<()> {
     let info = decoder.info();
+    if info.kv_width == 0 {
+        let options = GenerateOptions { prefill: true, ..Default::default() };
+        let reading = decoder.start(ids.to_vec(), options, 0)?;
+        while !matches!(decoder.next(reading).await?, Event::End { .. }) {}
+        decoder.stop(reading);
+        return Ok(());
+    }
     let value = |i: usize| (i * 7919 % PATTERN) as f32 / PATTERN as f32 - 0.5;
     let values: Vec<f32> = (0..info.kv_width * ids.len()).map(value).collect();
     let restoring = decoder.restore(ids.to_vec(), OWNER)?;

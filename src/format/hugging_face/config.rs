@@ -12,7 +12,8 @@ use crate::format::Metadata;
 use crate::{Error, Result};
 
 /// Settings that must have this value or be absent: GGUF's architectures have no other.
-const FIXED: [(&str, &str); 18] = [
+const FIXED: [(&str, &str); 19] = [
+    ("conv_bias", "false"),
     ("alibi", "false"),
     ("clip_qkv", "null"),
     ("scale_attn_by_inverse_layer_idx", "false"),
@@ -221,9 +222,13 @@ impl ParsedConfig {
             self.put("attention.key_length", head_dim as u32);
             self.put("attention.value_length", head_dim as u32);
         }
-        let ffn = config.count(&["intermediate_size", "ffn_hidden_size", "n_inner", "hidden_dim"])?;
-        self.put("feed_forward_length", ffn.unwrap_or((hidden as u32).saturating_mul(4)));
-        if let Some(eps) = config.number(&["rms_norm_eps"])? {
+        let ffn = config.count(&["block_ff_dim", "intermediate_size", "ffn_hidden_size", "n_inner", "hidden_dim"])?;
+        let ffn = ffn.unwrap_or((hidden as u32).saturating_mul(4));
+        let lfm2 = self.family.architecture == "lfm2";
+        let ffn = if lfm2 { self.convolutions(config, kv_heads as u32, ffn)? } else { ffn };
+        self.put("feed_forward_length", ffn);
+        let eps = if lfm2 { ["norm_eps"] } else { ["rms_norm_eps"] };
+        if let Some(eps) = config.number(&eps)? {
             self.put("attention.layer_norm_rms_epsilon", eps as f32);
         }
         // MPT's own files do not state it
@@ -260,6 +265,32 @@ impl ParsedConfig {
         Ok(())
     }
 
+    /// Reads which layers of LFM2 are convolutions. Returns the width of its feed-forward layers, which
+    /// is less than the configuration says.
+    fn convolutions(&mut self, config: &Object, kv_heads: u32, ffn: u32) -> Result<u32> {
+        let types = config.get("layer_types").and_then(Value::as_array);
+        let attends = config.get("full_attn_idxs").and_then(Value::as_array);
+        let is_attention = |layer: usize| match (types, attends) {
+            (Some(types), _) => types.get(layer).is_some_and(|kind| kind == "full_attention"),
+            (None, Some(attends)) => attends.iter().any(|index| index.as_u64() == Some(layer as u64)),
+            (None, None) => true,
+        };
+        if let Some(kind) = types.into_iter().flatten().find(|kind| **kind != "full_attention" && **kind != "conv") {
+            return Err(unsupported("layer_types", &kind.to_string(), "full_attention, conv"));
+        }
+        let layers = self.layers.min(MOST);
+        let heads: Vec<u32> = (0..layers).map(|layer| if is_attention(layer) { kv_heads } else { 0 }).collect();
+        self.put("attention.head_count_kv", crate::format::Array::U32(heads));
+        self.put("shortconv.l_cache", config.count(&["conv_L_cache"])?.unwrap_or(3));
+        if config.flag("block_auto_adjust_ff_dim")? == Some(false) {
+            return Ok(ffn);
+        }
+        let width = f64::from(u32::try_from(u64::from(ffn) * 2 / 3).unwrap_or(ffn));
+        let multiple = config.count(&["block_multiple_of"])?.unwrap_or(256).max(1);
+        let width = (width * config.number(&["block_ffn_dim_multiplier"])?.unwrap_or(1.0)) as u32;
+        Ok(width.div_ceil(multiple).saturating_mul(multiple))
+    }
+
     /// Reads sliding windows, and checks that windows and layers without RoPE are where GGUF's
     /// architecture has them.
     fn window(&mut self, config: &Object) -> Result<()> {
@@ -271,7 +302,8 @@ impl ParsedConfig {
             Windowed::AllButEvery(n) => used && !(layer + 1).is_multiple_of(n),
         };
         let expected = |layer: usize| if windowed(layer) { "sliding_attention" } else { "full_attention" };
-        if let Some(types) = config.get("layer_types").and_then(Value::as_array) {
+        let types = config.get("layer_types").filter(|_| self.family.architecture != "lfm2");
+        if let Some(types) = types.and_then(Value::as_array) {
             let listed = used && matches!(self.family.windowed, Windowed::AllButEvery(_) | Windowed::Listed);
             let known = |layer: usize| {
                 listed && ["sliding_attention", "full_attention"].contains(&types[layer].as_str().unwrap_or_default())
@@ -346,7 +378,7 @@ impl ParsedConfig {
 fn ties(architecture: &str) -> bool {
     matches!(
         architecture,
-        "gemma" | "gemma2" | "gemma3" | "gpt2" | "openai-gpt" | "falcon" | "mpt" | "bloom" | "bert" | "ernie4_5"
+        "gemma" | "gemma2" | "gemma3" | "gpt2" | "openai-gpt" | "falcon" | "mpt" | "bloom" | "bert" | "ernie4_5" | "lfm2"
     )
 }
 

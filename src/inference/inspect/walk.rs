@@ -133,7 +133,7 @@ impl Walk {
             }
         }
         let count = chunk.len();
-        let reads_q = layer.filter(|&layer| options.attends(layer)).map(|layer| attention(runner, layer));
+        let reads_q = layer.filter(|&layer| attends(runner, options, layer)).map(|layer| attention(runner, layer));
         let q = reads_q.map(|Attention { q, heads, kv, .. }| {
             let ranges = (0..count).map(|row| row * q.cols..row * q.cols + heads * kv.head_dim);
             runner.engine.read_ranges(q.buffer, ranges.collect())
@@ -185,7 +185,7 @@ impl Walk {
             seen.norms = Some(Floats(self.x.chunks_exact(hidden).map(norm).collect()));
         }
         let Some(layer) = layer else { return Ok(seen) };
-        if options.attends(layer) {
+        if attends(runner, options, layer) {
             let positions = self.first + self.ids.len();
             let mut ranges = runner.programs.kv.ranges(layer, &sequence.blocks, positions);
             ranges.truncate(ranges.len() / 2); // the keys
@@ -213,6 +213,11 @@ impl Walk {
         }
         Ok(seen)
     }
+}
+
+/// Whether the attention of a layer is wanted, which has some.
+fn attends(runner: &Runner, options: &InspectOptions, layer: usize) -> bool {
+    options.attends(layer) && runner.decoder.layers[layer].convolution.is_none()
 }
 
 fn attention(runner: &Runner, layer: usize) -> Attention {

@@ -17,9 +17,9 @@ pub struct Activations {
     pub(super) branch: Tensor,
     /// (tokens, rotated values of a head) for each of [`Decoder::ropes`]: cos and sin.
     pub(super) angles: Vec<Tensor>,
-    /// (tokens, qkv_width)
+    /// (tokens, qkv_width), with room for what a convolution projects
     pub(super) qkv: Tensor,
-    /// (tokens, heads · head_dim)
+    /// (tokens, heads · head_dim), with room for what it gives
     pub(super) attn: Tensor,
     /// (tokens, 2 ffn), for each expert of a token; only used if gate and up projection are
     /// separate matrices.
@@ -74,13 +74,14 @@ impl Activations {
                 })
             }
         };
+        let convolved = config.convolved_width();
         Ok(Self {
             x: tensor(config.hidden)?,
             spare: tensor(if model.norms_outputs() { config.hidden } else { 4 })?,
             branch: tensor(if model.needs_branch() { config.hidden } else { 4 })?,
             angles: model.ropes.iter().map(|(rope, _)| tensor(rope.dim)).collect::<Result<_>>()?,
-            qkv: tensor(config.qkv_width())?,
-            attn: tensor(config.heads * config.head_dim)?,
+            qkv: with_room(&mut tensor, config.qkv_width(), convolved)?,
+            attn: with_room(&mut tensor, config.heads * config.head_dim, convolved / 3)?,
             gate_up: tensor(if is_fused(model) { inputs } else { inputs * ffn })?,
             ffn: tensor(ffn)?,
             mixture,
@@ -134,6 +135,11 @@ impl Activations {
             }),
         }
     }
+}
+
+/// A tensor of so many columns whose buffer has room for `most` of them.
+fn with_room(tensor: &mut dyn FnMut(usize) -> Result<Tensor>, cols: usize, most: usize) -> Result<Tensor> {
+    Ok(Tensor { cols, ..tensor(cols.max(most))? })
 }
 
 /// Whether gate and up projection of all layers have the activation as their epilogue.

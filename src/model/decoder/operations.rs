@@ -37,7 +37,8 @@ impl Decoder {
     fn projection(&self, layer: Option<usize>, matrix: BufferId) -> &'static str {
         let Some(layer) = layer.map(|layer| &self.layers[layer]) else { return "lm_head" };
 
-        let mut weights = vec![(&layer.qkv_proj, "qkv_proj"), (&layer.o_proj, "o_proj")];
+        let names = if layer.convolution.is_some() { ["in_proj", "out_proj"] } else { ["qkv_proj", "o_proj"] };
+        let mut weights = vec![(&layer.qkv_proj, names[0]), (&layer.o_proj, names[1])];
         match &layer.feed_forward {
             FeedForward::Dense(mlp) => weights.extend(of_mlp(mlp)),
             FeedForward::Experts(mixture) => {

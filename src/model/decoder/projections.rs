@@ -2,15 +2,15 @@
 //! where that can be, else an operation of its own.
 
 use super::norms::Stream;
-use super::{Decoder, Mlp};
+use super::{Decoder, Layer, Mlp};
 use crate::Result;
-use crate::ops::{Activate, Epilogue, Norm, Recording, RmsNorm, RopeAppend, RopeAttention};
+use crate::ops::{Activate, Convolve, Epilogue, Norm, Recording, RmsNorm, RopeAppend, RopeAttention};
 use crate::record::{KvCache, Tensor};
 
 impl Decoder {
     /// a.attn = the attention of layer `i` over norm(x), whose keys and values are appended to
-    /// `kv`; before the output projection.
-    pub(super) fn record_attention(&self, r: &mut Recording, i: usize, kv: KvCache, s: &mut Stream) -> Result<()> {
+    /// `kv`; before the output projection. Returns a.attn.
+    pub(super) fn record_attention(&self, r: &mut Recording, i: usize, kv: KvCache, s: &mut Stream) -> Result<Tensor> {
         self.settle(r, s)?;
         let a = &s.a;
         let (layer, attention) = (&self.layers[i], self.attention(i, kv, a));
@@ -21,7 +21,27 @@ impl Decoder {
         let mut norms: Vec<Norm> = layer.qk_norms.iter().map(|norm| self.head_norm(*norm, qkv)).collect();
         let norm = norms.pop_if(|norm| RopeAttention::takes(norm, &rope));
         norms.into_iter().try_for_each(|norm| r.push(norm))?;
-        r.push(RopeAttention { norm, rope, attention })
+        r.push(RopeAttention { norm, rope, attention })?;
+        Ok(a.attn)
+    }
+
+    /// The same of a convolution over norm(x), whose last inputs are kept in `state`.
+    pub(super) fn record_convolution(
+        &self,
+        r: &mut Recording,
+        layer: &Layer,
+        weight: Tensor,
+        state: KvCache,
+        s: &mut Stream,
+    ) -> Result<Tensor> {
+        self.settle(r, s)?;
+        let (a, hidden) = (&s.a, self.config.hidden);
+        // buffers with room for either
+        let (gates, y) = (Tensor { cols: 3 * hidden, ..a.qkv }, Tensor { cols: hidden, ..a.attn });
+        let (x, norm) = self.normed(r, layer.attn_norms.input, a)?;
+        layer.qkv_proj.linear(r, x, norm, Epilogue::Store, gates)?;
+        r.push(Convolve { x: gates, weight, state, y })?;
+        Ok(y)
     }
 
     /// ffn = activation(gate(norm(x))) · up(norm(x)), or activation(up(norm(x)))

@@ -1,5 +1,5 @@
-// y = c · Σ_k weight[k] · u[p - width + 1 + k] with the inputs u = b · v of each position, and keeps
-// the last inputs of each block of positions.
+// y = c · Σ_k weight[k] · u[p - width + 1 + k] with the inputs u = b · v of each position.
+// Keeps the last inputs of each block of positions.
 //
 // One invocation a column; a workgroup takes 64 of a row. Rows of the step are read as they are,
 // earlier positions from the state. Where a step may have several rows, a dispatch computes, and a

@@ -7,8 +7,8 @@ use super::{BufferId, KvFormat};
 /// Positions per block of the KV cache; a multiple of four, since kernels process four at a time.
 pub const KV_BLOCK: usize = 64;
 
-/// Positions of a block whose inputs a convolution finds again: position p is at p % `RECENT_INPUTS`
-/// of its block, so that the last ones stay.
+/// Positions of a block whose inputs a convolution finds again: position p is at
+/// p % `RECENT_INPUTS` of its block, so that the last ones stay.
 pub const RECENT_INPUTS: usize = 8;
 
 /// The keys and values of one layer for all sequences: blocks of shape (2, heads, [`KV_BLOCK`],

@@ -3,7 +3,7 @@
 //
 // A workgroup per token. Each invocation finds how many experts come before one of its own, so
 // that all places are found at once. WEIGHTING is numbered in ops/route.rs; SHARED is 1 if there is
-// a shared expert.
+// a shared expert; BIAS is added to sigmoids for the choice.
 #import step
 
 struct Params {
@@ -17,10 +17,14 @@ const LOWEST = -1e30; // below any logit
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> logits: array<f32>; // (tokens, LOGIT_COLS)
 @group(0) @binding(3) var<storage, read_write> y: array<f32>; // (tokens, Y_COLS)
+#ifdef BIAS
+@group(0) @binding(4) var<storage, read> bias: array<f32>; // (EXPERTS)
+#endif
 
-// of all experts, and LOWEST up to a whole quad
+// what orders all experts, and LOWEST up to a whole quad
 var<workgroup> all_logits: array<vec4<f32>, QUADS>;
-var<workgroup> powers: array<vec4<f32>, QUADS>; // exp(logit - largest logit)
+// exp(logit - largest logit), or sigmoid(logit)
+var<workgroup> powers: array<vec4<f32>, QUADS>;
 // of the chosen experts, the best first
 var<workgroup> best: array<u32, CHOSEN>;
 var<workgroup> weights: array<f32, CHOSEN>;
@@ -38,6 +42,16 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         for (var i = 0u; i < min(4u, EXPERTS - 4u * quad); i++) {
             own[i] = logits[first + 4u * quad + i];
         }
+        if WEIGHTING == 3u {
+            let sigmoids = 1.0 / (1.0 + exp(min(-own, vec4(80.0))));
+            powers[quad] = sigmoids;
+            own = select(sigmoids, vec4(LOWEST), own == vec4(LOWEST));
+#ifdef BIAS
+            for (var i = 0u; i < min(4u, EXPERTS - 4u * quad); i++) {
+                own[i] += bias[4u * quad + i];
+            }
+#endif
+        }
         all_logits[quad] = own;
     }
     workgroupBarrier();
@@ -46,7 +60,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         largest4 = max(largest4, all_logits[quad]);
     }
     let largest = max(max(largest4.x, largest4.y), max(largest4.z, largest4.w));
-    for (var quad = lane; quad < QUADS; quad += WORKGROUP) {
+    for (var quad = lane; quad < QUADS && WEIGHTING != 3u; quad += WORKGROUP) {
         powers[quad] = exp(all_logits[quad] - largest);
     }
     workgroupBarrier();
@@ -56,8 +70,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     workgroupBarrier();
     for (var j = lane; j < CHOSEN; j += WORKGROUP) {
         var weight = weights[j];
-        if WEIGHTING == 1u {
-            var sum = 0.0;
+        if WEIGHTING == 1u || WEIGHTING == 3u {
+            var sum = select(0.0, 1e-6, WEIGHTING == 3u);
             for (var i = 0u; i < CHOSEN; i++) {
                 sum += weights[i];
             }
@@ -92,6 +106,7 @@ fn take_place(e: u32) {
     let place = before.x + before.y + before.z + before.w;
     if place < CHOSEN {
         best[place] = e;
-        weights[place] = power / (rivals.x + rivals.y + rivals.z + rivals.w);
+        let all = rivals.x + rivals.y + rivals.z + rivals.w;
+        weights[place] = power / select(all, 1.0, WEIGHTING == 3u);
     }
 }

@@ -398,11 +398,12 @@ fn rope_attention() {
 fn route() {
     let mut seen = Seen::default();
     for (experts, chosen) in [(8, 2), (70, 6), (300, 3)] {
-        for weighting in [Weighting::Softmax, Weighting::Renormalised, Weighting::SparseMixer] {
+        for weighting in [Weighting::Softmax, Weighting::Renormalised, Weighting::SparseMixer, Weighting::Sigmoid] {
             let shared = experts == 70;
             let cols = usize::from(shared);
             let (logits, y) = (tensor(4, experts + cols), tensor(4, 2 * chosen + cols));
-            at(0, 3, |step| seen.compare("route", Route { logits, chosen, weighting, shared, y }, step));
+            let bias = (weighting == Weighting::Sigmoid).then(|| tensor(1, experts));
+            at(0, 3, |step| seen.compare("route", Route { logits, bias, chosen, weighting, shared, y }, step));
         }
     }
     seen.are(&["route"]);

@@ -233,7 +233,7 @@ fn norm() {
 #[test]
 fn route() {
     let mut suite = Suite::new();
-    for weighting in [Weighting::Softmax, Weighting::Renormalised, Weighting::SparseMixer] {
+    for weighting in [Weighting::Softmax, Weighting::Renormalised, Weighting::SparseMixer, Weighting::Sigmoid] {
         for (experts, chosen) in [(1, 1), (5, 2), (64, 8), (128, 3), (300, 7)] {
             for (shared, ties) in [(false, false), (false, true), (true, false)] {
                 for (tokens, capacity) in TOKENS {
@@ -245,7 +245,10 @@ fn route() {
                         let cols = experts + shared_cols;
                         let few: Vec<f32> = (0..capacity * cols).map(|i| (i * i % 11) as f32 / 4.0).collect();
                         let logits = if ties { s.tensor_of(capacity, cols, &few) } else { s.tensor(capacity, cols) };
-                        Route { logits, chosen, weighting, shared, y: s.output(capacity, 2 * chosen + shared_cols) }
+                        let has_bias = weighting == Weighting::Sigmoid && !ties;
+                        let bias = has_bias.then(|| s.tensor(1, experts));
+                        let y = s.output(capacity, 2 * chosen + shared_cols);
+                        Route { logits, bias, chosen, weighting, shared, y }
                     });
                 }
             }

@@ -174,7 +174,9 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
     let (route, y) = (tensor(1), tensor(1));
     commands.push(Gather { route, chosen: 2, experts: 4, y }.into());
     let (logits, y) = (tensor(1), Tensor { cols: 5, ..tensor(1) });
-    commands.push(Route { logits, chosen: 2, weighting: Weighting::Softmax, shared: true, y }.into());
+    commands.push(Route { logits, bias: None, chosen: 2, weighting: Weighting::Softmax, shared: true, y }.into());
+    let (bias, y) = (Some(logits), Tensor { cols: 4, ..tensor(1) });
+    commands.push(Route { logits, bias, chosen: 2, weighting: Weighting::Sigmoid, shared: false, y }.into());
     let (x, route) = (Tensor { cols: 64, ..tensor(1) }, Tensor { cols: 4, ..tensor(1) });
     for accumulate in [false, true] {
         commands.push(Combine { x, route, chosen: 2, scale: 1.0, accumulate, y: tensor(1) }.into());

@@ -35,6 +35,7 @@ export const MODELS = {
   exaone4: { decoder: 'EXAONE 4' },
   glm4: { decoder: 'GLM-4' },
   lfm2: { decoder: 'LFM2' },
+  lfm2moe: { experts: 'LFM2 MoE' },
   stablelm: { decoder: 'StableLM' },
   starcoder2: { decoder: 'StarCoder 2' },
   gpt2: { decoder: 'GPT-2' },
@@ -69,7 +70,7 @@ const nameIn = (row) => /name: "([\w-]+)"|gpt\("([\w-]+)"/.exec(row)?.slice(1).f
 
 /** The constant that a row is, or that names it. */
 function definitionOf(row, source) {
-  const constant = /\.\.([A-Z_]+) |^([A-Z_]+),/.exec(row).slice(1).find(Boolean);
+  const constant = /\.\.([A-Z_\d]+) |^([A-Z_\d]+),/.exec(row).slice(1).find(Boolean);
   return source.slice(source.indexOf(`const ${constant}: Architecture`));
 }
 

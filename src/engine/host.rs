@@ -160,7 +160,10 @@ impl<K: Kernels> HostEngine<K> {
                 let affine = self.affine(op.affine.as_ref(), op.affine_first());
                 kernels.linear(op, self.rows(&op.x, n), norm, self.matrix(&op.weight)?, affine, y);
             }
-            Command::Route(op) => kernels.route(op, self.rows(&op.logits, n), y),
+            Command::Route(op) => {
+                let bias = op.bias.as_ref().map(|bias| self.rows(bias, 1));
+                kernels.route(op, self.rows(&op.logits, n), bias, y);
+            }
             Command::Gather(op) => op.reference(self.rows(&op.route, step.count(op.route.rows)), y),
             Command::ExpertLinear(op) => {
                 let norm = op.norm.as_ref().map(|norm| self.rows(&norm.weight, 1));

@@ -198,6 +198,15 @@ const GEGLU: Activation = Activation { function: Function::GeluTanh, gated: true
 
 const GEMMA: Architecture = Architecture { name: "gemma", activation: GEGLU, scales_embedding: true, ..HALF_SPLIT };
 
+/// Its final norm bears the name of a norm of the embeddings.
+const LFM2: Architecture = Architecture {
+    name: "lfm2",
+    qk_norm: Some(QkNorm::Heads),
+    convolutions: true,
+    final_norm: "token_embd_norm",
+    ..HALF_SPLIT
+};
+
 /// The names of most norms of outputs.
 const OUTPUT_STEMS: [&str; 2] = ["post_attention_norm", "post_ffw_norm"];
 const GEMMA_NORMS: Norms = Norms::Around(OUTPUT_STEMS);
@@ -312,14 +321,8 @@ const ARCHITECTURES: &[Architecture] = &[
         ..HALF_SPLIT
     },
     Architecture { name: "glm4", norms: GEMMA_NORMS, fused_gate_up: true, ..LLAMA },
-    // its final norm bears the name of a norm of the embeddings
-    Architecture {
-        name: "lfm2",
-        qk_norm: Some(QkNorm::Heads),
-        convolutions: true,
-        final_norm: "token_embd_norm",
-        ..HALF_SPLIT
-    },
+    LFM2,
+    Architecture { name: "lfm2moe", experts: Some(Weighting::Sigmoid), ..LFM2 },
     Architecture {
         name: "grok",
         norms: Norms::Around(["attn_output_norm", "layer_output_norm"]),

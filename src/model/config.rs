@@ -31,6 +31,8 @@ pub struct Config {
     pub hidden: usize,
     /// Inner width of the feed-forward layer, or of one expert.
     pub ffn: usize,
+    /// The same of layers without experts, where others have some.
+    pub dense_ffn: usize,
     /// Mixture of experts; `None` for a dense feed-forward layer.
     pub experts: Option<Experts>,
     /// Query heads.
@@ -83,6 +85,8 @@ pub enum LayerKind {
 pub struct Experts {
     /// Number of experts.
     pub count: usize,
+    /// Number of first layers that have none.
+    pub dense_layers: usize,
     /// Experts per token (top-k).
     pub chosen: usize,
     /// How the router weighs the chosen experts.
@@ -143,6 +147,11 @@ impl Config {
             layers,
             kinds,
             hidden,
+            dense_ffn: match &experts {
+                Some(experts) if experts.dense_layers > 0 => keys.count("feed_forward_length")?,
+                // unused
+                _ => 4,
+            },
             ffn: match (keys.opt_count("expert_feed_forward_length")?, &experts) {
                 (Some(ffn), Some(_)) => ffn,
                 (None, Some(experts)) if architecture.splits_ffn => {
@@ -187,7 +196,8 @@ impl Config {
     /// into a browser.
     fn check(&self, eps_key: &str) -> Result<()> {
         self.require("block_count", (1..=1024).contains(&self.layers), "1 to 1024", self.layers)?;
-        for (key, value) in [("embedding_length", self.hidden), ("feed_forward_length", self.ffn)] {
+        let widths = [self.hidden, self.ffn, self.dense_ffn];
+        for (key, value) in ["embedding_length", "feed_forward_length", "feed_forward_length"].into_iter().zip(widths) {
             let fits = (4..=1 << 20).contains(&value) && value.is_multiple_of(4);
             self.require(key, fits, "a multiple of 4 up to 1048576", value)?;
         }
@@ -257,7 +267,7 @@ impl Config {
         (self.heads + 2 * self.kv_heads) * self.head_dim
     }
 
-    /// Columns of what a convolution projects: its two gates and its inputs; 0 without convolutions.
+    /// Columns of what a convolution projects: its two gates and its inputs; 0 without any.
     pub fn convolved_width(&self) -> usize {
         let has_some = self.kinds.iter().any(|kind| *kind != LayerKind::Attention);
         if has_some { 3 * self.hidden } else { 0 }
@@ -281,6 +291,16 @@ impl Config {
     /// Size of the sliding window of a layer, in positions; `None` if the layer sees all.
     pub fn window_of(&self, layer: usize) -> Option<usize> {
         self.window.filter(|_| self.windowed.get(layer).copied().unwrap_or(false))
+    }
+
+    /// Whether a layer has a mixture of experts.
+    pub fn has_experts(&self, layer: usize) -> bool {
+        self.experts.as_ref().is_some_and(|experts| layer >= experts.dense_layers)
+    }
+
+    /// Inner width of the feed-forward block of a layer, or of one of its experts.
+    pub fn ffn_of(&self, layer: usize) -> usize {
+        if self.experts.is_some() && !self.has_experts(layer) { self.dense_ffn } else { self.ffn }
     }
 
     /// RoPE of a layer; `None` if the layer has none.
@@ -374,10 +394,11 @@ impl Experts {
         let Some(weighting) = keys.architecture.experts else {
             return Err(unsupported(&keys.key("expert_count"), &count.to_string(), "dense models (0 experts)"));
         };
-        // 1 is softmax, and one group of experts
-        for key in ["expert_gating_func", "expert_group_count"] {
-            if let Some(found) = keys.opt_count(key)?.filter(|&found| found != 1) {
-                return Err(unsupported(&keys.key(key), &found.to_string(), "1"));
+        // the numbers of softmax and of sigmoid; one group of experts
+        let gating = if weighting == Weighting::Sigmoid { 2 } else { 1 };
+        for (key, known) in [("expert_gating_func", gating), ("expert_group_count", 1)] {
+            if let Some(found) = keys.opt_count(key)?.filter(|&found| found != known) {
+                return Err(unsupported(&keys.key(key), &found.to_string(), &known.to_string()));
             }
         }
         let shared_ffn = match keys.opt_count("expert_shared_feed_forward_length")? {
@@ -387,8 +408,13 @@ impl Experts {
         Ok(Some(Self {
             count,
             scale: keys.f32_or("expert_weights_scale", 1.0)?,
+            dense_layers: keys.opt_count("leading_dense_block_count")?.unwrap_or(0),
             chosen: keys.count("expert_used_count")?,
             weighting: match keys.opt_bool("expert_weights_norm")? {
+                Some(false) if weighting == Weighting::Sigmoid => {
+                    return Err(unsupported("expert_weights_norm", "false", "true with sigmoids"));
+                }
+                _ if weighting == Weighting::Sigmoid => weighting,
                 Some(true) => Weighting::Renormalised,
                 Some(false) => Weighting::Softmax,
                 None => weighting,

@@ -37,8 +37,8 @@ use crate::record::{KvCache, Tensor};
 pub struct Layer {
     /// Norms of the attention block.
     pub attn_norms: BlockNorms,
-    /// (qkv_width, hidden): q, k and v projection stacked. Where a convolution stands in the place of
-    /// attention, (3 hidden, hidden): its two gates and its inputs.
+    /// (qkv_width, hidden): q, k and v projection stacked. Where a convolution stands in the place
+    /// of attention, (3 hidden, hidden): its two gates and its inputs.
     pub qkv_proj: Weight,
     /// QK-norm, applied before RoPE.
     pub qk_norms: Vec<HeadNorm>,
@@ -160,7 +160,11 @@ impl Decoder {
     /// parallel: x += attention(norm(x)) + feed_forward(norm(x)).
     fn record_blocks(&self, r: &mut Recording, i: usize, kv: KvCache, s: &mut Stream) -> Result<()> {
         let layer = &self.layers[i];
-        let ffn = s.a.ffn;
+        // a buffer with room for either kind of feed-forward block
+        let ffn = match &layer.feed_forward {
+            FeedForward::Dense(_) => Tensor { cols: self.config.ffn_of(i), ..s.a.ffn },
+            FeedForward::Experts(_) => s.a.ffn,
+        };
         let attn = match layer.convolution {
             None => self.record_attention(r, i, kv, s),
             Some(weight) => self.record_convolution(r, layer, weight, kv, s),
@@ -168,7 +172,7 @@ impl Decoder {
         if !self.config.parallel {
             self.add(r, &layer.o_proj, attn, &layer.attn_norms, s)?;
         }
-        self.record_feed_forward(r, layer, s)?;
+        self.record_feed_forward(r, layer, ffn, s)?;
         if self.config.parallel {
             self.add(r, &layer.o_proj, attn, &layer.attn_norms, s)?;
         }
@@ -196,12 +200,15 @@ impl Decoder {
     }
 
     /// a.ffn = feed_forward(norm(x)), before the down projection
-    fn record_feed_forward(&self, r: &mut Recording, layer: &Layer, s: &mut Stream) -> Result<()> {
+    fn record_feed_forward(&self, r: &mut Recording, layer: &Layer, ffn: Tensor, s: &mut Stream) -> Result<()> {
         self.settle(r, s)?;
         let a = &s.a;
         let (x, norm) = self.normed(r, layer.ffn_norms.input, a)?;
         match &layer.feed_forward {
-            FeedForward::Dense(mlp) => self.record_mlp(r, mlp, x, norm, a.gate_up, a.ffn),
+            FeedForward::Dense(mlp) => {
+                let inputs = self.config.activation().inputs();
+                self.record_mlp(r, mlp, x, norm, Tensor { cols: inputs * ffn.cols, ..a.gate_up }, ffn)
+            }
             FeedForward::Experts(mixture) => self.record_experts(r, mixture, x, norm, a),
         }
     }

@@ -10,7 +10,7 @@ use crate::Result;
 
 /// The matrices that a decoder with this configuration may have.
 pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
-    let Config { hidden, ffn, heads, kv_heads, head_dim, .. } = *config;
+    let Config { hidden, heads, kv_heads, head_dim, .. } = *config;
     let mut groups =
         vec![Group::new(&[("token_embd".into(), vocab)], hidden), Group::new(&[("output".into(), vocab)], hidden)];
     if config.architecture.positions == Positions::Learned {
@@ -30,7 +30,8 @@ pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
                 Group::new(&[(name("shortconv.out_proj"), hidden)], hidden),
             ],
         });
-        if let Some(Experts { count, shared_ffn, .. }) = config.experts {
+        let ffn = config.ffn_of(layer);
+        if let Some(Experts { count, shared_ffn, .. }) = config.experts.clone().filter(|_| config.has_experts(layer)) {
             let mut router = vec![(name("ffn_gate_inp"), count)];
             router.extend(shared_ffn.map(|_| (name("ffn_gate_inp_shexp"), 1)));
             groups.push(Group::new(&router, hidden));
@@ -155,7 +156,7 @@ fn block_norms(tensors: &mut Tensors, config: &Config, layer: usize) -> Result<(
 /// The feed-forward block of a layer.
 fn feed_forward(tensors: &mut Tensors, config: &Config, layer: usize) -> Result<FeedForward> {
     let name = |part: &str| format!("blk.{layer}.{part}");
-    let Some(Experts { chosen, shared_ffn, .. }) = config.experts else {
+    let Some(Experts { chosen, shared_ffn, .. }) = config.experts.clone().filter(|_| config.has_experts(layer)) else {
         // the group of `ffn_up` also contains the gate projection, if there is one
         let (gate_up_proj, down_proj) = (tensors.weight(&name("ffn_up"))?, tensors.weight(&name("ffn_down"))?);
         return Ok(FeedForward::Dense(Mlp { gate_up_proj, down_proj }));
@@ -175,7 +176,12 @@ fn feed_forward(tensors: &mut Tensors, config: &Config, layer: usize) -> Result<
         false => None,
     };
     let router = tensors.weight(&name("ffn_gate_inp"))?;
-    let mixture = MixtureWeights { router, deep_router, gate_proj, up_proj, down_proj, shared };
+    let bias = name("exp_probs_b.bias");
+    let bias = match tensors.vectors.has(&bias) {
+        true => Some(tensors.vectors.required(tensors.memory, &bias)?),
+        false => None,
+    };
+    let mixture = MixtureWeights { router, deep_router, bias, gate_proj, up_proj, down_proj, shared };
     Ok(FeedForward::Experts(Box::new(mixture)))
 }
 

@@ -81,7 +81,7 @@ const KEYS: &[Key] = &[
     of_all("embedding_length", NEEDED),
     of(&["granite", "granitemoe", "grok", "minicpm"], "embedding_scale", ZERO),
     of_all("expert_count", NONE),
-    of(&["qwen2moe", "qwen3moe", "grok", "gpt-oss"], "expert_feed_forward_length", NONE),
+    of(&["qwen2moe", "qwen3moe", "grok", "gpt-oss", "lfm2moe"], "expert_feed_forward_length", NONE),
     of_all("expert_gating_func", NONE),
     of_all("expert_group_count", NONE),
     of(&["qwen2moe"], "expert_shared_feed_forward_length", NONE),
@@ -90,6 +90,7 @@ const KEYS: &[Key] = &[
     of(&["llama_moe"], "expert_weights_scale", ZERO),
     of_all("feed_forward_length", NEEDED),
     of(&["gemma2", "gemma3", "grok"], "final_logit_softcapping", MINUS_ONE),
+    of(&["lfm2moe"], "leading_dense_block_count", ZERO),
     of(&["granite", "granitemoe", "grok", "minicpm"], "logit_scale", ZERO),
     of_all("pooling_type", MINUS_ONE),
     of(&["granite", "granitemoe", "minicpm"], "residual_scale", ZERO),
@@ -106,7 +107,7 @@ const KEYS: &[Key] = &[
     of_all("rope.scaling.yarn_beta_slow", &[0.0, -1.0]),
     of(&["mistral3"], "rope.scaling.yarn_log_multiplier", ZERO),
     of_folders("rope.scaling.yarn_truncate", NEEDED),
-    of(&["lfm2"], "shortconv.l_cache", ZERO),
+    of(&["lfm2", "lfm2moe"], "shortconv.l_cache", ZERO),
     of(&["gptneox"], "use_parallel_residual", NEEDED),
 ];
 

@@ -12,7 +12,7 @@ use super::decoder::{HeadNorm, NormWeights};
 use super::rope::ALL_FACTORS;
 use super::weights::{check_shape, missing_tensor};
 use crate::format::{Layout, Planes, TensorInfo, dequantize_row, repack};
-use crate::ops::NormKind;
+use crate::ops::{NormKind, Weighting};
 use crate::record::{BufferId, Memory, Tensor};
 use crate::{Error, Result};
 
@@ -240,6 +240,9 @@ pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize;
     let mut shapes: HashMap<String, [usize; 2]> = lengths.into_iter().map(|(name, len)| (name, [len, 1])).collect();
     for layer in 0..config.layers {
         shapes.extend(vectors.iter().map(|(name, len)| (format!("blk.{layer}.{name}"), [*len, 1])));
+        if let Some(experts) = config.experts.as_ref().filter(|experts| experts.weighting == Weighting::Sigmoid) {
+            shapes.insert(format!("blk.{layer}.exp_probs_b.bias"), [experts.count, 1]);
+        }
         if let LayerKind::Convolution { width } = config.kinds[layer] {
             shapes.insert(format!("blk.{layer}.shortconv.conv.weight"), [width, hidden]);
         }

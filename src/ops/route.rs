@@ -17,6 +17,9 @@ pub enum Weighting {
     /// For each choice in turn: softmax over the experts not chosen before whose logits are within
     /// 2 % of the best of these (Liu et al. 2023, arXiv 2310.00811, with ε = 0.01).
     SparseMixer = 2,
+    /// Sigmoid of each logit, rescaled so that the chosen ones sum to 1 (DeepSeek-V3 2024, arXiv
+    /// 2412.19437). The best are those with the largest sigmoid and bias together.
+    Sigmoid = 3,
 }
 
 /// y[t] = the indices of the `chosen` experts with the largest logits, then their weights, then the
@@ -25,6 +28,8 @@ pub enum Weighting {
 pub struct Route {
     /// (tokens, experts), plus a column for the shared expert's logit if there is one
     pub logits: Tensor,
+    /// (1, experts): added to [`Weighting::Sigmoid`]s for the choice alone.
+    pub bias: Option<Tensor>,
     /// Experts per token.
     pub chosen: usize,
     /// How they are weighted.
@@ -38,6 +43,9 @@ pub struct Route {
 /// [`Weighting::SparseMixer`] counts logits whose distance from the best, relative to the larger
 /// magnitude of the two, is at most this.
 const NEAR: f32 = 0.02;
+
+/// What [`Weighting::Sigmoid`] adds to the sum of the chosen ones.
+const LEAST: f32 = 1e-6;
 
 /// Invocations of a subgroup on the GPUs that have the largest.
 const SUBGROUP: usize = 64;
@@ -56,6 +64,8 @@ impl Route {
 impl Op for Route {
     fn check(&self) -> Result<()> {
         ensure((1..=self.experts()).contains(&self.chosen), "route", "1 to all experts chosen", self)?;
+        let fits = |bias: Tensor| bias.cols == self.experts() && self.weighting == Weighting::Sigmoid;
+        ensure(self.bias.is_none_or(fits), "route", "a bias for each expert, of sigmoids", self)?;
         let cols = 2 * self.chosen + usize::from(self.shared);
         ensure(self.y.cols == cols && self.logits.rows >= self.y.rows, "route", "y.cols = 2 chosen + shared", self)
     }
@@ -70,9 +80,9 @@ impl Op for Route {
         ];
         vec![Kernel {
             shader: "route",
-            defines: vec![],
+            defines: self.bias.iter().map(|_| "BIAS").collect(),
             constants: constants.map(|(name, value)| (name, value as u32)).into(),
-            bindings: vec![self.logits.into(), self.y.into()],
+            bindings: [self.logits, self.y].into_iter().chain(self.bias).map(Into::into).collect(),
             params: vec![self.y.rows as u32],
             workgroups: [self.y.rows as u32, 1, 1],
             rows: RowGrid::along(0),
@@ -86,21 +96,33 @@ impl Op for Route {
         // each invocation looks for the largest logit; those with an expert look at all logits and
         // powers
         let places = experts * (2 + 2 * padded);
-        let weights = self.chosen * if self.weighting == Weighting::Renormalised { 2 + self.chosen } else { 2 };
-        let each = experts + shared + (self.workgroup() + 1) * padded + places + weights;
-        let own = Loads::once(experts + shared, 1);
+        let rescales = matches!(self.weighting, Weighting::Renormalised | Weighting::Sigmoid);
+        let weights = self.chosen * if rescales { 2 + self.chosen } else { 2 };
+        let biases = self.bias.map_or(0, |bias| bias.cols);
+        // sigmoids are made of logits as they are loaded, powers of those in workgroup memory
+        let powers = if self.weighting == Weighting::Sigmoid { 0 } else { padded };
+        let each = experts + biases + shared + self.workgroup() * padded + powers + places + weights;
+        let own = Loads::once(experts + biases + shared, 1);
         vec![Loads { lane_activations: f32s(each), ..own } * step.count(self.y.rows)]
     }
 }
 
 impl Route {
-    /// `logits`: (tokens, logits.cols); `y`: (tokens, y.cols).
-    pub fn reference(&self, logits: &[f32], y: &mut [f32]) {
+    /// `logits`: (tokens, logits.cols); `bias`: (experts); `y`: (tokens, y.cols).
+    pub fn reference(&self, logits: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+        let is_sigmoid = self.weighting == Weighting::Sigmoid;
         for (logits, y) in logits.chunks_exact(self.logits.cols).zip(y.chunks_exact_mut(self.y.cols)) {
             let (experts, shared) = logits.split_at(self.experts());
             let mut left = experts.to_vec();
             let largest = experts.iter().fold(f32::NEG_INFINITY, |largest, &logit| largest.max(logit));
-            let power = |e: usize| (experts[e] - largest).exp();
+            let power = |e: usize| match is_sigmoid {
+                true => 1.0 / (1.0 + (-experts[e]).exp()),
+                false => (experts[e] - largest).exp(),
+            };
+            if is_sigmoid {
+                let score = |e: usize| power(e) + bias.map_or(0.0, |bias| bias[e]);
+                left = (0..experts.len()).map(score).collect();
+            }
             let all: f32 = (0..experts.len()).map(power).sum();
             for j in 0..self.chosen {
                 // the first among equals
@@ -113,13 +135,14 @@ impl Route {
                 let rivals = match self.weighting {
                     Weighting::Softmax | Weighting::Renormalised => all,
                     Weighting::SparseMixer => (0..left.len()).filter(is_near).map(power).sum(),
+                    Weighting::Sigmoid => 1.0,
                 };
                 y[self.chosen + j] = power(best) / rivals;
                 left[best] = f32::NEG_INFINITY;
             }
             let weights = &mut y[self.chosen..2 * self.chosen];
-            if self.weighting == Weighting::Renormalised {
-                let sum: f32 = weights.iter().sum();
+            if is_sigmoid || self.weighting == Weighting::Renormalised {
+                let sum = weights.iter().sum::<f32>() + if is_sigmoid { LEAST } else { 0.0 };
                 weights.iter_mut().for_each(|weight| *weight /= sum);
             }
             if let [gate] = shared {

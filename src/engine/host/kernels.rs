@@ -67,8 +67,8 @@ pub trait Kernels {
     );
 
     /// See [`Route::reference`].
-    fn route(&self, op: &Route, logits: &[f32], y: &mut [f32]) {
-        op.reference(logits, y);
+    fn route(&self, op: &Route, logits: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+        op.reference(logits, bias, y);
     }
 
     /// See [`Combine::reference`].

@@ -260,6 +260,9 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
         }
         Command::Route(op) => {
             (op.logits, op.y) = (random.like(memory, op.logits)?, random.like(memory, op.y)?);
+            if let Some(bias) = &mut op.bias {
+                *bias = random.like(memory, *bias)?;
+            }
             vec![Output::all(op.y)]
         }
         Command::ExpertLinear(op) => {

@@ -35,7 +35,7 @@ const FIXED: [(&str, &str); 19] = [
 ];
 
 /// Hyperparameters: GGUF's key, and names in config.json, of which the first present one counts.
-pub(super) const COUNTS: [(&str, &[&str]); 8] = [
+pub(super) const COUNTS: [(&str, &[&str]); 9] = [
     ("embedding_length", &["hidden_size", "n_embd", "n_embed", "dim", "d_model"]),
     ("block_count", &["num_hidden_layers", "n_layer", "n_layers"]),
     ("attention.head_count", &["num_attention_heads", "n_head", "n_heads"]),
@@ -44,6 +44,7 @@ pub(super) const COUNTS: [(&str, &[&str]); 8] = [
     ("expert_used_count", &["num_experts_per_tok"]),
     ("expert_feed_forward_length", &["moe_intermediate_size"]),
     ("expert_shared_feed_forward_length", &["shared_expert_intermediate_size"]),
+    ("leading_dense_block_count", &["num_dense_layers"]),
 ];
 
 /// The first ones of [`COUNTS`] that a model must have.
@@ -53,7 +54,7 @@ const REQUIRED: usize = 4;
 /// overflow.
 const MOST: usize = 1 << 16;
 
-const FACTORS: [(&str, &str); 8] = [
+const FACTORS: [(&str, &str); 9] = [
     ("attn_logit_softcapping", "attn_logit_softcapping"),
     ("final_logit_softcapping", "final_logit_softcapping"),
     ("attention.scale", "attention_multiplier"),
@@ -62,6 +63,7 @@ const FACTORS: [(&str, &str); 8] = [
     ("embedding_scale", "embedding_multiplier"),
     ("residual_scale", "residual_multiplier"),
     ("logit_scale", "logits_scaling"),
+    ("expert_weights_scale", "routed_scaling_factor"),
 ];
 
 /// A parsed configuration.
@@ -140,7 +142,10 @@ impl ParsedConfig {
             heads: Heads::default(),
             layers: 0,
             experts: 0,
-            tied: config.flag("tie_word_embeddings")?.unwrap_or(ties(family.architecture)),
+            tied: config
+                .flag("tie_embedding")?
+                .or(config.flag("tie_word_embeddings")?)
+                .unwrap_or(ties(family.architecture)),
             class,
             vectors: Vec::new(),
         };
@@ -224,7 +229,7 @@ impl ParsedConfig {
         }
         let ffn = config.count(&["block_ff_dim", "intermediate_size", "ffn_hidden_size", "n_inner", "hidden_dim"])?;
         let ffn = ffn.unwrap_or((hidden as u32).saturating_mul(4));
-        let lfm2 = self.family.architecture == "lfm2";
+        let lfm2 = self.convolves();
         let ffn = if lfm2 { self.convolutions(config, kv_heads as u32, ffn)? } else { ffn };
         self.put("feed_forward_length", ffn);
         let eps = if lfm2 { ["norm_eps"] } else { ["rms_norm_eps"] };
@@ -265,8 +270,12 @@ impl ParsedConfig {
         Ok(())
     }
 
-    /// Reads which layers of LFM2 are convolutions. Returns the width of its feed-forward layers, which
-    /// is less than the configuration says.
+    fn convolves(&self) -> bool {
+        matches!(self.family.architecture, "lfm2" | "lfm2moe")
+    }
+
+    /// Reads which layers of LFM2 are convolutions. Returns the width of its feed-forward layers,
+    /// which is less than the configuration says.
     fn convolutions(&mut self, config: &Object, kv_heads: u32, ffn: u32) -> Result<u32> {
         let types = config.get("layer_types").and_then(Value::as_array);
         let attends = config.get("full_attn_idxs").and_then(Value::as_array);
@@ -282,7 +291,7 @@ impl ParsedConfig {
         let heads: Vec<u32> = (0..layers).map(|layer| if is_attention(layer) { kv_heads } else { 0 }).collect();
         self.put("attention.head_count_kv", crate::format::Array::U32(heads));
         self.put("shortconv.l_cache", config.count(&["conv_L_cache"])?.unwrap_or(3));
-        if config.flag("block_auto_adjust_ff_dim")? == Some(false) {
+        if self.experts > 0 || config.flag("block_auto_adjust_ff_dim")? == Some(false) {
             return Ok(ffn);
         }
         let width = f64::from(u32::try_from(u64::from(ffn) * 2 / 3).unwrap_or(ffn));
@@ -302,7 +311,7 @@ impl ParsedConfig {
             Windowed::AllButEvery(n) => used && !(layer + 1).is_multiple_of(n),
         };
         let expected = |layer: usize| if windowed(layer) { "sliding_attention" } else { "full_attention" };
-        let types = config.get("layer_types").filter(|_| self.family.architecture != "lfm2");
+        let types = config.get("layer_types").filter(|_| !self.convolves());
         if let Some(types) = types.and_then(Value::as_array) {
             let listed = used && matches!(self.family.windowed, Windowed::AllButEvery(_) | Windowed::Listed);
             let known = |layer: usize| {
@@ -378,7 +387,17 @@ impl ParsedConfig {
 fn ties(architecture: &str) -> bool {
     matches!(
         architecture,
-        "gemma" | "gemma2" | "gemma3" | "gpt2" | "openai-gpt" | "falcon" | "mpt" | "bloom" | "bert" | "ernie4_5" | "lfm2"
+        "lfm2"
+            | "lfm2moe"
+            | "gemma"
+            | "gemma2"
+            | "gemma3"
+            | "gpt2"
+            | "openai-gpt"
+            | "falcon"
+            | "mpt"
+            | "bloom"
+            | "bert"
     )
 }
 

@@ -99,6 +99,7 @@ pub(super) const FAMILIES: &[Family] = &[
     Family { windowed: Windowed::AllButEvery(4), names: NORMS_AROUND, ..family(&["exaone4"], "exaone4") },
     family(&["glm4"], "glm4"),
     family(&["lfm2"], "lfm2"),
+    family(&["lfm2_moe"], "lfm2moe"),
     family(&["qwen2"], "qwen2"),
     family(&["qwen3"], "qwen3"),
     family(&["qwen2_moe"], "qwen2moe"),
@@ -206,6 +207,10 @@ const NAMES: &[(&str, &str)] = &[
     ("layers.#.feed_forward.w1", "blk.#.ffn_gate"),
     ("layers.#.feed_forward.w2", "blk.#.ffn_down"),
     ("layers.#.feed_forward.w3", "blk.#.ffn_up"),
+    ("layers.#.feed_forward.gate", "blk.#.ffn_gate_inp"),
+    ("layers.#.feed_forward.experts.#.w1", "blk.#.ffn_gate_exps"),
+    ("layers.#.feed_forward.experts.#.w2", "blk.#.ffn_down_exps"),
+    ("layers.#.feed_forward.experts.#.w3", "blk.#.ffn_up_exps"),
     // GPT-2, GPT-1 and GPT-J
     ("wte", "token_embd"),
     ("wpe", "position_embd"),
@@ -288,6 +293,7 @@ const NAMES: &[(&str, &str)] = &[
 /// is their suffix in GGUF.
 const PARAMETERS: &[(&str, &str)] = &[
     ("layers.#.self_attn.sinks", "blk.#.attn_sinks"),
+    ("layers.#.feed_forward.expert", "blk.#.exp_probs_b"),
     ("layers.#.mlp.experts.gate_up_proj", "blk.#.ffn_gate_up_exps"),
     ("layers.#.mlp.experts.down_proj", "blk.#.ffn_down_exps"),
 ];

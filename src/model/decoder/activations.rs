@@ -57,6 +57,9 @@ impl Activations {
         let mut tensor = |cols| activations(memory, tokens, cols);
         let inputs = config.activation().inputs();
         let ffn = config.experts.as_ref().map_or(1, |experts| experts.chosen) * config.ffn;
+        // of layers without experts, where others have some
+        let dense_ffn = config.experts.as_ref().filter(|experts| experts.dense_layers > 0).map(|_| config.dense_ffn);
+        let dense_ffn = dense_ffn.unwrap_or(0);
         let mixture = match config.experts.as_ref().zip(gathered) {
             None => None,
             Some((experts, gathered)) => {
@@ -82,8 +85,11 @@ impl Activations {
             angles: model.ropes.iter().map(|(rope, _)| tensor(rope.dim)).collect::<Result<_>>()?,
             qkv: with_room(&mut tensor, config.qkv_width(), convolved)?,
             attn: with_room(&mut tensor, config.heads * config.head_dim, convolved / 3)?,
-            gate_up: tensor(if is_fused(model) { inputs } else { inputs * ffn })?,
-            ffn: tensor(ffn)?,
+            gate_up: match is_fused(model) {
+                true => tensor(inputs)?,
+                false => with_room(&mut tensor, inputs * ffn, inputs * dense_ffn)?,
+            },
+            ffn: with_room(&mut tensor, ffn, dense_ffn)?,
             mixture,
         })
     }

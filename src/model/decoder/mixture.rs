@@ -18,6 +18,8 @@ pub struct MixtureWeights {
     pub router: Weight,
     /// (experts, experts): a second matrix of the router, after a tanh, in LLaMA-MoE.
     pub deep_router: Option<Weight>,
+    /// (1, experts): see [`Route::bias`].
+    pub bias: Option<Tensor>,
     /// (experts · ffn, hidden)
     pub gate_proj: ExpertWeight,
     /// (experts · ffn, hidden)
@@ -49,7 +51,8 @@ impl Decoder {
                 deep_router.linear(r, deep, None, Epilogue::Store, logits)?;
             }
         }
-        r.push(Route { logits, chosen, weighting, shared: mixture.shared.is_some(), y: route })?;
+        let (bias, shared) = (mixture.bias, mixture.shared.is_some());
+        r.push(Route { logits, bias, chosen, weighting, shared, y: route })?;
         // with fewer tokens, hardly any share an expert
         let gathered = (x.rows >= TILE).then_some(gathered);
         if let Some(y) = gathered {

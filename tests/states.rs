@@ -8,13 +8,13 @@ use crate::support::agreement::{difference, logits};
 
 use pollster::block_on;
 use support::chats::{CONTEXT, alone, engines, in_turns, load, options, warm};
-use support::tiny::{HIDDEN, LAYERS, Tiny, VOCAB, decoder_on};
+use support::tiny::{HEAD_DIM, HIDDEN, KV_HEADS, LAYERS, Tiny, VOCAB, decoder_on};
 use support::{Rng, gpu};
 use weft_llm::engine::cpu::Simd;
 use weft_llm::engine::host::{HostEngine, Reference};
-use weft_llm::format::{Array, Value};
+use weft_llm::format::{Array, ModelReader, Value};
 use weft_llm::inference::inspect::InspectOptions;
-use weft_llm::inference::{GenerateOptions, LoadedDecoder, Speculate, Speculated};
+use weft_llm::inference::{Estimator, GenerateOptions, LoadedDecoder, Speculate, Speculated};
 
 fn tiny(seed: u64) -> Tiny {
     Tiny::convolving(seed).meta("lfm2.context_length", CONTEXT as u32)
@@ -192,6 +192,25 @@ fn a_look_inside_reads_what_generations_read() {
             assert_eq!(answer, alone(&mut fresh, &ids, &options(None, 9)), "{name}");
             block_on(decoder.forget()).unwrap();
         }
+    }
+}
+
+/// 64 positions take the keys and values of the layers with attention, and eight inputs of each
+/// other layer.
+#[test]
+fn what_a_text_takes_is_what_was_estimated() {
+    let bytes = tiny(80).bytes();
+    let mut estimator = Estimator::new(ModelReader::default(), Some(CONTEXT));
+    estimator.feed(&bytes).unwrap();
+    let estimate = estimator.finish().unwrap();
+    let block = ((LAYERS - 1) * 2 * KV_HEADS * HEAD_DIM * 64 + 8 * HIDDEN) * 4;
+    assert_eq!(estimate.kv_cache_bytes, (CONTEXT / 64 * block) as u64);
+    for (name, engine) in engines().into_iter().filter(|(name, _)| *name != "gpu") {
+        let mut decoder = load(&engine, &bytes);
+        warm(&mut decoder);
+        let before = decoder.info().memory_bytes;
+        ask(&mut decoder, &Rng::new(9).ids(100, VOCAB), 1);
+        assert_eq!(decoder.info().memory_bytes - before, 2 * block as u64, "{name}");
     }
 }
 

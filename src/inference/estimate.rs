@@ -47,8 +47,8 @@ pub struct Estimate {
     /// Bytes once the model is loaded: weights and activations. Engines pad rows and tiles, which
     /// adds a few percent at most.
     pub loaded_bytes: u64,
-    /// Bytes that a sequence adds which fills the context: its keys and values. The engine takes
-    /// them as it grows, 64 tokens at a time.
+    /// Bytes that a sequence adds which fills the context: its keys and values, and the states of
+    /// layers without any. The engine takes them as it grows, 64 tokens at a time.
     pub kv_cache_bytes: u64,
     /// The format of keys and values that `kvCacheBytes` is for.
     pub kv_cache: KvFormat,

@@ -4,7 +4,8 @@
 //! cache: a node is a block and the content of its positions, and its children are the blocks that
 //! followed. A text goes on behind a full block, so only full blocks have children. A prompt takes
 //! the longest way that it shares with any text, which may end inside a block: [`KvPool::grow`]
-//! copies that one before it is written.
+//! copies that one before it is written. Where layers keep a state, it takes as much of this way as
+//! it can go on from: see [`Blocks::resumable`].
 
 use std::ops::Range;
 

@@ -12,10 +12,13 @@ mod weights;
 pub use weights::RandomFile;
 
 use crate::format::layout::GROUP;
-use crate::format::metadata::Metadata;
+use crate::format::metadata::{Array, Metadata};
 use crate::format::writer::header_of;
 use crate::format::{BlockType, TensorInfo, Value};
 use crate::{Error, Result};
+
+/// Positions of a convolution.
+const CONVOLVED: usize = 3;
 
 /// The shapes of a model.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +47,8 @@ pub struct Shape {
     /// Pairs of RoPE that have a factor.
     rope_factors: usize,
     window: Option<usize>,
+    /// The layers with attention, where the others are convolutions; `None`: all.
+    attends: Option<&'static [usize]>,
 }
 
 const LLAMA_8B: Shape = Shape {
@@ -66,6 +71,7 @@ const LLAMA_8B: Shape = Shape {
     fused: false,
     rope_factors: 64,
     window: None,
+    attends: None,
 };
 
 /// Qwen 3 0.6B.
@@ -157,6 +163,20 @@ pub const SHAPES: &[Shape] = &[
         context: 131_072,
         norms_behind: true,
         window: Some(1024),
+        ..QWEN3
+    },
+    Shape {
+        name: "lfm2-1.2b",
+        model: "LFM2 1.2B",
+        architecture: "lfm2",
+        layers: 16,
+        hidden: 2048,
+        ffn: 8192,
+        heads: 32,
+        head_dim: 64,
+        vocab: 65_536,
+        context: 128_000,
+        attends: Some(&[2, 5, 8, 10, 12, 14]),
         ..QWEN3
     },
     Shape {
@@ -258,6 +278,11 @@ impl Shape {
         header_of(&self.metadata(), &self.tensors(mixture))
     }
 
+    /// Whether a layer has attention.
+    fn attends(&self, layer: usize) -> bool {
+        self.attends.is_none_or(|layers| layers.contains(&layer))
+    }
+
     fn metadata(&self) -> Metadata {
         let mut metadata = Metadata::default();
         metadata.insert("general.architecture", self.architecture);
@@ -270,7 +295,11 @@ impl Shape {
         count("embedding_length", self.hidden);
         count("feed_forward_length", self.ffn);
         count("attention.head_count", self.heads);
-        count("attention.head_count_kv", self.kv_heads);
+        if self.attends.is_some() {
+            count("shortconv.l_cache", CONVOLVED);
+        } else {
+            count("attention.head_count_kv", self.kv_heads);
+        }
         count("attention.key_length", self.head_dim);
         count("attention.value_length", self.head_dim);
         count("vocab_size", self.vocab);
@@ -281,6 +310,10 @@ impl Shape {
         }
         if let Some(window) = self.window {
             count("attention.sliding_window", window);
+        }
+        if self.attends.is_some() {
+            let heads = |layer| if self.attends(layer) { self.kv_heads as u32 } else { 0 };
+            put("attention.head_count_kv", Value::Array(Array::U32((0..self.layers).map(heads).collect())));
         }
         put("attention.layer_norm_rms_epsilon", 1e-6f32.into());
         metadata
@@ -299,7 +332,8 @@ impl Shape {
                 tensor(stem.into(), &[hidden, self.vocab], mixture.block(stem, hidden, (0, 0), self.tied));
             }
         }
-        tensor("output_norm".into(), &[hidden], vector);
+        let final_norm = if self.attends.is_some() { "token_embd_norm" } else { "output_norm" };
+        tensor(final_norm.into(), &[hidden], vector);
         if self.rope_factors > 0 {
             tensor("rope_freqs".into(), &[self.rope_factors], vector);
         }
@@ -311,14 +345,19 @@ impl Shape {
                     mixture.block(stem, dims[0], (layer, self.layers), self.tied),
                 );
             };
-            if self.fused {
+            if !self.attends(layer) {
+                matrix("shortconv.in_proj", &[hidden, 3 * hidden]);
+                matrix("shortconv.out_proj", &[hidden, hidden]);
+            } else if self.fused {
                 matrix("attn_qkv", &[hidden, q + 2 * kv]);
             } else {
                 matrix("attn_q", &[hidden, q]);
                 matrix("attn_k", &[hidden, kv]);
                 matrix("attn_v", &[hidden, kv]);
             }
-            matrix("attn_output", &[q, hidden]);
+            if self.attends(layer) {
+                matrix("attn_output", &[q, hidden]);
+            }
             match self.experts {
                 None if self.fused => {
                     matrix("ffn_up", &[hidden, 2 * self.ffn]);
@@ -336,6 +375,9 @@ impl Shape {
                     tensor(format!("blk.{layer}.ffn_gate_inp"), &[hidden, experts], vector);
                 }
             }
+            if !self.attends(layer) {
+                tensor(format!("blk.{layer}.shortconv.conv"), &[CONVOLVED, hidden], vector);
+            }
             let mut norm = |stem: &str, cols: usize, is_there: bool| {
                 if is_there {
                     tensor(format!("blk.{layer}.{stem}"), &[cols], vector);
@@ -343,8 +385,8 @@ impl Shape {
             };
             norm("attn_norm", hidden, true);
             norm("ffn_norm", hidden, true);
-            norm("attn_q_norm", self.head_dim, self.qk_norm);
-            norm("attn_k_norm", self.head_dim, self.qk_norm);
+            norm("attn_q_norm", self.head_dim, self.qk_norm && self.attends(layer));
+            norm("attn_k_norm", self.head_dim, self.qk_norm && self.attends(layer));
             norm("post_attention_norm", hidden, self.norms_behind);
             norm("post_ffw_norm", hidden, self.norms_behind);
         }

@@ -7,7 +7,7 @@ use weft_llm::cost::synthetic::{self, Mixture, Shape};
 #[derive(Args)]
 pub struct SyntheticArgs {
     /// A published model by its shapes: llama-8b, llama-3b, mistral-7b, phi3-mini, qwen3-0.6b,
-    /// qwen2.5-0.5b, qwen2.5-1.5b, gemma3-4b, qwen3-8b or qwen3-30b-a3b.
+    /// qwen2.5-0.5b, qwen2.5-1.5b, gemma3-4b, lfm2-1.2b, qwen3-8b or qwen3-30b-a3b.
     #[arg(long, conflicts_with = "model")]
     pub synthetic: Option<String>,
     /// How its weights are quantised: q4_k_m, q4_0 or q8_0.

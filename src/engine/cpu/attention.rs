@@ -18,7 +18,7 @@ use std::ops::Range;
 
 use super::blocks::{KvBlock, Run, Scratch};
 use super::pool::{self, Shared};
-use super::simd::{Lanes, Task, Vector};
+use super::simd::{Lanes, Vector, WideTask};
 use crate::ops::Attention;
 use crate::record::{KV_BLOCK, KvFormat, Step};
 use bytes::Scaled;
@@ -26,8 +26,8 @@ use softmax::{Factors, Scores, bound, fold, lower, weigh};
 
 /// Positions of a piece; a multiple of [`KV_BLOCK`].
 const PIECE: usize = 256;
-/// Queries of a tile, if a row has fewer: more no longer fit the first-level cache beside a run.
-const QUERIES: usize = 48;
+/// Queries of a tile, if a row has fewer: more no longer fit the nearest caches beside a run.
+const QUERIES: usize = 96;
 
 /// Memory that is used again from call to call.
 #[derive(Default)]
@@ -50,7 +50,6 @@ pub fn attention(
     y: &mut [f32],
 ) {
     let d = op.kv.head_dim;
-    let lanes = if d.is_multiple_of(8) { lanes } else { Lanes::FOUR };
     let Buffers { queries, factors, states } = buffers;
     if matches!(op.kv.format, KvFormat::Q8 | KvFormat::Q4) {
         let rows = q.chunks_exact(op.q.cols).flat_map(|row| row[..op.heads * d].chunks_exact(d));
@@ -72,7 +71,7 @@ pub fn attention(
     let (states, y) = (Shared::new(states), Shared::new(y));
     let seen = &seen[..];
     let work = Work { op, step, q, queries, factors, blocks, sinks, seen, units: &units, parts, stride, states, y };
-    pool::run(count, |i| lanes.run(Item { work: &work, i }));
+    pool::run(count, |i| lanes.run_wide(d, Item { work: &work, i }));
     if units.iter().any(|unit| unit.is_part) {
         pool::run(op.kv.heads * parts, |part| work.merge(part));
     }
@@ -260,13 +259,11 @@ impl Work<'_> {
         let Self { op, step, .. } = *self;
         let (seen, table) = (&self.seen[rows.clone()], step.tables[step.rows[rows.start].sequence]);
         let (kv_head, n) = (heads.start / (op.heads / op.kv.heads), heads.len());
-        let length = KvBlock::run_len(op.kv.format);
-        let start = positions.start.max(seen[0].start / length * length);
+        let start = positions.start.max(seen[0].start / KV_BLOCK * KV_BLOCK);
         let end = positions.end.min(seen[seen.len() - 1].end);
-        for first in (start..end).step_by(length) {
-            let run = first..end.min(first + length);
-            let (block, within) = (&self.blocks[table[first / KV_BLOCK] as usize], first % KV_BLOCK);
-            let data = block.run::<V>(&op.kv, kv_head, within..within + run.len(), scratch);
+        for first in (start..end).step_by(KV_BLOCK) {
+            let run = first..end.min(first + KV_BLOCK);
+            let data = self.blocks[table[first / KV_BLOCK] as usize].run::<V>(&op.kv, kv_head, scratch);
             // rows are in order of position: those that see all of the run are neighbours
             let all = seen.partition_point(|seen| seen.end < run.end);
             let all = all..all.max(seen.partition_point(|seen| seen.start <= run.start));
@@ -289,7 +286,7 @@ struct Item<'a> {
     i: usize,
 }
 
-impl Task for Item<'_> {
+impl WideTask for Item<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         // units vary fastest, since neighbouring rows read the same keys
@@ -314,11 +311,12 @@ impl Queries<'_> {
         if let Run::Bytes(run) = self.data {
             scaled.set(run, part.clone());
         }
-        // sums of four stay in registers; three take as long as two and one
+        // sums of four stay in registers; in WebAssembly three take as long as two and one
         let mut first = queries.start;
         while first < queries.end {
             first += match queries.end - first {
                 1 => self.some::<V, 1>(first, part.clone(), scaled, state),
+                3 if !cfg!(target_arch = "wasm32") => self.some::<V, 3>(first, part.clone(), scaled, state),
                 2 | 3 => self.some::<V, 2>(first, part.clone(), scaled, state),
                 _ => self.some::<V, 4>(first, part.clone(), scaled, state),
             };
@@ -379,7 +377,7 @@ impl Queries<'_> {
                 lower(scores, op.slope(at[h].1), work.seen[at[h].0].end - run.start);
             }
             let j = first + h;
-            factors[h] = weigh(scores, &mut state.max[j], &mut state.total[j], part.clone());
+            factors[h] = weigh::<V>(scores, &mut state.max[j], &mut state.total[j], part.clone());
         }
         let sums = &mut state.sums[first * d..][..H * d];
         match data {

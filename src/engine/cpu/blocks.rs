@@ -1,9 +1,9 @@
 //! Blocks of a KV cache in the format that one asked for, in an order that suits the kernels.
 //!
-//! As floats, a head has its keys, and its values, as rows. As bytes they lie in pairs, whose
-//! products an instruction adds: two columns of a key, position by position, and two positions of a
-//! value, column by column. So a lane is a position, then a column, and no sum crosses lanes. Four
-//! bits are these bytes, packed: of 32 the first 16 in the low halves.
+//! Keys lie column by column, and values row by row, so that a lane is a position, then a column,
+//! and no sum crosses lanes. Bytes lie in pairs, whose products an instruction adds: two columns of
+//! a key, position by position, and two positions of a value, column by column. Four bits are these
+//! bytes, packed: of 32 the first 16 in the low halves.
 
 use std::ops::Range;
 
@@ -14,9 +14,6 @@ use crate::Result;
 use crate::engine::host::{Block, zeroed};
 use crate::record::kv_format::{GROUP, from_byte, from_nibble, to_bytes, to_f16, to_nibbles};
 use crate::record::{KV_BLOCK, KvCache, KvFormat};
-
-/// Positions of a [`Run`] of floats, whose keys and values fit the first-level cache.
-const FLOATS: usize = 32;
 
 /// A block in memory; empty if it is not held.
 #[derive(Clone)]
@@ -47,11 +44,13 @@ const HALF: usize = GROUP / 2;
 /// What nibbles are more than the numbers that they stand for.
 const BIAS: i8 = 8;
 
-/// Keys and values of a head at neighbouring positions of a block.
+/// Keys and values of a head in a block.
 pub enum Run<'a> {
-    /// Each of shape (positions, head_dim).
-    Floats { keys: &'a [f32], values: &'a [f32] },
-    /// Of a whole block.
+    /// (head_dim, [`KV_BLOCK`]) and ([`KV_BLOCK`], head_dim)
+    Floats {
+        keys: &'a [f32],
+        values: &'a [f32],
+    },
     Bytes(ByteRun<'a>),
 }
 
@@ -73,6 +72,17 @@ impl Default for KvBlock {
     fn default() -> Self {
         Self::F32(Vec::new())
     }
+}
+
+/// Where values of a block are as floats.
+fn places(shape: &KvCache, range: Range<usize>) -> impl Iterator<Item = usize> + use<> {
+    let (d, keys) = (shape.head_dim, shape.heads * KV_BLOCK);
+    (range.start / d..range.end.div_ceil(d)).flat_map(move |row| {
+        let first = row / KV_BLOCK * KV_BLOCK * d;
+        let (start, step) = if row < keys { (first + row % KV_BLOCK, KV_BLOCK) } else { (row * d, 1) };
+        let cols = range.start.max(row * d) - row * d..range.end.min((row + 1) * d) - row * d;
+        cols.map(move |col| start + col * step)
+    })
 }
 
 /// Where the bytes of a group are.
@@ -103,7 +113,7 @@ impl Place {
     }
 }
 
-/// The bytes of a head, and their extremes: of keys, then of values.
+/// The values of a head, and their extremes: of keys, then of values.
 fn ranges(shape: &KvCache, head: usize) -> [(Range<usize>, Range<usize>); 2] {
     [shape.keys(head, 0..KV_BLOCK), shape.values(head, 0..KV_BLOCK)]
         .map(|bytes| (bytes.clone(), bytes.start / GROUP..bytes.end / GROUP))
@@ -218,9 +228,12 @@ impl Block for KvBlock {
 
     fn write(&mut self, shape: &KvCache, first: usize, values: &[f32]) {
         match self {
-            Self::F32(places) => places[first..][..values.len()].copy_from_slice(values),
-            Self::F16(places) => {
-                places[first..].iter_mut().zip(values).for_each(|(place, value)| *place = to_f16(*value).to_bits());
+            Self::F32(all) => {
+                places(shape, first..first + values.len()).zip(values).for_each(|(place, value)| all[place] = *value);
+            }
+            Self::F16(all) => {
+                let halves = values.iter().map(|value| to_f16(*value).to_bits());
+                places(shape, first..first + values.len()).zip(halves).for_each(|(place, half)| all[place] = half);
             }
             Self::Q8(bytes) => bytes.write(shape, first, values),
             Self::Q4(nibbles) => nibbles.write(shape, first, values),
@@ -239,8 +252,8 @@ impl Block for KvBlock {
 
     fn read(&self, shape: &KvCache, range: Range<usize>, read: &mut Vec<f32>) {
         match self {
-            Self::F32(values) => read.extend(&values[range]),
-            Self::F16(values) => read.extend(values[range].iter().map(|bits| f16::from_bits(*bits).to_f32())),
+            Self::F32(all) => read.extend(places(shape, range).map(|place| all[place])),
+            Self::F16(all) => read.extend(places(shape, range).map(|place| f16::from_bits(all[place]).to_f32())),
             Self::Q8(bytes) => bytes.read(shape, range, read),
             Self::Q4(nibbles) => nibbles.read(shape, range, read),
         }
@@ -257,7 +270,7 @@ impl Scratch {
     pub fn new(shape: &KvCache) -> Self {
         let (floats, groups) = match shape.format {
             KvFormat::F32 | KvFormat::Q8 => (0, 0),
-            KvFormat::F16 => (2 * FLOATS * shape.head_dim, 0),
+            KvFormat::F16 => (2 * KV_BLOCK * shape.head_dim, 0),
             KvFormat::Q4 => (0, 2 * KV_BLOCK * shape.head_dim / GROUP),
         };
         Self { floats: vec![0.0; floats], bytes: vec![[0; GROUP]; groups] }
@@ -265,25 +278,10 @@ impl Scratch {
 }
 
 impl KvBlock {
-    /// Positions of a run; divides [`KV_BLOCK`].
-    pub fn run_len(format: KvFormat) -> usize {
-        match format {
-            KvFormat::F32 | KvFormat::F16 => FLOATS,
-            KvFormat::Q8 | KvFormat::Q4 => KV_BLOCK,
-        }
-    }
-
-    /// Keys and values of a head at these positions, at most [`KvBlock::run_len`] from a multiple
-    /// of it on. Halves are widened, and nibbles become bytes.
+    /// Keys and values of a head. Halves are widened, and nibbles become bytes.
     #[inline(always)]
-    pub fn run<'a, V: Vector>(
-        &'a self,
-        shape: &KvCache,
-        head: usize,
-        positions: Range<usize>,
-        scratch: &'a mut Scratch,
-    ) -> Run<'a> {
-        let (keys, values) = (shape.keys(head, positions.clone()), shape.values(head, positions));
+    pub fn run<'a, V: Vector>(&'a self, shape: &KvCache, head: usize, scratch: &'a mut Scratch) -> Run<'a> {
+        let (keys, values) = (shape.keys(head, 0..KV_BLOCK), shape.values(head, 0..KV_BLOCK));
         let run = match self {
             Self::F32(all) => {
                 let (keys, values) = (&all[keys], &all[values]);
@@ -293,7 +291,6 @@ impl KvBlock {
             }
             Self::F16(all) => {
                 let (for_keys, for_values) = scratch.floats.split_at_mut(keys.len());
-                let for_values = &mut for_values[..values.len()];
                 widen::<V>(&all[keys], for_keys);
                 widen::<V>(&all[values], for_values);
                 return Run::Floats { keys: for_keys, values: for_values };
@@ -319,14 +316,11 @@ fn fetch<T: Copy>(values: &[T]) {
     }
 }
 
-/// A multiple of eight values.
+/// A multiple of as many values as a vector has.
 #[inline(always)]
 fn widen<V: Vector>(halves: &[u16], out: &mut [f32]) {
-    for (halves, out) in halves.as_chunks::<8>().0.iter().zip(out.as_chunks_mut::<8>().0) {
-        let [a, b, c, d, e, f, g, h] = *halves;
-        for group in 0..V::GROUPS {
-            V::from_f16(&[[a, b, c, d], [e, f, g, h]], group).write(&mut out[group * V::LANES..]);
-        }
+    for (halves, out) in halves.chunks_exact(V::LANES).zip(out.chunks_exact_mut(V::LANES)) {
+        V::halves(halves).write(out);
     }
 }
 

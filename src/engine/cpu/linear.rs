@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::activate::activate;
 use super::activations::{ProductBuffers, QuantBlock};
 use super::pool::{self, Shared};
-use super::simd::{Dot, Lanes, Task, Vector};
+use super::simd::{Dot, Lanes, Rows, Task};
 use super::tiles::{Bfloats, Column, Data, Floats, Halves, ROWS, Tiles, Words};
 use crate::format::layout::{E2M1, IQ4, Layout};
 use crate::ops::{Affine, Epilogue, Linear, RmsNorm};
@@ -99,7 +99,7 @@ trait Weights {
     type Input: Sync;
 
     /// Multiplies a tile with M tokens over the same columns.
-    fn multiply<V: Vector, const M: usize>(tile: &[Self::Item], x: [&[Self::Input]; M]) -> Sums<V, M>;
+    fn multiply<V: Rows, const M: usize>(tile: &[Self::Item], x: [&[Self::Input]; M]) -> Sums<V, M>;
 }
 
 /// Multiplies tiles with tokens. `tiles` are all tiles of the weight.
@@ -126,7 +126,7 @@ struct Product<'a, W: Weights> {
 
 impl<W: Weights> Task for Product<'_, W> {
     #[inline(always)]
-    fn run<V: Vector>(self) {
+    fn run<V: Rows>(self) {
         let tokens = self.x.len() / self.x_len;
         for (i, tile) in self.tiles.chunks_exact(self.len).enumerate() {
             let mut t = 0;
@@ -144,7 +144,7 @@ impl<W: Weights> Task for Product<'_, W> {
 impl<W: Weights> Product<'_, W> {
     /// Multiplies tile `i` with M tokens from `t` on. Returns M.
     #[inline(always)]
-    fn tokens<V: Vector, const M: usize>(&self, tile: &[W::Item], i: usize, t: usize) -> usize {
+    fn tokens<V: Rows, const M: usize>(&self, tile: &[W::Item], i: usize, t: usize) -> usize {
         let x = std::array::from_fn(|m| &self.x[(t + m) * self.x_len..][..self.x_len]);
         for (m, sums) in W::multiply::<V, M>(tile, x).into_iter().enumerate() {
             let mut rows = [[0.0; 4]; 2];
@@ -185,7 +185,7 @@ macro_rules! products {
     ($($name:ident: $dot:ident, |$quants:ident, $high:pat, $b:ident, $group:ident| $word:expr;)+) => {
         $(
             #[inline(always)]
-            fn $name<V: Vector, const M: usize, const H: usize>(
+            fn $name<V: Rows, const M: usize, const H: usize>(
                 ($quants, $high): Quants,
                 $b: usize,
                 x: [&QuantBlock; M],
@@ -248,32 +248,32 @@ products! {
 /// Scale and minimum of a vector of rows, for the whole of block `b` of a group or each half of it;
 /// likewise in the functions below.
 #[inline(always)]
-fn halves<V: Vector>(scales: &[Words], _: usize, group: usize) -> [(V, V); 1] {
+fn halves<V: Rows>(scales: &[Words], _: usize, group: usize) -> [(V, V); 1] {
     [V::from_f16_pairs(&scales[0], group)]
 }
 
 #[inline(always)]
-fn bfloats<V: Vector>(scales: &[Words], b: usize, group: usize) -> [(V, V); 1] {
+fn bfloats<V: Rows>(scales: &[Words], b: usize, group: usize) -> [(V, V); 1] {
     let (first, second) = V::from_bf16_pairs(&scales[0], group);
     [(if b == 0 { first } else { second }, V::ZERO)]
 }
 
 #[inline(always)]
-fn pairs<V: Vector>(scales: &[Words], b: usize, group: usize) -> [(V, V); 1] {
+fn pairs<V: Rows>(scales: &[Words], b: usize, group: usize) -> [(V, V); 1] {
     let (d, m) = V::from_f16_pairs(&scales[0], group);
     let (s, t) = V::from_byte_pairs(&scales[1 + b / 2], group, b % 2);
     [(d.mul(s), m.mul(t))]
 }
 
 #[inline(always)]
-fn factors<V: Vector>(scales: &[Words], b: usize, group: usize) -> [(V, V); 2] {
+fn factors<V: Rows>(scales: &[Words], b: usize, group: usize) -> [(V, V); 2] {
     let (d, m) = V::from_f16_pairs(&scales[0], group);
     let (first, second) = V::from_byte_pairs(&scales[1 + b / 2], group, b % 2);
     [(d.mul(first), m.mul(first)), (d.mul(second), m.mul(second))]
 }
 
 #[inline(always)]
-fn nibble_factors<V: Vector>(scales: &[Words], b: usize, group: usize) -> [(V, V); 2] {
+fn nibble_factors<V: Rows>(scales: &[Words], b: usize, group: usize) -> [(V, V); 2] {
     let (d, m) = V::from_f16_pairs(&scales[0], group);
     let (s, t) = V::from_nibbles(&scales[1 + b / 2], group, b % 2 * 2);
     let (u, v) = V::from_nibbles(&scales[1 + b / 2], group, b % 2 * 2 + 1);
@@ -283,8 +283,8 @@ fn nibble_factors<V: Vector>(scales: &[Words], b: usize, group: usize) -> [(V, V
 /// How a layout's products and scales are read, in H pieces of a block. Methods of a trait, and no
 /// functions that are passed on: calls of those are not always inlined.
 trait Blocks<const H: usize> {
-    fn products<V: Vector, const M: usize>(quants: Quants, b: usize, x: [&QuantBlock; M]) -> Products<V, M, H>;
-    fn scales<V: Vector>(scales: &[Words], b: usize, group: usize) -> [(V, V); H];
+    fn products<V: Rows, const M: usize>(quants: Quants, b: usize, x: [&QuantBlock; M]) -> Products<V, M, H>;
+    fn scales<V: Rows>(scales: &[Words], b: usize, group: usize) -> [(V, V); H];
 }
 
 /// sums += d · s · dot + m · s · Σ q_x for each token, group of rows and half block, with scales d
@@ -292,7 +292,7 @@ trait Blocks<const H: usize> {
 /// scales, T of highest bits, and quants.
 #[inline(always)]
 fn multiply_groups<
-    V: Vector,
+    V: Rows,
     L: Blocks<H>,
     const N: usize,
     const S: usize,
@@ -339,7 +339,7 @@ macro_rules! quantised {
 
             impl Blocks<$pieces> for $layout {
                 #[inline(always)]
-                fn products<V: Vector, const M: usize>(
+                fn products<V: Rows, const M: usize>(
                     quants: Quants,
                     b: usize,
                     x: [&QuantBlock; M],
@@ -348,7 +348,7 @@ macro_rules! quantised {
                 }
 
                 #[inline(always)]
-                fn scales<V: Vector>(scales: &[Words], b: usize, group: usize) -> [(V, V); $pieces] {
+                fn scales<V: Rows>(scales: &[Words], b: usize, group: usize) -> [(V, V); $pieces] {
                     $scales(scales, b, group)
                 }
             }
@@ -358,7 +358,7 @@ macro_rules! quantised {
                 type Input = QuantBlock;
 
                 #[inline(always)]
-                fn multiply<V: Vector, const M: usize>(tile: &[Self::Item], x: [&[QuantBlock]; M]) -> Sums<V, M> {
+                fn multiply<V: Rows, const M: usize>(tile: &[Self::Item], x: [&[QuantBlock]; M]) -> Sums<V, M> {
                     multiply_groups::<V, Self, _, $scale_words, $high_words, $blocks, M, $pieces>(tile, x)
                 }
             }
@@ -389,26 +389,26 @@ quantised! {
 
 /// A column of plain weights.
 trait Plain: Sync {
-    fn widen<V: Vector>(&self, group: usize) -> V;
+    fn widen<V: Rows>(&self, group: usize) -> V;
 }
 
 impl Plain for Floats {
     #[inline(always)]
-    fn widen<V: Vector>(&self, group: usize) -> V {
+    fn widen<V: Rows>(&self, group: usize) -> V {
         V::load(&self.0, group)
     }
 }
 
 impl Plain for Halves {
     #[inline(always)]
-    fn widen<V: Vector>(&self, group: usize) -> V {
+    fn widen<V: Rows>(&self, group: usize) -> V {
         V::from_f16(&self.0, group)
     }
 }
 
 impl Plain for Bfloats {
     #[inline(always)]
-    fn widen<V: Vector>(&self, group: usize) -> V {
+    fn widen<V: Rows>(&self, group: usize) -> V {
         V::from_bf16(&self.0, group)
     }
 }
@@ -419,7 +419,7 @@ impl<P: Plain> Weights for P {
 
     /// `tile`: (cols); `x`: (M, cols). cols is a multiple of four.
     #[inline(always)]
-    fn multiply<V: Vector, const M: usize>(tile: &[Self], x: [&[f32]; M]) -> Sums<V, M> {
+    fn multiply<V: Rows, const M: usize>(tile: &[Self], x: [&[f32]; M]) -> Sums<V, M> {
         // separate sums for even and odd columns: a single one would wait for its previous addition
         let mut sums = [[[V::ZERO; 2]; M]; 2];
         for (q, columns) in tile.as_chunks::<4>().0.iter().enumerate() {

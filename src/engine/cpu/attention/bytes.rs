@@ -39,7 +39,7 @@ pub fn score<V: Vector, const H: usize>(
     scores: &mut Scores<H>,
 ) {
     // vectors whose sums stay in registers
-    if H > 2 {
+    if H > 2 && V::LANES < 16 {
         score_wide::<V, H, 2>(queries, run, factors, part, scores);
     } else {
         score_wide::<V, H, 4>(queries, run, factors, part, scores);
@@ -150,13 +150,13 @@ pub fn add_values<V: Vector, const H: usize>(
     for g in 0..(d / GROUP).min(GROUPS) {
         let mut rounded = [[[0; 2]; KV_BLOCK / 2]; H];
         for h in 0..H {
-            round_weights(&weights[h], &scaled.scaled[g], &pairs, &mut rounded[h]);
+            round_weights::<V>(&weights[h], &scaled.scaled[g], &pairs, &mut rounded[h]);
         }
         let scale = scaled.units[g] * run.unit;
         let columns = g * GROUP..(g + 1) * GROUP;
         let values = &run.values[2 * pairs.start * d..2 * pairs.end * d];
         // vectors whose sums stay in registers
-        if H > 2 {
+        if H > 2 || V::LANES == 16 {
             add_columns::<V, H, 2>(sums, factors, &rounded, values, pairs.start, columns, scale, d);
         } else {
             add_columns::<V, H, 4>(sums, factors, &rounded, values, pairs.start, columns, scale, d);
@@ -201,16 +201,15 @@ fn add_columns<V: Vector, const H: usize, const W: usize>(
 
 /// Rounds products of weights with scaled extremes to 16 bits.
 #[inline(always)]
-fn round_weights(
+fn round_weights<V: Vector>(
     weights: &[f32; KV_BLOCK],
     scaled: &[f32; KV_BLOCK],
     pairs: &Range<usize>,
     out: &mut [[i16; 2]; KV_BLOCK / 2],
 ) {
-    for i in pairs.start / 4..pairs.end.div_ceil(4).min(KV_BLOCK / 8) {
-        let (weights, scaled) = (&weights.as_chunks::<4>().0[2 * i..][..2], &scaled.as_chunks::<4>().0[2 * i..][..2]);
-        let low = F32x4::load(&weights[0]).mul(F32x4::load(&scaled[0]));
-        let high = F32x4::load(&weights[1]).mul(F32x4::load(&scaled[1]));
-        out[4 * i..][..4].copy_from_slice(F32x4::round_to_shorts([low, high]).as_chunks().0);
+    let (out, step) = (out.as_flattened_mut(), 2 * V::LANES);
+    for i in (2 * pairs.start / step * step..2 * pairs.end).step_by(step) {
+        let product = |i: usize| V::first(&weights[i..]).mul(V::first(&scaled[i..]));
+        V::write_shorts([product(i), product(i + V::LANES)], &mut out[i..]);
     }
 }

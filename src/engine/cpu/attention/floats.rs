@@ -2,10 +2,12 @@
 
 use std::ops::Range;
 
-use super::super::simd::{F32x4, Vector};
+use super::super::simd::Vector;
 use super::softmax::{Factors, Scores};
+use crate::record::KV_BLOCK;
 
-/// scores[h][p] = queries[h] · keys[p] · scale, for each position p of `part`, four at a time.
+/// scores[h][p] = queries[h] · keys[p] · scale, for each position p of `part`; -∞ for others. Keys
+/// lie column by column.
 #[inline(always)]
 pub fn score<V: Vector, const H: usize>(
     queries: [&[f32]; H],
@@ -14,28 +16,44 @@ pub fn score<V: Vector, const H: usize>(
     part: Range<usize>,
     scores: &mut Scores<H>,
 ) {
-    let d = queries[0].len();
-    for first in part.clone().step_by(4) {
-        // past the end, the last position is used again
-        let row = |i: usize| &keys[(first + i).min(part.end - 1) * d..][..d];
-        let rows = [row(0), row(1), row(2), row(3)];
-        let mut products = [[V::ZERO; 4]; H];
-        for i in (0..d).step_by(V::LANES) {
-            let keys =
-                [V::first(&rows[0][i..]), V::first(&rows[1][i..]), V::first(&rows[2][i..]), V::first(&rows[3][i..])];
-            for h in 0..H {
-                let q = V::first(&queries[h][i..]);
-                for p in 0..4 {
-                    products[h][p] = q.mul_add(keys[p], products[h][p]);
+    // vectors whose sums stay in registers
+    if H > 2 && V::LANES < 16 {
+        score_wide::<V, H, 2>(queries, keys, scale, part, scores);
+    } else {
+        score_wide::<V, H, 4>(queries, keys, scale, part, scores);
+    }
+}
+
+/// [`score`] for W vectors of positions at a time.
+#[inline(always)]
+fn score_wide<V: Vector, const H: usize, const W: usize>(
+    queries: [&[f32]; H],
+    keys: &[f32],
+    scale: f32,
+    part: Range<usize>,
+    scores: &mut Scores<H>,
+) {
+    let (step, d) = (W * V::LANES, queries[0].len());
+    for start in (part.start / step * step..part.end).step_by(step) {
+        let mut products = [[V::ZERO; W]; H];
+        for (i, column) in (0..d).zip(keys.chunks_exact(KV_BLOCK)) {
+            let column = &column[start..][..step];
+            for w in 0..W {
+                let keys = V::first(&column[w * V::LANES..]);
+                for h in 0..H {
+                    products[h][w] = V::splat(queries[h][i]).mul_add(keys, products[h][w]);
                 }
             }
         }
-        let count = 4.min(part.end - first);
         for h in 0..H {
-            let [a, b, c, d] = products[h];
-            let sums = F32x4::sums([a.fold(), b.fold(), c.fold(), d.fold()]).mul(F32x4::splat(scale)).to_array();
-            scores[h][first..][..count].copy_from_slice(&sums[..count]);
+            for w in 0..W {
+                products[h][w].mul(V::splat(scale)).write(&mut scores[h][start + w * V::LANES..]);
+            }
         }
+    }
+    for scores in scores {
+        scores[..part.start].fill(f32::NEG_INFINITY);
+        scores[part.end..].fill(f32::NEG_INFINITY);
     }
 }
 

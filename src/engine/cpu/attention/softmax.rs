@@ -3,7 +3,7 @@
 use std::f32::consts::LOG2_E;
 use std::ops::Range;
 
-use super::super::simd::F32x4;
+use super::super::simd::{F32x4, Vector};
 use crate::record::KV_BLOCK;
 
 /// Scores, then weights, of H queries at the positions of a run: a weight is 2^score.
@@ -44,22 +44,23 @@ pub fn lower(scores: &mut [f32], slope: f32, left: usize) {
 // once in WebAssembly, where no instructions need more
 #[cfg_attr(target_arch = "wasm32", inline(never))]
 #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
-pub fn weigh(scores: &mut [f32], max: &mut f32, total: &mut f32, part: Range<usize>) -> Factors {
+pub fn weigh<V: Vector>(scores: &mut [f32], max: &mut f32, total: &mut f32, part: Range<usize>) -> Factors {
     let (sixteens, _) = scores.as_chunks_mut::<16>();
-    let mut largest = [F32x4::splat(f32::NEG_INFINITY); 4];
+    // side by side: one would wait for the one before
+    let mut largest = [V::splat(f32::NEG_INFINITY); 4];
     for sixteen in sixteens.iter() {
-        for i in 0..4 {
-            largest[i] = largest[i].max(F32x4::load(&sixteen.as_chunks().0[i]));
+        for i in 0..16 / V::LANES {
+            largest[i] = largest[i].max(V::first(&sixteen[i * V::LANES..]));
         }
     }
     let [a, b, c, d] = largest;
     let largest = a.max(b).max(c.max(d)).max_lane();
-    let mut sums = [F32x4::ZERO; 4];
+    let mut sums = [V::ZERO; 4];
     for sixteen in sixteens {
-        for i in 0..4 {
-            let four = &mut sixteen.as_chunks_mut().0[i];
-            let weights = F32x4::load(four).add(F32x4::splat(-largest)).exp2();
-            *four = weights.to_array();
+        for i in 0..16 / V::LANES {
+            let some = &mut sixteen[i * V::LANES..];
+            let weights = V::first(some).sub(V::splat(largest)).exp2();
+            weights.write(some);
             sums[i] = sums[i].add(weights);
         }
     }
@@ -67,7 +68,7 @@ pub fn weigh(scores: &mut [f32], max: &mut f32, total: &mut f32, part: Range<usi
     let sum = a.add(b).add(c.add(d));
     scores[..part.start].fill(0.0);
     scores[part.end..].fill(0.0);
-    let factors = Factors::new(max, largest);
+    let factors = Factors::new::<V>(max, largest);
     *total = *total * factors.before + sum.sum() * factors.now;
     factors
 }
@@ -75,12 +76,13 @@ pub fn weigh(scores: &mut [f32], max: &mut f32, total: &mut f32, part: Range<usi
 impl Factors {
     /// Of sums relative to `max` and to `largest`, of which `max` becomes the larger.
     #[inline(always)]
-    fn new(max: &mut f32, largest: f32) -> Self {
-        let both = F32x4::new([*max, largest, *max, largest]);
-        let larger = both.max_lane();
-        let [before, now, ..] = both.add(F32x4::splat(-larger)).exp2().to_array();
+    fn new<V: Vector>(max: &mut f32, largest: f32) -> Self {
+        let larger = if largest > *max { largest } else { *max };
+        let mut both = [0.0; 16];
+        (both[0], both[1]) = (*max - larger, largest - larger);
+        V::first(&both).exp2().write(&mut both);
         *max = larger;
-        Self { before, now }
+        Self { before: both[0], now: both[1] }
     }
 }
 
@@ -96,7 +98,7 @@ pub fn fold(y: &mut [f32], all: &mut (f32, f32), sums: &[f32], piece: (f32, f32)
         *all = piece;
         return;
     }
-    let Factors { before, now } = Factors::new(&mut all.0, piece.0);
+    let Factors { before, now } = Factors::new::<F32x4>(&mut all.0, piece.0);
     y.iter_mut().zip(sums).for_each(|(y, sum)| *y = *y * before + sum * now);
     all.1 = all.1 * before + piece.1 * now;
 }

@@ -9,7 +9,7 @@
 use std::arch::x86_64::*;
 
 use super::super::tiles::{Column, Words};
-use super::{Dot, F32x4, Task, Vector};
+use super::{Dot, Rows, Task, Vector, WideTask};
 
 /// Whether this processor has the instructions.
 pub fn is_available() -> bool {
@@ -36,6 +36,24 @@ pub unsafe fn run(task: impl Task) {
 /// The instructions must be available.
 #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
 pub unsafe fn run_with_byte_products(task: impl Task) {
+    task.run::<F32x8<true>>();
+}
+
+/// Runs a task with these vectors.
+///
+/// # Safety
+/// The instructions must be available.
+#[target_feature(enable = "avx2,fma,f16c")]
+pub unsafe fn run_wide(task: impl WideTask) {
+    task.run::<F32x8<false>>();
+}
+
+/// The same with AVX-VNNI.
+///
+/// # Safety
+/// The instructions must be available.
+#[target_feature(enable = "avx2,fma,f16c,avxvnni")]
+pub unsafe fn run_wide_with_byte_products(task: impl WideTask) {
     task.run::<F32x8<true>>();
 }
 
@@ -72,13 +90,23 @@ impl<const VNNI: bool> F32x8<VNNI> {
 }
 
 impl<const VNNI: bool> Vector for F32x8<VNNI> {
-    const GROUPS: usize = 1;
+    const LANES: usize = 8;
     const ZERO: Self = Self(unsafe { std::mem::zeroed() });
+
+    type Shorts = Shorts;
+    type Ints = Ints;
+    const NO_INTS: Ints = Ints(NibbleDot::<VNNI>::ZERO.0);
 
     #[inline(always)]
     fn first(values: &[f32]) -> Self {
         let values = &values.as_chunks::<8>().0[0];
         Self(unsafe { _mm256_loadu_ps(values.as_ptr()) })
+    }
+
+    #[inline(always)]
+    fn halves(values: &[u16]) -> Self {
+        let values = &values.as_chunks::<8>().0[0];
+        Self(unsafe { _mm256_cvtph_ps(_mm_loadu_si128(std::ptr::from_ref(values).cast())) })
     }
 
     #[inline(always)]
@@ -88,26 +116,13 @@ impl<const VNNI: bool> Vector for F32x8<VNNI> {
     }
 
     #[inline(always)]
-    fn fold(self) -> F32x4 {
-        let mut four = [0.0; 4];
+    fn write_shorts([a, b]: [Self; 2], shorts: &mut [i16]) {
+        let shorts = &mut shorts.as_chunks_mut::<16>().0[0];
         unsafe {
-            let sum = _mm_add_ps(_mm256_castps256_ps128(self.0), _mm256_extractf128_ps::<1>(self.0));
-            _mm_storeu_ps(four.as_mut_ptr(), sum);
+            let packed = _mm256_packs_epi32(_mm256_cvtps_epi32(a.0), _mm256_cvtps_epi32(b.0));
+            let in_order = _mm256_permute4x64_epi64::<0b11_01_10_00>(packed);
+            _mm256_storeu_si256(std::ptr::from_mut(shorts).cast(), in_order);
         }
-        F32x4::new(four)
-    }
-
-    type Input = Bytes;
-    type NibbleDot = NibbleDot<VNNI>;
-    type SixBitDot = SixBitDot<VNNI>;
-    type ByteDot = ByteDot<VNNI>;
-    type Shorts = Shorts;
-    type Ints = Ints;
-    const NO_INTS: Ints = Ints(NibbleDot::<VNNI>::ZERO.0);
-
-    #[inline(always)]
-    fn shorts(values: &[i16; 32], i: usize) -> Shorts {
-        Shorts(unsafe { _mm256_loadu_si256(std::ptr::from_ref(&values.as_chunks::<16>().0[i]).cast()) })
     }
 
     #[inline(always)]
@@ -124,7 +139,13 @@ impl<const VNNI: bool> Vector for F32x8<VNNI> {
 
     #[inline(always)]
     fn add_products(a: Shorts, b: Shorts, sums: Ints) -> Ints {
-        Ints(unsafe { _mm256_add_epi32(sums.0, _mm256_madd_epi16(a.0, b.0)) })
+        Ints(unsafe {
+            if VNNI {
+                _mm256_dpwssd_avx_epi32(sums.0, a.0, b.0)
+            } else {
+                _mm256_add_epi32(sums.0, _mm256_madd_epi16(a.0, b.0))
+            }
+        })
     }
 
     #[inline(always)]
@@ -148,9 +169,53 @@ impl<const VNNI: bool> Vector for F32x8<VNNI> {
     }
 
     #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        Self(unsafe { _mm256_sub_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
     fn mul_add(self, factor: Self, term: Self) -> Self {
         Self(unsafe { _mm256_fmadd_ps(self.0, factor.0, term.0) })
     }
+
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        Self(unsafe { _mm256_max_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn max_lane(self) -> f32 {
+        unsafe {
+            let four = _mm_max_ps(_mm256_castps256_ps128(self.0), _mm256_extractf128_ps::<1>(self.0));
+            let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)))
+        }
+    }
+
+    #[inline(always)]
+    fn sum(self) -> f32 {
+        unsafe {
+            let four = _mm_add_ps(_mm256_castps256_ps128(self.0), _mm256_extractf128_ps::<1>(self.0));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+        }
+    }
+
+    #[inline(always)]
+    fn round_and_power_of_two(self) -> (Self, Self) {
+        unsafe {
+            let n = _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0);
+            let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(self.0), _mm256_set1_epi32(127));
+            (Self(n), Self(_mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent))))
+        }
+    }
+}
+
+impl<const VNNI: bool> Rows for F32x8<VNNI> {
+    type Input = Bytes;
+    type NibbleDot = NibbleDot<VNNI>;
+    type SixBitDot = SixBitDot<VNNI>;
+    type ByteDot = ByteDot<VNNI>;
 
     #[inline(always)]
     fn store(self, _: usize, rows: &mut Column<f32>) {
@@ -405,6 +470,7 @@ impl<const VNNI: bool> Dot<F32x8<VNNI>> for ByteDot<VNNI> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::F32x4;
     use super::*;
 
     /// Bytes that look random, others for each `seed`.
@@ -419,7 +485,7 @@ mod tests {
 
     impl Task for All<'_> {
         #[inline(always)]
-        fn run<V: Vector>(self) {
+        fn run<V: Rows>(self) {
             let Self(out, seed) = self;
             let (a, b) = (words(seed), words(seed + 1000));
             let floats: Column<f32> = a.map(|a| std::array::from_fn(|i| f32::from(a[i]) - 100.5));
@@ -455,7 +521,7 @@ mod tests {
                 );
             }
             /// Four products with each of a pair, the first ones twice.
-            fn products<V: Vector, D: Dot<V>>((first, second): (D::Weights, D::Weights), seed: usize) -> V {
+            fn products<V: Rows, D: Dot<V>>((first, second): (D::Weights, D::Weights), seed: usize) -> V {
                 let x = |i: usize| [127, -127, (seed * 31 % 255) as i8, (seed * 7 + i) as i8].map(|x: i8| x.max(-127));
                 let mut dot = D::ZERO;
                 dot.add(first, V::words(&x(0)));
@@ -466,17 +532,6 @@ mod tests {
                 dot.sums()
             }
             let table = std::array::from_fn(|i| a[0][i].cast_signed());
-            let signed: [i8; 32] = std::array::from_fn(|i| a[i / 16][i % 16].cast_signed());
-            let shorts: [i16; 32] = signed.map(|byte| i16::from(byte) * 255 + 3);
-            let add = |a, i: usize, sums| V::add_products(a, V::shorts(&shorts, i), sums);
-            each!(
-                |group| V::from_ints(add(V::widened(&signed, group), group + V::GROUPS, V::NO_INTS)),
-                |group| V::from_ints(add(V::shorts(&shorts, group), group, V::NO_INTS)),
-                |group| {
-                    let sums = V::add_products(V::widened(&signed, group), V::pair(&[-32767, 12345]), V::NO_INTS);
-                    V::from_ints(add(V::pair(&[-3, 7]), group, sums))
-                },
-            );
             each!(
                 |group| products::<V, V::NibbleDot>(V::nibbles(&a, group), seed),
                 |group| products::<V, V::NibbleDot>(V::two_bits::<0>(&a, group), seed),
@@ -529,8 +584,8 @@ mod tests {
         struct Extremes;
         impl Task for Extremes {
             #[inline(always)]
-            fn run<V: Vector>(self) {
-                fn check<V: Vector, D: Dot<V>>(w: D::Weights, value: i32, widen_after: usize) {
+            fn run<V: Rows>(self) {
+                fn check<V: Rows, D: Dot<V>>(w: D::Weights, value: i32, widen_after: usize) {
                     for x in [127i8, -127] {
                         let mut dot = D::ZERO;
                         for i in 1..=8 {

@@ -3,21 +3,26 @@
 //!
 //! Both backends of four lanes have the same types. In the browser they are WebAssembly's own
 //! instructions, with [relaxed SIMD](https://github.com/WebAssembly/relaxed-simd) in builds that
-//! use it. Elsewhere they are arrays, which the compiler vectorises for its target. Matrix products
-//! are written for [`Vector`], which are these or, on x86-64 processors that have AVX2, vectors of
-//! eight lanes.
+//! use it. Elsewhere they are arrays, which the compiler vectorises for its target. Kernels are
+//! written for [`Vector`]: these or, on x86-64 processors that have AVX2, vectors of eight lanes.
+//! Attention is for vectors of any width, which are of sixteen lanes with AVX-512. Matrix products
+//! are for vectors of the eight [`Rows`] of a tile.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 #[cfg(not(target_arch = "wasm32"))]
 mod portable;
+mod rows;
 mod vector;
 #[cfg(target_arch = "wasm32")]
 mod wasm;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use portable::*;
-pub use vector::{Dot, Lanes, Task, Vector};
+pub use rows::{Dot, Lanes, Rows, Task, WideTask};
+pub use vector::Vector;
 #[cfg(target_arch = "wasm32")]
 pub use wasm::*;
 
@@ -42,21 +47,6 @@ impl F32x4 {
         let r = n.mul_add(Self::splat(-LN_2_LOW), r);
         let mut sum = Self::splat(1.0 / 720.0);
         for factor in [1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
-            sum = sum.mul_add(r, Self::splat(factor));
-        }
-        sum.mul(power)
-    }
-
-    /// 2^x for x ≤ 0, within 3 units in the last place; below -126 the value there, NaN for NaN.
-    ///
-    /// x = n + r with |r| ≤ 1/2: a polynomial through Chebyshev's nodes gives 2^r, exactly 1 at 0.
-    #[inline(always)]
-    pub fn exp2(self) -> Self {
-        let x = self.max(Self::splat(-126.0));
-        let (n, power) = x.round_and_power_of_two();
-        let r = x.add(n.neg());
-        let mut sum = Self::splat(0.001_338_130_3);
-        for factor in [0.009_666_368, 0.055_503_81, 0.240_223_5, std::f32::consts::LN_2, 1.0] {
             sum = sum.mul_add(r, Self::splat(factor));
         }
         sum.mul(power)

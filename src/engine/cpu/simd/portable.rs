@@ -167,11 +167,6 @@ impl F32x4 {
 #[derive(Clone, Copy)]
 pub struct Shorts([i16; 8]);
 
-#[inline(always)]
-pub fn shorts(values: &[i16; 8]) -> Shorts {
-    Shorts(*values)
-}
-
 /// Eight bytes, widened.
 #[inline(always)]
 pub fn widened(bytes: &[i8; 8]) -> Shorts {

@@ -1,35 +1,14 @@
-//! Vectors of any width, and which this processor has.
+//! Vectors of any width: what attention is made of.
 
-use super::super::tiles::{Column, Words};
 use super::F32x4;
 
-/// Lanes of f32. In a matrix product a lane is a row of a tile, and functions that read a tile take
-/// the vector of it that they are about: `group`, below [`GROUPS`](Self::GROUPS).
-///
-/// What a function does is said at that of the same name in `portable.rs`.
+/// Lanes of f32.
 pub trait Vector: Copy {
-    /// Vectors of the eight rows of a tile.
-    const GROUPS: usize;
     /// Lanes of a vector.
-    const LANES: usize = 8 / Self::GROUPS;
+    const LANES: usize;
     /// All lanes zero.
     const ZERO: Self;
 
-    /// The first lanes of `values`.
-    fn first(values: &[f32]) -> Self;
-    /// Writes the lanes to the beginning of `values`.
-    fn write(self, values: &mut [f32]);
-    /// Four lanes with the same sum.
-    fn fold(self) -> F32x4;
-
-    /// Four activations, which all rows share.
-    type Input: Copy;
-    /// Sums of products with nibbles.
-    type NibbleDot: Dot<Self>;
-    /// Sums of products with five or six bits.
-    type SixBitDot: Dot<Self>;
-    /// Sums of products with signed bytes.
-    type ByteDot: Dot<Self>;
     /// Twice as many integers of 16 bits.
     type Shorts: Copy;
     /// As many integers of 32 bits.
@@ -37,8 +16,15 @@ pub trait Vector: Copy {
     /// All of them zero.
     const NO_INTS: Self::Ints;
 
-    /// Vector `i` of 32 shorts.
-    fn shorts(values: &[i16; 32], i: usize) -> Self::Shorts;
+    /// The first lanes of `values`.
+    fn first(values: &[f32]) -> Self;
+    /// Widens the first lanes of finite f16 values.
+    fn halves(values: &[u16]) -> Self;
+    /// Writes the lanes to the beginning of `values`.
+    fn write(self, values: &mut [f32]);
+    /// Two vectors of at most ±32767, rounded to the nearest integers.
+    fn write_shorts(values: [Self; 2], shorts: &mut [i16]);
+
     /// Vector `i` of `bytes`, widened.
     fn widened(bytes: &[i8], i: usize) -> Self::Shorts;
     /// The same two shorts in each lane.
@@ -50,146 +36,49 @@ pub trait Vector: Copy {
     fn splat(value: f32) -> Self;
     fn mul(self, other: Self) -> Self;
     fn add(self, other: Self) -> Self;
+    fn sub(self, other: Self) -> Self;
     fn mul_add(self, factor: Self, term: Self) -> Self;
-    fn store(self, group: usize, rows: &mut Column<f32>);
+    /// The larger; NaN if `other` is.
+    fn max(self, other: Self) -> Self;
+    /// The largest lane; any if a lane is NaN.
+    fn max_lane(self) -> f32;
+    /// The sum of the lanes.
+    fn sum(self) -> f32;
+    /// The nearest integers n, and 2^n. |x| < 127.
+    fn round_and_power_of_two(self) -> (Self, Self);
 
-    fn load(column: &Column<f32>, group: usize) -> Self;
-    fn from_f16(column: &Column<u16>, group: usize) -> Self;
-    fn from_bf16(column: &Column<u16>, group: usize) -> Self;
-    fn from_f16_pairs(words: &Words, group: usize) -> (Self, Self);
-    fn from_bf16_pairs(words: &Words, group: usize) -> (Self, Self);
-    fn from_byte_pairs(words: &Words, group: usize, i: usize) -> (Self, Self);
-    fn from_nibbles(words: &Words, group: usize, i: usize) -> (Self, Self);
-
-    fn words(x: &[i8; 4]) -> Self::Input;
-    fn nibbles(words: &Words, group: usize) -> Pair<Self, Self::NibbleDot>;
-    fn two_bits<const J: usize>(words: &Words, group: usize) -> Pair<Self, Self::NibbleDot>;
-    fn three_bits<const J: usize>(words: &Words, third: &Words, group: usize) -> Pair<Self, Self::NibbleDot>;
-    fn five_bits<const J: usize>(words: &Words, fifth: &Words, group: usize) -> Pair<Self, Self::SixBitDot>;
-    fn six_bits<const J: usize>(words: &Words, above: &Words, group: usize) -> Pair<Self, Self::SixBitDot>;
-    fn bytes(words: &Words, group: usize) -> <Self::ByteDot as Dot<Self>>::Weights;
-    fn look_up(table: &[i8; 16], words: &Words, group: usize) -> Pair<Self, Self::ByteDot>;
-}
-
-/// Dot products of each row's weights with the same activations of at most ±127, over up to 32
-/// values a row.
-pub trait Dot<V: Vector>: Copy {
-    /// Four numbers a row.
-    type Weights: Copy;
-    /// Sums of nothing.
-    const ZERO: Self;
-
-    /// Adds four products a row.
-    fn add(&mut self, w: Self::Weights, x: V::Input);
-
-    /// Makes room in sums that have few bits. Due after four additions of five bits, and after two
-    /// of six.
+    /// 2^x for x ≤ 0, within 3 units in the last place; below -126 the value there, NaN for NaN.
+    ///
+    /// x = n + r with |r| ≤ 1/2: a polynomial through Chebyshev's nodes gives 2^r, exactly 1 at 0.
     #[inline(always)]
-    fn widen(&mut self) {}
-
-    fn sums(self) -> V;
-}
-
-/// Weights for two places of the activations.
-pub type Pair<V, D> = (<D as Dot<V>>::Weights, <D as Dot<V>>::Weights);
-
-/// What can be done with any vectors.
-pub trait Task {
-    /// Does it. `inline(always)`, like all that it calls: only so does the compiler use the
-    /// instructions that the caller has found.
-    fn run<V: Vector>(self);
-}
-
-/// The vectors that matrix products use.
-#[derive(Clone, Copy)]
-pub struct Lanes {
-    /// Whether they are those of AVX2, which the processor has.
-    eight: bool,
-    /// Whether it has AVX-VNNI too.
-    byte_products: bool,
-}
-
-impl Default for Lanes {
-    /// The widest that this processor has.
-    fn default() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        let (eight, byte_products) = (super::avx2::is_available(), super::avx2::has_byte_products());
-        #[cfg(not(target_arch = "x86_64"))]
-        let (eight, byte_products) = (false, false);
-        Self { eight, byte_products }
-    }
-}
-
-impl Lanes {
-    /// Four lanes, which every processor has.
-    pub const FOUR: Self = Self { eight: false, byte_products: false };
-
-    /// Runs a task with them.
-    pub fn run(self, task: impl Task) {
-        #[cfg(target_arch = "x86_64")]
-        if self.eight {
-            // SAFETY: the processor has the instructions
-            return unsafe {
-                match self.byte_products {
-                    true => super::avx2::run_with_byte_products(task),
-                    false => super::avx2::run(task),
-                }
-            };
+    fn exp2(self) -> Self {
+        let x = Self::splat(-126.0).max(self);
+        let (n, power) = x.round_and_power_of_two();
+        let r = x.sub(n);
+        let mut sum = Self::splat(0.001_338_130_3);
+        for factor in [0.009_666_368, 0.055_503_81, 0.240_223_5, std::f32::consts::LN_2, 1.0] {
+            sum = sum.mul_add(r, Self::splat(factor));
         }
-        task.run::<F32x4>();
+        sum.mul(power)
     }
-
-    /// Name of these vectors in [`EngineInfo`](crate::engine::EngineInfo).
-    pub fn name(self) -> &'static str {
-        match self {
-            Self { eight: false, .. } => super::NAME,
-            Self { byte_products: false, .. } => "AVX2",
-            Self { byte_products: true, .. } => "AVX2 with AVX-VNNI",
-        }
-    }
-}
-
-macro_rules! dots {
-    ($($dot:ident of $weights:ident $(, $widen:ident)?;)+) => {
-        $(
-            impl Dot<F32x4> for super::$dot {
-                type Weights = super::$weights;
-                const ZERO: Self = Self::ZERO;
-
-                #[inline(always)]
-                fn add(&mut self, w: super::$weights, x: super::Words) {
-                    self.add(w, x);
-                }
-
-                $(
-                    #[inline(always)]
-                    fn widen(&mut self) {
-                        self.$widen();
-                    }
-                )?
-
-                #[inline(always)]
-                fn sums(self) -> F32x4 {
-                    self.sums()
-                }
-            }
-        )+
-    };
-}
-
-dots! {
-    NibbleDot of Nibbles;
-    SixBitDot of SixBits, widen;
-    ByteDot of Bytes;
 }
 
 impl Vector for F32x4 {
-    const GROUPS: usize = 2;
+    const LANES: usize = 4;
     const ZERO: Self = Self::ZERO;
+
+    type Shorts = super::Shorts;
+    type Ints = super::Ints;
+    const NO_INTS: super::Ints = super::Ints::ZERO;
 
     #[inline(always)]
     fn first(values: &[f32]) -> Self {
         Self::load(&values.as_chunks().0[0])
+    }
+
+    #[inline(always)]
+    fn halves(values: &[u16]) -> Self {
+        Self::from_f16(&values.as_chunks().0[0])
     }
 
     #[inline(always)]
@@ -198,21 +87,8 @@ impl Vector for F32x4 {
     }
 
     #[inline(always)]
-    fn fold(self) -> F32x4 {
-        self
-    }
-
-    type Input = super::Words;
-    type NibbleDot = super::NibbleDot;
-    type SixBitDot = super::SixBitDot;
-    type ByteDot = super::ByteDot;
-    type Shorts = super::Shorts;
-    type Ints = super::Ints;
-    const NO_INTS: super::Ints = super::Ints::ZERO;
-
-    #[inline(always)]
-    fn shorts(values: &[i16; 32], i: usize) -> super::Shorts {
-        super::shorts(&values.as_chunks().0[i])
+    fn write_shorts(values: [Self; 2], shorts: &mut [i16]) {
+        shorts.as_chunks_mut().0[0] = Self::round_to_shorts(values);
     }
 
     #[inline(always)]
@@ -251,87 +127,110 @@ impl Vector for F32x4 {
     }
 
     #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        self.add(other.neg())
+    }
+
+    #[inline(always)]
     fn mul_add(self, factor: Self, term: Self) -> Self {
         self.mul_add(factor, term)
     }
 
     #[inline(always)]
-    fn store(self, group: usize, rows: &mut Column<f32>) {
-        rows[group] = self.to_array();
+    fn max(self, other: Self) -> Self {
+        self.max(other)
     }
 
     #[inline(always)]
-    fn load(column: &Column<f32>, group: usize) -> Self {
-        Self::load(&column[group])
+    fn max_lane(self) -> f32 {
+        self.max_lane()
     }
 
     #[inline(always)]
-    fn from_f16(column: &Column<u16>, group: usize) -> Self {
-        Self::from_f16(&column[group])
+    fn sum(self) -> f32 {
+        self.sum()
     }
 
     #[inline(always)]
-    fn from_bf16(column: &Column<u16>, group: usize) -> Self {
-        Self::from_bf16(&column[group])
+    fn round_and_power_of_two(self) -> (Self, Self) {
+        self.round_and_power_of_two()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Lanes, WideTask};
+    use super::*;
+
+    /// Exact results of functions of every kind, of 32 lanes whatever the width; then powers.
+    struct All<'a>(&'a mut Vec<f32>, &'a mut Vec<f32>, usize);
+
+    impl WideTask for All<'_> {
+        #[inline(always)]
+        fn run<V: Vector>(self) {
+            let Self(out, powers, seed) = self;
+            let byte = |i: usize| ((seed * 64 + i + 1).wrapping_mul(0x9e37_79b9) >> 13) as i8;
+            let floats: Vec<f32> = (0..64).map(|i| f32::from(byte(i)) * 0.8125).collect();
+            let halves: Vec<u16> =
+                (0..32).map(|i| u16::from_le_bytes([byte(i), byte(64 + i)].map(i8::cast_unsigned)) & 0xfbff).collect();
+            let bytes: Vec<i8> = (0..64).map(byte).collect();
+            let mut shorts = [0; 64];
+            for start in (0..64).step_by(2 * V::LANES) {
+                let of = |i: usize| V::first(&floats[i..]).mul(V::splat(315.0));
+                V::write_shorts([of(start), of(start + V::LANES)], &mut shorts[start..]);
+            }
+            out.extend(shorts.map(f32::from));
+            let mut put = |value: V| {
+                let mut lanes = [0.0; 16];
+                value.write(&mut lanes);
+                out.extend(&lanes[..V::LANES]);
+            };
+            for i in 0..32 / V::LANES {
+                put(V::halves(&halves[i * V::LANES..]));
+            }
+            for i in 0..32 / V::LANES {
+                let (a, b) = (V::first(&floats[i * V::LANES..]), V::first(&floats[32 + i * V::LANES..]));
+                put(V::splat(2.0).mul_add(a, a.add(b).mul(V::splat(0.25)).sub(b).max(a)));
+            }
+            for i in 0..32 / V::LANES {
+                let sums = V::add_products(V::widened(&bytes, i), V::pair(&[-32767, 12345]), V::NO_INTS);
+                put(V::from_ints(V::add_products(V::pair(&[-3, 7]), V::widened(&bytes, i), sums)));
+            }
+            for i in 0..32 / V::LANES {
+                let a = V::first(&floats[i * V::LANES..]);
+                let (n, power) = a.round_and_power_of_two();
+                put(n.mul(power));
+                let (mut all, none) = ([0.0; 16], V::splat(f32::NAN).exp2());
+                V::splat(0.0).sub(a.max(a.mul(V::splat(-1.0)))).exp2().write(&mut all);
+                powers.extend(&all[..V::LANES]);
+                assert!(none.sum().is_nan());
+            }
+            let all = |from: usize| V::first(&floats[from..]);
+            let (mut most, mut sum) = (f32::NEG_INFINITY, 0.0);
+            for i in 0..32 / V::LANES {
+                most = f32::max(most, all(i * V::LANES).max_lane());
+                sum += all(i * V::LANES).sum();
+            }
+            out.extend([most, sum]);
+        }
     }
 
-    #[inline(always)]
-    fn from_f16_pairs(words: &Words, group: usize) -> (Self, Self) {
-        Self::from_f16_pairs(&words[group])
-    }
-
-    #[inline(always)]
-    fn from_bf16_pairs(words: &Words, group: usize) -> (Self, Self) {
-        Self::from_bf16_pairs(&words[group])
-    }
-
-    #[inline(always)]
-    fn from_byte_pairs(words: &Words, group: usize, i: usize) -> (Self, Self) {
-        Self::from_byte_pairs(&words[group], i)
-    }
-
-    #[inline(always)]
-    fn from_nibbles(words: &Words, group: usize, i: usize) -> (Self, Self) {
-        Self::from_nibbles(&words[group], i)
-    }
-
-    #[inline(always)]
-    fn words(x: &[i8; 4]) -> super::Words {
-        super::words(x)
-    }
-
-    #[inline(always)]
-    fn nibbles(words: &Words, group: usize) -> (super::Nibbles, super::Nibbles) {
-        super::nibbles(&words[group])
-    }
-
-    #[inline(always)]
-    fn two_bits<const J: usize>(words: &Words, group: usize) -> (super::Nibbles, super::Nibbles) {
-        super::two_bits::<J>(&words[group])
-    }
-
-    #[inline(always)]
-    fn three_bits<const J: usize>(words: &Words, third: &Words, group: usize) -> (super::Nibbles, super::Nibbles) {
-        super::three_bits::<J>(&words[group], &third[group])
-    }
-
-    #[inline(always)]
-    fn five_bits<const J: usize>(words: &Words, fifth: &Words, group: usize) -> (super::SixBits, super::SixBits) {
-        super::five_bits::<J>(&words[group], &fifth[group])
-    }
-
-    #[inline(always)]
-    fn six_bits<const J: usize>(words: &Words, above: &Words, group: usize) -> (super::SixBits, super::SixBits) {
-        super::six_bits::<J>(&words[group], &above[group])
-    }
-
-    #[inline(always)]
-    fn bytes(words: &Words, group: usize) -> super::Bytes {
-        super::bytes(&words[group])
-    }
-
-    #[inline(always)]
-    fn look_up(table: &[i8; 16], words: &Words, group: usize) -> (super::Bytes, super::Bytes) {
-        super::look_up(table, &words[group])
+    #[test]
+    fn vectors_of_all_widths_give_the_same() {
+        for seed in 0..200 {
+            let results = |lanes: Lanes| {
+                let (mut exact, mut powers) = (Vec::new(), Vec::new());
+                lanes.run_wide(16, All(&mut exact, &mut powers, seed));
+                (exact, powers)
+            };
+            let four = results(Lanes::FOUR);
+            for lanes in Lanes::all() {
+                let (exact, powers) = results(lanes);
+                assert_eq!(exact, four.0, "{}", lanes.name());
+                for (a, b) in powers.iter().zip(&four.1) {
+                    assert!((a - b).abs() <= 6.0 * f32::EPSILON * b, "{}: {a}, not {b}", lanes.name());
+                }
+            }
+        }
     }
 }

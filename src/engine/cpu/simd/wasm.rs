@@ -196,12 +196,6 @@ impl F32x4 {
 #[derive(Clone, Copy)]
 pub struct Shorts(v128);
 
-#[inline(always)]
-pub fn shorts(values: &[i16; 8]) -> Shorts {
-    // SAFETY: 16 readable bytes
-    Shorts(unsafe { v128_load(std::ptr::from_ref(values).cast()) })
-}
-
 /// Eight bytes, widened.
 #[inline(always)]
 pub fn widened(bytes: &[i8; 8]) -> Shorts {

@@ -264,6 +264,10 @@ impl Work<'_> {
         for first in (start..end).step_by(KV_BLOCK) {
             let run = first..end.min(first + KV_BLOCK);
             let data = self.blocks[table[first / KV_BLOCK] as usize].run::<V>(&op.kv, kv_head, scratch);
+            #[cfg(target_arch = "x86_64")]
+            if run.end < end {
+                self.blocks[table[run.end / KV_BLOCK] as usize].ask(&op.kv, kv_head);
+            }
             // rows are in order of position: those that see all of the run are neighbours
             let all = seen.partition_point(|seen| seen.end < run.end);
             let all = all..all.max(seen.partition_point(|seen| seen.start <= run.start));

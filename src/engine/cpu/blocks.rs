@@ -278,6 +278,26 @@ impl Scratch {
 }
 
 impl KvBlock {
+    /// Asks for what [`KvBlock::run`] reads, so that it comes from memory while others are
+    /// multiplied.
+    #[cfg(target_arch = "x86_64")]
+    pub fn ask(&self, shape: &KvCache, head: usize) {
+        for (values, extremes) in ranges(shape, head) {
+            match self {
+                Self::F32(all) => ask(&all[values]),
+                Self::F16(all) => ask(&all[values]),
+                Self::Q8(all) => {
+                    ask(&all.extremes[extremes]);
+                    ask(&all.bytes[values]);
+                }
+                Self::Q4(all) => {
+                    ask(&all.extremes[extremes.clone()]);
+                    ask(&all.packed[extremes]);
+                }
+            }
+        }
+    }
+
     /// Keys and values of a head. Halves are widened, and nibbles become bytes.
     #[inline(always)]
     pub fn run<'a, V: Vector>(&'a self, shape: &KvCache, head: usize, scratch: &'a mut Scratch) -> Run<'a> {
@@ -313,6 +333,16 @@ fn fetch<T: Copy>(values: &[T]) {
     for value in values.iter().step_by(LINE / size_of::<T>()) {
         // SAFETY: the pointer is of a reference; a volatile read is not optimised away
         unsafe { std::ptr::from_ref(value).read_volatile() };
+    }
+}
+
+/// Asks for the cache lines of values.
+#[cfg(target_arch = "x86_64")]
+fn ask<T>(values: &[T]) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+    for value in values.iter().step_by(LINE / size_of::<T>()) {
+        // SAFETY: the processor has SSE, and the pointer is of a reference
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast()) };
     }
 }
 

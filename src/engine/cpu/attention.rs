@@ -217,7 +217,7 @@ impl Work<'_> {
         // SAFETY: each call has its own unit and heads
         let (mut state, queries) = unsafe { self.state(part, unit) };
         let Unit { rows, pieces, is_part } = &self.units[unit];
-        let mut memory = (Scratch::new(&self.op.kv), Scaled::default());
+        let mut memory = (Scratch::take(&self.op.kv), Scaled::default());
         state.all.1.fill(0.0);
         for piece in pieces.clone() {
             state.sums.fill(0.0);
@@ -232,6 +232,7 @@ impl Work<'_> {
                 (state.all.0[j], state.all.1[j]) = all;
             }
         }
+        memory.0.give_back();
         for j in 0..if *is_part { 0 } else { queries } {
             // SAFETY: as above
             let y = unsafe { self.result(&heads, rows, j) };
@@ -263,7 +264,7 @@ impl Work<'_> {
         let end = positions.end.min(seen[seen.len() - 1].end);
         for first in (start..end).step_by(KV_BLOCK) {
             let run = first..end.min(first + KV_BLOCK);
-            let data = self.blocks[table[first / KV_BLOCK] as usize].run::<V>(&op.kv, kv_head, scratch);
+            let data = self.blocks[table[first / KV_BLOCK] as usize].run::<V>(&op.kv, kv_head, run.len(), scratch);
             #[cfg(target_arch = "x86_64")]
             if run.end < end {
                 self.blocks[table[run.end / KV_BLOCK] as usize].ask(&op.kv, kv_head);
@@ -313,7 +314,7 @@ impl Queries<'_> {
     #[inline(always)]
     fn attend<V: Vector>(&self, queries: Range<usize>, part: Range<usize>, scaled: &mut Scaled, state: &mut State) {
         if let Run::Bytes(run) = self.data {
-            scaled.set(run, part.clone());
+            scaled.set::<V>(run, part.clone());
         }
         // sums of four stay in registers; in WebAssembly three take as long as two and one
         let mut first = queries.start;

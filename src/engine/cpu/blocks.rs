@@ -5,6 +5,7 @@
 //! a key, position by position, and two positions of a value, column by column. Four bits are these
 //! bytes, packed: of 32 the first 16 in the low halves.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use half::f16;
@@ -46,7 +47,7 @@ const BIAS: i8 = 8;
 
 /// Keys and values of a head in a block.
 pub enum Run<'a> {
-    /// (head_dim, [`KV_BLOCK`]) and ([`KV_BLOCK`], head_dim)
+    /// (head_dim, [`KV_BLOCK`]) and (positions, head_dim)
     Floats {
         keys: &'a [f32],
         values: &'a [f32],
@@ -261,19 +262,34 @@ impl Block for KvBlock {
 }
 
 /// Memory for what kernels read of a run in another form than it has.
+#[derive(Default)]
 pub struct Scratch {
     floats: Vec<f32>,
     bytes: Vec<[i8; GROUP]>,
 }
 
+thread_local! {
+    /// Kept, since making it takes as long as attention to a hundred positions.
+    static SCRATCH: Cell<Scratch> = Cell::default();
+}
+
 impl Scratch {
-    pub fn new(shape: &KvCache) -> Self {
+    /// This thread's, until [`Scratch::give_back`].
+    pub fn take(shape: &KvCache) -> Self {
+        let mut scratch = SCRATCH.take();
+        let len = 2 * KV_BLOCK * shape.head_dim;
         let (floats, groups) = match shape.format {
             KvFormat::F32 | KvFormat::Q8 => (0, 0),
-            KvFormat::F16 => (2 * KV_BLOCK * shape.head_dim, 0),
-            KvFormat::Q4 => (0, 2 * KV_BLOCK * shape.head_dim / GROUP),
+            KvFormat::F16 => (len, 0),
+            KvFormat::Q4 => (0, len / GROUP),
         };
-        Self { floats: vec![0.0; floats], bytes: vec![[0; GROUP]; groups] }
+        scratch.floats.resize(scratch.floats.len().max(floats), 0.0);
+        scratch.bytes.resize(scratch.bytes.len().max(groups), [0; GROUP]);
+        scratch
+    }
+
+    pub fn give_back(self) {
+        SCRATCH.set(self);
     }
 }
 
@@ -298,10 +314,17 @@ impl KvBlock {
         }
     }
 
-    /// Keys and values of a head. Halves are widened, and nibbles become bytes.
+    /// Keys and values of a head at the first `count` positions, and maybe of those behind. Halves
+    /// are widened, and nibbles become bytes.
     #[inline(always)]
-    pub fn run<'a, V: Vector>(&'a self, shape: &KvCache, head: usize, scratch: &'a mut Scratch) -> Run<'a> {
-        let (keys, values) = (shape.keys(head, 0..KV_BLOCK), shape.values(head, 0..KV_BLOCK));
+    pub fn run<'a, V: Vector>(
+        &'a self,
+        shape: &KvCache,
+        head: usize,
+        count: usize,
+        scratch: &'a mut Scratch,
+    ) -> Run<'a> {
+        let (keys, values) = (shape.keys(head, 0..KV_BLOCK), shape.values(head, 0..count));
         let run = match self {
             Self::F32(all) => {
                 let (keys, values) = (&all[keys], &all[values]);
@@ -311,6 +334,7 @@ impl KvBlock {
             }
             Self::F16(all) => {
                 let (for_keys, for_values) = scratch.floats.split_at_mut(keys.len());
+                let for_values = &mut for_values[..values.len()];
                 widen::<V>(&all[keys], for_keys);
                 widen::<V>(&all[values], for_values);
                 return Run::Floats { keys: for_keys, values: for_values };

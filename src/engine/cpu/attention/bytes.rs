@@ -118,16 +118,20 @@ impl Default for Scaled {
 impl Scaled {
     /// Of these positions, and no others: a row alone is then rounded as among others.
     #[inline(always)]
-    pub fn set(&mut self, run: &ByteRun, part: Range<usize>) {
+    pub fn set<V: Vector>(&mut self, run: &ByteRun, part: Range<usize>) {
         let groups = run.value_extremes.as_chunks::<KV_BLOCK>().0;
         for ((extremes, scaled), unit) in groups.iter().zip(&mut self.scaled).zip(&mut self.units) {
-            let mut largest = 0.0;
-            for extreme in &extremes[part.clone()] {
-                largest = f32::max(largest, extreme.abs());
+            scaled.fill(0.0);
+            scaled[part.clone()].copy_from_slice(&extremes[part.clone()]);
+            let mut most = V::ZERO;
+            for some in scaled.chunks_exact(V::LANES) {
+                let some = V::first(some);
+                most = most.max(some).max(V::ZERO.sub(some));
             }
-            let inverse = if largest > 0.0 { LARGEST / largest } else { 0.0 };
-            for (scaled, extreme) in scaled.iter_mut().zip(extremes) {
-                *scaled = extreme * inverse;
+            let largest = most.max_lane();
+            let inverse = V::splat(if largest > 0.0 { LARGEST / largest } else { 0.0 });
+            for some in scaled.chunks_exact_mut(V::LANES) {
+                V::first(some).mul(inverse).write(some);
             }
             *unit = largest / LARGEST;
         }

@@ -128,6 +128,7 @@ impl Lanes {
     }
 
     /// Runs a task whose vectors divide `cols`, a multiple of four.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
     pub fn run_wide(self, cols: usize, task: impl WideTask) {
         #[cfg(target_arch = "x86_64")]
         if self.eight && cols.is_multiple_of(8) {

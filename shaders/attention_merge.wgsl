@@ -1,7 +1,8 @@
 // Merges the pieces of `attention`, see PARTIAL in shared/attention.wgsl: a workgroup for each head
 // of a row.
 //
-// SINKS as in shared/attention. HEAD_QUADS invocations share a piece; as many such groups as fit share the pieces.
+// SINKS as in shared/attention. HEAD_QUADS invocations share a piece; as many such groups as fit
+// share the pieces.
 #import step
 #import pieces
 

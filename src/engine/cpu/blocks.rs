@@ -243,9 +243,10 @@ impl Block for KvBlock {
 
     fn write_bytes(&mut self, shape: &KvCache, bytes: &[u8]) {
         match self {
-            // halves are held as they are stored
-            Self::F16(places) if cfg!(target_endian = "little") => {
-                bytemuck::cast_slice_mut(places).copy_from_slice(bytes);
+            // halves stay as they are
+            Self::F16(all) => {
+                let halves = bytes.as_chunks().0.iter().map(|half| u16::from_le_bytes(*half));
+                places(shape, 0..shape.block_len()).zip(halves).for_each(|(place, half)| all[place] = half);
             }
             _ => self.write(shape, 0, &shape.format.decode(bytes)),
         }

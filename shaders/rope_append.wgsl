@@ -46,6 +46,11 @@ fn write_kv(at: u32, values: vec2<f32>) {
 #endif
 #endif
 
+#ifdef BEHIND
+// (parts · (heads + kv_heads) · head_dim): factors of the rotated values
+@group(0) @binding(next) var<storage, read> behind: array<f32>;
+#endif
+
 // The values of a pair that is rotated together.
 fn places(pair: u32) -> vec2<u32> {
 #ifdef HALF_SPLIT
@@ -60,7 +65,14 @@ fn rotated(token: u32, first: u32, pair: u32) -> vec2<f32> {
     let at = first + places(pair);
     let angle = angles[token * (params.rotary_dim / 2u) + pair];
     let values = vec2(qkv[at.x], qkv[at.y]);
-    return vec2(values.x * angle.x - values.y * angle.y, values.x * angle.y + values.y * angle.x);
+    let both = vec2(values.x * angle.x - values.y * angle.y, values.x * angle.y + values.y * angle.x);
+#ifdef BEHIND
+    let row = params.parts * (params.heads + 2u * params.kv_heads) * params.head_dim;
+    let factors = at - vec2(token * row);
+    return both * vec2(behind[factors.x], behind[factors.y]);
+#else
+    return both;
+#endif
 }
 
 // Value `i` of a key.

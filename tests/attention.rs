@@ -185,7 +185,7 @@ fn nibbles_are_attended_to_on_the_cpu() {
         suite.case(format!("append at {position}"), position, &[0; 5], |s: &mut Setup| {
             let qkv = s.tensor(5, 8 * 64);
             let (kv, angles) = (s.output_cache(2, 64, KvFormat::Q4), s.tensor(5, 64));
-            RopeAppend { qkv, angles, kv, heads: 4, kind: RopeKind::HalfSplit }
+            RopeAppend { qkv, angles, kv, heads: 4, kind: RopeKind::HalfSplit, behind: None }
         });
     }
     suite.report("attention in nibbles");
@@ -208,7 +208,7 @@ fn layer(engine: &mut dyn Engine, format: KvFormat) -> (Recording, Tensor, KvCac
     let kv = KvCache { buffer: BufferId(0), heads: kv_heads, head_dim, format, parts: 1 };
     let kv = KvCache { buffer: engine.create_blocks("case", &kv, 1).unwrap(), ..kv };
     let mut recording = Recording::default();
-    recording.push(RopeAppend { qkv, angles, kv, heads, kind: RopeKind::HalfSplit }).unwrap();
+    recording.push(RopeAppend { qkv, angles, kv, heads, kind: RopeKind::HalfSplit, behind: None }).unwrap();
     let (cap, alibi, window, causal) = (None, None, None, true);
     recording
         .push(Attention {

@@ -184,7 +184,7 @@ fn a_layer_is_six_dispatches() {
         let kv = KvCache { buffer: BufferId(0), heads: kv_heads, head_dim, format: KvFormat::F16, parts: 1 };
         let kv = KvCache { buffer: engine.create_blocks("test", &kv, 1).unwrap(), ..kv };
         let mut matrix = |rows, cols| engine.create_matrix("test", Layout::Q4, rows, cols).unwrap();
-        let rope = RopeAppend { qkv, angles, kv, heads, kind: RopeKind::Interleaved };
+        let rope = RopeAppend { qkv, angles, kv, heads, kind: RopeKind::Interleaved, behind: None };
         let linear = |x, norm, weight, epilogue, y| Linear { x, norm, weight, affine: None, epilogue, y_offset: 0, y };
         let mut layer = Recording::default();
         layer.push(linear(x, norm, matrix(width, hidden), Epilogue::Store, qkv)).unwrap();

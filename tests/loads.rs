@@ -349,7 +349,8 @@ fn rope_append() {
             let format = KvFormat::OF_GPUS[1 + tokens / 5].of_heads(head_dim);
             let (kv, heads) = (KvCache { parts: 1 + head_dim / 32 % 2, ..kv(2, head_dim, format) }, 4);
             let (qkv, angles) = (tensor(capacity, 8 * head_dim), tensor(capacity, rotary_dim));
-            at(9, tokens, |step| seen.compare("rope", RopeAppend { qkv, angles, kv, heads, kind }, step));
+            let behind = (head_dim == 256).then(|| tensor(1, 6 * head_dim));
+            at(9, tokens, |step| seen.compare("rope", RopeAppend { qkv, angles, kv, heads, kind, behind }, step));
         }
     }
     seen.are(&["rope_append"]);
@@ -367,7 +368,7 @@ fn rope_attention() {
                 let format = KvFormat::OF_GPUS[i % 3].of_heads(head_dim);
                 let kv = KvCache { parts, ..kv(kv_heads, head_dim, format) };
                 let qkv = tensor(capacity, (heads + 2 * kv_heads) * head_dim);
-                let rope = RopeAppend { qkv, angles: tensor(capacity, rotary_dim), kv, heads, kind };
+                let rope = RopeAppend { qkv, angles: tensor(capacity, rotary_dim), kv, heads, kind, behind: None };
                 let (groups, bias, add, window) = (heads + kv_heads, None, None, (i == 0).then_some(5));
                 let (first_col, eps, kind) = (0, 1e-5, NormKind::Rms);
                 let weight = tensor(1, groups * head_dim);

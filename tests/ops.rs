@@ -390,7 +390,9 @@ fn rope_append() {
                             s.compare(qkv, 0..heads * head_dim);
                             let kv = s.output_cache(kv_heads, head_dim, format(head_dim, tokens + position));
                             let angles = s.tensor(capacity, rotary_dim);
-                            RopeAppend { qkv, angles, kv, heads, kind }
+                            let behind = (rotary_dim == head_dim && position == 17)
+                                .then(|| s.tensor(1, (heads + kv_heads) * head_dim));
+                            RopeAppend { qkv, angles, kv, heads, kind, behind }
                         });
                     }
                 }
@@ -486,7 +488,9 @@ fn rope_attention() {
                         temperature: (k == 3).then_some(Temperature { scale: 0.5, length: 16 }),
                         y,
                     };
-                    let rope = RopeAppend { qkv, angles: s.tensor(capacity, rotary_dim), kv, heads, kind };
+                    let behind = (rotary_dim == head_dim && k == 1).then(|| s.tensor(1, groups * head_dim));
+                    let angles = s.tensor(capacity, rotary_dim);
+                    let rope = RopeAppend { qkv, angles, kv, heads, kind, behind };
                     let norm = normed.then(|| Norm {
                         x: qkv,
                         first_col: 0,
@@ -575,7 +579,7 @@ fn rows_of_several_sequences() {
                     let qkv = s.tensor(capacity, (heads + 2 * kv_heads) * head_dim);
                     s.compare(qkv, 0..heads * head_dim);
                     let kv = s.output_cache(kv_heads, head_dim, format(head_dim, capacity));
-                    RopeAppend { qkv, angles: s.tensor(capacity, head_dim), kv, heads, kind }
+                    RopeAppend { qkv, angles: s.tensor(capacity, head_dim), kv, heads, kind, behind: None }
                 });
             }
         }

@@ -32,7 +32,7 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
     let caches = KvFormat::OF_GPUS.map(|format| KvCache { buffer, heads: 1, head_dim, format, parts: 1 });
     let rope = |qkv: Tensor, kind, kv| {
         let angles = Tensor { cols: head_dim, ..qkv };
-        RopeAppend { qkv, angles, kv, heads, kind }
+        RopeAppend { qkv, angles, kv, heads, kind, behind: None }
     };
     let mut commands: Vec<Command> = Vec::new();
     for layout in Layout::ALL {
@@ -147,7 +147,14 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
                         (RopeKind::HalfSplit, false),
                         (RopeKind::HalfSplit, true),
                     ] {
-                        let rope = RopeAppend { qkv: q, angles: Tensor { cols: head_dim, ..q }, kv, heads, kind };
+                        let rope = RopeAppend {
+                            qkv: q,
+                            angles: Tensor { cols: head_dim, ..q },
+                            kv,
+                            heads,
+                            kind,
+                            behind: None,
+                        };
                         let (groups, bias, add) = (heads + 1, None, None);
                         let weight = Tensor { buffer, rows: 1, cols: groups * head_dim };
                         let (first_col, kind, eps) = (0, NormKind::Rms, 1e-5);

@@ -94,6 +94,7 @@ const ARCHITECTURES: &[&str] = &[
     "exaone4",
     "glm4",
     "lfm2",
+    "hunyuan-dense",
 ];
 
 /// Every key that is read.

@@ -36,6 +36,7 @@ export const MODELS = {
   glm4: { decoder: 'GLM-4' },
   lfm2: { decoder: 'LFM2' },
   lfm2moe: { experts: 'LFM2 MoE' },
+  'hunyuan-dense': { decoder: 'Hunyuan' },
   stablelm: { decoder: 'StableLM' },
   starcoder2: { decoder: 'StarCoder 2' },
   gpt2: { decoder: 'GPT-2' },

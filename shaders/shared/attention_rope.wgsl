@@ -5,6 +5,9 @@
 #ifdef NORM
 @group(0) @binding(next) var<storage, read> norm: array<vec4<f32>>; // (HEADS + KV_HEADS, HEAD_QUADS)
 #endif
+#ifdef BEHIND
+@group(0) @binding(next) var<storage, read> behind: array<vec4<f32>>; // the same, of rotated values
+#endif
 
 // In `products`: the queries and then the key, and of each four values the sum of their squares.
 const VECTORS = TOGETHER + 1u;
@@ -86,6 +89,9 @@ fn take_queries(row: Row, kv_head: u32, is_newest: bool, lane: u32) {
             squares += products[SQUARES + vector * HEAD_QUADS + j];
         }
         values *= inverseSqrt(squares / f32(HEAD_DIM) + params.eps);
+#endif
+#ifdef BEHIND
+        values *= behind[select(HEADS + kv_head, kv_head * GROUP + vector, vector < TOGETHER) * HEAD_QUADS + quad];
 #endif
         if vector < TOGETHER {
             query[i] = values * query_scale(row);

@@ -208,7 +208,8 @@ impl<K: Kernels> HostEngine<K> {
         step.check_tables(self.blocks(buffer)?.blocks.len())?;
         let mut blocks = std::mem::take(&mut self.blocks_mut(buffer)?.blocks);
         let angles = self.rows(&op.angles, step.rows.len().min(op.angles.rows));
-        self.kernels.rope_append(op, step, qkv, angles, &mut blocks);
+        let behind = op.behind.as_ref().map(|behind| self.rows(behind, 1));
+        self.kernels.rope_append(op, step, qkv, (angles, behind), &mut blocks);
         self.blocks_mut(buffer)?.blocks = blocks;
         Ok(())
     }

@@ -32,7 +32,7 @@ pub struct Architecture {
     pub window: Option<usize>,
     /// Default choice of the layers that have a window.
     pub windowed: WindowedLayers,
-    /// QK-norm, applied before RoPE.
+    /// QK-norm, applied before RoPE unless it says otherwise.
     pub qk_norm: Option<QkNorm>,
     /// Placement of the norms.
     pub norms: Norms,
@@ -142,6 +142,8 @@ pub enum WindowedLayers {
 pub enum QkNorm {
     /// Each head alone; all heads share one weight vector, (head_dim).
     Heads,
+    /// The same behind RoPE, which must turn all of a head.
+    HeadsBehind,
     /// All heads of q at once, and all heads of k at once.
     Rows,
     /// Each head alone with its own weights, (heads, head_dim). Some files have none.
@@ -251,7 +253,8 @@ const ARCHITECTURES: &[Architecture] = &[
         splits_ffn: true,
         ..HALF_SPLIT
     },
-    // also OLMo 3, whose files have windows: then those of three layers in four, without scaled RoPE
+    Architecture { name: "hunyuan-dense", qk_norm: Some(QkNorm::HeadsBehind), ..HALF_SPLIT },
+    // also OLMo 3, whose files have windows: three layers in four, without scaled RoPE
     Architecture {
         name: "olmo2",
         qk_norm: Some(QkNorm::Rows),

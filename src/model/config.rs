@@ -222,6 +222,8 @@ impl Config {
         let allowed = if self.architecture.rope().is_some() { 0..=self.head_dim } else { 0..=0 };
         let rope_fits = allowed.contains(&self.rope.dim) && self.rope.dim.is_multiple_of(2);
         self.require("rope.dimension_count", rope_fits, "an even number up to key_length", self.rope.dim)?;
+        let behind = self.qk_norm() == Some(QkNorm::HeadsBehind);
+        self.require("rope.dimension_count", !behind || self.rope.dim == self.head_dim, "key_length", self.rope.dim)?;
         self.require("context_length", self.trained_context > 0, "at least 1", self.trained_context)?;
         for rope in [Some(&self.rope), self.windowed_rope.as_ref()].into_iter().flatten() {
             let base_fits = rope.base.is_finite() && rope.base > 0.0;

@@ -124,7 +124,7 @@ impl Encoder {
         let layer = &self.layers[i];
         let (qkv, angles, heads, kind) = (a.qkv, a.angles, self.config.heads, self.config.rope_kind());
         layer.qkv_proj.linear(r, a.x, None, Epilogue::Store, qkv)?;
-        r.push(RopeAppend { qkv, angles, kv, heads, kind })?;
+        r.push(RopeAppend { qkv, angles, kv, heads, kind, behind: None })?;
         r.push(self.attention(kv, a))?;
         layer.o_proj.linear(r, a.attn, None, Epilogue::ACCUMULATE, a.x)?;
         self.record_norm(r, layer.attn_norm, a.x)?;

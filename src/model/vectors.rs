@@ -89,12 +89,12 @@ impl Vectors {
             Some(QkNorm::Rows) => {
                 let (q, k) = (self.required(memory, &q)?, self.required(memory, &k)?);
                 Ok(vec![
-                    HeadNorm { first_col: 0, groups: 1, weight: q },
-                    HeadNorm { first_col: heads * head_dim, groups: 1, weight: k },
+                    HeadNorm { first_col: 0, groups: 1, weight: q, behind: None },
+                    HeadNorm { first_col: heads * head_dim, groups: 1, weight: k, behind: None },
                 ])
             }
             Some(QkNorm::EachHead) if !self.has(&q) && !self.has(&k) => Ok(Vec::new()),
-            Some(kind @ (QkNorm::Heads | QkNorm::EachHead)) => {
+            Some(kind @ (QkNorm::Heads | QkNorm::HeadsBehind | QkNorm::EachHead)) => {
                 let groups = heads + kv_heads;
                 let cols = groups * head_dim;
                 let buffer = memory.create_values("norms of q and k", cols)?;
@@ -108,7 +108,14 @@ impl Vectors {
                     let place = Place { values, buffer, offset, copies: 1 };
                     self.places.entry(name.clone()).or_default().push(place);
                 }
-                Ok(vec![HeadNorm { first_col: 0, groups, weight: Tensor { buffer, rows: 1, cols } }])
+                let weight = Tensor { buffer, rows: 1, cols };
+                if kind != QkNorm::HeadsBehind {
+                    return Ok(vec![HeadNorm { first_col: 0, groups, weight, behind: None }]);
+                }
+                let ones = memory.create_values("ones", cols)?;
+                memory.write_values(ones, 0, &vec![1.0; cols])?;
+                let (behind, weight) = (Some(weight), Tensor { buffer: ones, ..weight });
+                Ok(vec![HeadNorm { first_col: 0, groups, weight, behind }])
             }
         }
     }
@@ -234,7 +241,9 @@ pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize;
     let experts = config.experts.as_ref().map_or(0, |experts| experts.count);
     match architecture.qk_norm {
         None | Some(QkNorm::EachHead) => {}
-        Some(QkNorm::Heads) => vectors.extend([("attn_q_norm.weight", head_dim), ("attn_k_norm.weight", head_dim)]),
+        Some(QkNorm::Heads | QkNorm::HeadsBehind) => {
+            vectors.extend([("attn_q_norm.weight", head_dim), ("attn_k_norm.weight", head_dim)])
+        }
         Some(QkNorm::Rows) => vectors.extend([("attn_q_norm.weight", q), ("attn_k_norm.weight", kv)]),
     }
     let mut shapes: HashMap<String, [usize; 2]> = lengths.into_iter().map(|(name, len)| (name, [len, 1])).collect();

@@ -35,6 +35,9 @@ pub struct RopeAppend {
     pub heads: usize,
     /// Which values form a pair.
     pub kind: RopeKind,
+    /// (1, (heads + kv.heads) · head_dim): factors of the rotated q and k, of which all is rotated
+    /// then: the weights of a QK-norm behind RoPE, which does not change what it divides by.
+    pub behind: Option<Tensor>,
 }
 
 const WORKGROUP: usize = 64;
@@ -51,6 +54,9 @@ impl Op for RopeAppend {
         let rotary_dim = self.angles.cols;
         let fits = rotary_dim.is_multiple_of(2) && rotary_dim <= head_dim;
         ensure(fits, "rope_append", "even rotary_dim ≤ head_dim", rotary_dim)?;
+        let whole = (self.heads + kv_heads) * head_dim;
+        let has_factors = self.behind.is_none_or(|behind| behind.cols == whole && rotary_dim == head_dim);
+        ensure(has_factors, "rope_append", "a factor of each rotated value", self.behind)?;
         ensure(self.angles.rows == self.qkv.rows, "rope_append", "angles.rows = qkv.rows", self.angles.rows)
     }
 
@@ -60,9 +66,16 @@ impl Op for RopeAppend {
         let (rows, heads, kv_heads) = (self.qkv.rows, self.heads / parts, self.kv.part_heads());
         let of_part = |part: usize| Kernel {
             shader: "rope_append",
-            defines: half_split.into_iter().chain(self.kv.format.define()).collect(),
+            defines: half_split
+                .into_iter()
+                .chain(self.kv.format.define())
+                .chain(self.behind.map(|_| "BEHIND"))
+                .collect(),
             constants: vec![("KV_BLOCK", KV_BLOCK as u32)],
-            bindings: vec![Binding::Rows, self.qkv.into(), self.angles.into(), self.kv.part(part)],
+            bindings: [Binding::Rows, self.qkv.into(), self.angles.into(), self.kv.part(part)]
+                .into_iter()
+                .chain(self.behind.map(Binding::from))
+                .collect(),
             params: [rows, heads, kv_heads, head_dim, self.angles.cols, part, parts].map(|v| v as u32).to_vec(),
             // one invocation per two values
             workgroups: [ceil_div(self.all_heads() / parts * head_dim / 2, WORKGROUP), rows as u32, 1],
@@ -108,8 +121,9 @@ impl RopeAppend {
                 _ => (end - end.min(half.max(first)), whole, 2),
             };
             memory += if head < heads { 0 } else { beside * (end - first) };
-            values += 2 * (copied + rotated.len().min(half));
-            lane_values += 2 * copied + 4 * times * rotated.len();
+            let factors = usize::from(self.behind.is_some());
+            values += 2 * (copied + (1 + factors) * rotated.len().min(half));
+            lane_values += 2 * copied + (4 + 2 * factors) * times * rotated.len();
             rotated.for_each(|pair| angles[pair % half] = true);
         }
         let angles = angles.into_iter().filter(|&is_loaded| is_loaded).count();
@@ -117,11 +131,17 @@ impl RopeAppend {
         Loads { activations, lane_activations, workgroups: u64::from(values > 0), ..Loads::default() }
     }
 
-    /// `qkv`: (rows, …), rotated in place; `angles`: (rows, rotary_dim); `blocks`: those of `kv`,
-    /// each of [`KvCache::block_len`].
-    pub fn reference(&self, step: &Step, qkv: &mut [f32], angles: &[f32], blocks: &mut [Vec<f32>]) {
+    /// `qkv`: (rows, …), rotated in place; `angles`: (rows, rotary_dim); `behind`: its factors;
+    /// `blocks`: those of `kv`, each of [`KvCache::block_len`].
+    pub fn reference(
+        &self,
+        step: &Step,
+        qkv: &mut [f32],
+        (angles, behind): (&[f32], Option<&[f32]>),
+        blocks: &mut [Vec<f32>],
+    ) {
         for (qkv, angles) in qkv.chunks_exact_mut(self.qkv.cols).zip(angles.chunks(self.angles.cols.max(1))) {
-            self.rotate(qkv, angles);
+            self.rotate(qkv, angles, behind);
         }
         self.append(step, qkv, |block, first, values| {
             let place = &mut blocks[block][first..][..values.len()];
@@ -131,11 +151,12 @@ impl RopeAppend {
     }
 
     /// Rotates q and k of a row by its angles.
-    pub fn rotate(&self, qkv: &mut [f32], angles: &[f32]) {
+    pub fn rotate(&self, qkv: &mut [f32], angles: &[f32], behind: Option<&[f32]>) {
         let d = self.kv.head_dim;
         for head in qkv[..(self.heads + self.kv.heads) * d].chunks_exact_mut(d) {
             rotate(head, angles, self.kind);
         }
+        qkv.iter_mut().zip(behind.into_iter().flatten()).for_each(|(value, factor)| *value *= factor);
     }
 
     /// Gives k and v of each row, head by head, to `write`: a block, the first of their places in

@@ -49,6 +49,10 @@ impl Op for RopeAttention {
                 bindings.push(Binding::from(norm.weight));
                 params.push(norm.eps.to_bits());
             }
+            if let Some(behind) = self.rope.behind {
+                defines.push("BEHIND");
+                bindings.push(Binding::from(behind));
+            }
         }
         kernels
     }
@@ -92,8 +96,9 @@ impl RopeAttention {
     fn prologue_loads(&self, vectors: usize, values: usize) -> Loads {
         let (head_dim, rotary_dim) = (self.rope.kv.head_dim, self.rope.angles.cols);
         let (quads, norm) = (head_dim / 4, usize::from(self.norm.is_some()));
-        // the key and the value; the norm's weights
-        let once = values * 2 * head_dim + norm * vectors * head_dim;
+        let behind = usize::from(self.rope.behind.is_some());
+        // the key and the value; the weights of the norm, and behind
+        let once = values * 2 * head_dim + (norm + behind) * vectors * head_dim;
         // of each rotated value: the angle, and both of its pair; and the squares, by all four
         let rotated = vectors * (head_dim + 3 * rotary_dim + norm * quads * quads);
         // of each quad of the key and the value, the largest of its group of eight, in bytes

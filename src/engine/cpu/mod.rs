@@ -112,12 +112,19 @@ impl Kernels for Simd {
         activate::activate(op.activation, x, op.y.cols, op.y.cols, 0, y);
     }
 
-    fn rope_append(&self, op: &RopeAppend, step: &Step, qkv: &mut [f32], angles: &[f32], blocks: &mut [KvBlock]) {
+    fn rope_append(
+        &self,
+        op: &RopeAppend,
+        step: &Step,
+        qkv: &mut [f32],
+        (angles, behind): (&[f32], Option<&[f32]>),
+        blocks: &mut [KvBlock],
+    ) {
         let rows = pool::Shared::new(qkv);
         pool::run(step.count(op.qkv.rows), |t| {
             // SAFETY: each call has its own row
             let row = unsafe { rows.slice(t * op.qkv.cols, op.qkv.cols) };
-            op.rotate(row, &angles[t * op.angles.cols..][..op.angles.cols]);
+            op.rotate(row, &angles[t * op.angles.cols..][..op.angles.cols], behind);
         });
         op.append(step, qkv, |block, first, values| blocks[block].write(&op.kv, first, values));
     }

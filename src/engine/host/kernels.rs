@@ -82,7 +82,14 @@ pub trait Kernels {
     }
 
     /// See [`RopeAppend::reference`].
-    fn rope_append(&self, op: &RopeAppend, step: &Step, qkv: &mut [f32], angles: &[f32], blocks: &mut [Self::Block]);
+    fn rope_append(
+        &self,
+        op: &RopeAppend,
+        step: &Step,
+        qkv: &mut [f32],
+        angles: (&[f32], Option<&[f32]>),
+        blocks: &mut [Self::Block],
+    );
 
     /// See [`Convolve::reference`] and [`Convolve::keep`].
     fn convolve(
@@ -183,7 +190,14 @@ impl Kernels for Reference {
         op.reference(step, y, |row, out| table.weight().dequantize(row, out));
     }
 
-    fn rope_append(&self, op: &RopeAppend, step: &Step, qkv: &mut [f32], angles: &[f32], blocks: &mut [Vec<f32>]) {
+    fn rope_append(
+        &self,
+        op: &RopeAppend,
+        step: &Step,
+        qkv: &mut [f32],
+        angles: (&[f32], Option<&[f32]>),
+        blocks: &mut [Vec<f32>],
+    ) {
         op.reference(step, qkv, angles, blocks);
     }
 

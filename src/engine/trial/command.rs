@@ -300,6 +300,7 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
         Command::RopeAppend(op) => {
             op.kv = random.cache(memory, op.kv, BLOCKS)?;
             (op.qkv, op.angles) = (random.like(memory, op.qkv)?, random.like(memory, op.angles)?);
+            op.behind = op.behind.map(|behind| random.like(memory, behind)).transpose()?;
             let q = Output { cols: 0..op.heads * op.kv.head_dim, ..Output::all(op.qkv) };
             vec![q, Output::all(blocks(op.kv))]
         }
@@ -322,6 +323,7 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
                 (norm.x, norm.y, norm.weight) = (rope.qkv, rope.qkv, random.like(memory, norm.weight)?);
             }
             (attention.q, attention.kv, attention.y) = (rope.qkv, rope.kv, random.like(memory, attention.y)?);
+            rope.behind = rope.behind.map(|behind| random.like(memory, behind)).transpose()?;
             attention.sinks = attention.sinks.map(|sinks| random.like(memory, sinks)).transpose()?;
             vec![Output::all(attention.y), Output::all(blocks(rope.kv))]
         }

@@ -49,6 +49,9 @@ pub struct HeadNorm {
     pub groups: usize,
     /// (1, columns)
     pub weight: Tensor,
+    /// The same size: factors behind RoPE, where the norm's weights belong behind it; `weight` is 1
+    /// then. RoPE does not change what the norm divides by.
+    pub behind: Option<Tensor>,
 }
 
 impl Decoder {
@@ -69,7 +72,7 @@ impl Decoder {
     }
 
     /// QK-norm of `qkv`, in place; applied before RoPE.
-    pub(super) fn head_norm(&self, HeadNorm { first_col, groups, weight }: HeadNorm, qkv: Tensor) -> Norm {
+    pub(super) fn head_norm(&self, HeadNorm { first_col, groups, weight, .. }: HeadNorm, qkv: Tensor) -> Norm {
         let (kind, eps) = (self.config.architecture.norm, self.config.norm_eps);
         Norm { x: qkv, first_col, groups, weight, bias: None, kind, eps, add: None, y: qkv }
     }

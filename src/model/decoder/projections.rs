@@ -15,7 +15,8 @@ impl Decoder {
         let a = &s.a;
         let (layer, attention) = (&self.layers[i], self.attention(i, kv, a));
         let (qkv, angles, heads, kind) = (a.qkv, a.angles[layer.rope], self.config.heads, self.config.rope_kind());
-        let rope = RopeAppend { qkv, angles, kv, heads, kind };
+        let behind = layer.qk_norms.iter().find_map(|norm| norm.behind);
+        let rope = RopeAppend { qkv, angles, kv, heads, kind, behind };
         let (x, norm) = self.normed(r, layer.attn_norms.input, a)?;
         layer.qkv_proj.linear(r, x, norm, Epilogue::Store, qkv)?;
         let mut norms: Vec<Norm> = layer.qk_norms.iter().map(|norm| self.head_norm(*norm, qkv)).collect();

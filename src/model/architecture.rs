@@ -296,7 +296,7 @@ const ARCHITECTURES: &[Architecture] = &[
         ..HALF_SPLIT
     },
     // Mistral's models since Ministral 3; `mistral` itself is `llama`
-    Architecture { name: "mistral3", experts: Some(Weighting::Renormalised), ..LLAMA },
+    Architecture { name: "mistral3", ..LLAMA },
     Architecture {
         name: "gpt-oss",
         activation: Activation { function: Function::ClampedSwish, gated: true },

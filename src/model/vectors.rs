@@ -28,8 +28,8 @@ struct Place {
 
 /// All vectors of a model.
 pub struct Vectors {
-    /// Vectors that the architecture may have: [columns, rows]. Only QK-norms with weights per head,
-    /// biases of experts and convolutions have several rows.
+    /// Vectors that the architecture may have: [columns, rows]. Only QK-norms with weights per
+    /// head, biases of experts and convolutions have several rows.
     shapes: HashMap<String, [usize; 2]>,
     /// Names of the vectors in the headers so far.
     announced: HashSet<String>,

@@ -183,7 +183,7 @@ export class StoredPrefixes {
   }
 }
 
-/** Reads the chunks of a file from one on, some at once: a browser answers each only after a while. */
+/** Reads the chunks of a file in order, some at once: a browser answers each only after a while. */
 class ReadAhead {
   readonly #file: StoredFile;
   readonly #chunks: number;

@@ -118,8 +118,8 @@ export interface AttentionLayer {
   readonly heads: number;
   /**
    * (heads, tokens, tokens), row-major: how much each token takes from each one. A row sums to 1,
-   * and is 0 for tokens that the row's token does not see. In a step of an answer (heads, 1,
-   * tokens): the token that was read, and all tokens so far.
+   * less what a learned sink takes, and is 0 for tokens that the row's token does not see. In a
+   * step of an answer (heads, 1, tokens): the token that was read, and all tokens so far.
    */
   readonly weights: Float32Array;
 }

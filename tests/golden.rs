@@ -81,9 +81,11 @@ struct Tolerance {
 /// Activations in f32.
 const EXACT: Tolerance =
     Tolerance { logsumexp: 0.01, log_probability: 0.01, tie: 1e-3, likelihood: 0.002, close_call: 0.05 };
-/// Activations in 8 bits, as in llama.cpp.
+/// Activations in 8 bits, as in llama.cpp. Where a value lies between two of them, the last bits of
+/// a sum decide: with other widths of vectors and formats of keys and values the largest of ten
+/// log-probabilities is off by 0.13 to 0.45. The likelihood of a text hardly moves.
 const EIGHT_BITS: Tolerance =
-    Tolerance { logsumexp: 1.0, log_probability: 0.3, tie: 0.3, likelihood: 0.005, close_call: 0.3 };
+    Tolerance { logsumexp: 1.0, log_probability: 0.6, tie: 0.6, likelihood: 0.005, close_call: 0.6 };
 
 /// The largest |Δ| of the ten best log-probabilities; panics if their order differs but for ties.
 fn compare(golden: &Prompt, logits: &[f32], tolerance: &Tolerance) -> f64 {

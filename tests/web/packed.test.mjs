@@ -108,7 +108,7 @@ const chat = (page, content, options) =>
  * If the best two logits are closer, either token is accepted: the CPU engine's activations have 8
  * bits.
  */
-const CLOSE_CALL = { cpu: 0.25, gpu: 0.05 };
+const CLOSE_CALL = { cpu: 0.5, gpu: 0.05 };
 
 /**
  * Checks that a greedy answer agrees with the golden one up to the first step where two tokens were

@@ -22,6 +22,8 @@ struct Candidate {
     missing: usize,
     /// Keys that it does not read.
     keys: BTreeSet<String>,
+    /// How many tensors it may have that the file lacks.
+    absent: usize,
 }
 
 /// The error, and if it is about an unknown architecture also what that is nearest to.
@@ -41,7 +43,7 @@ fn nearest(name: &str, header: &Header) -> Option<Candidate> {
         header.metadata.iter().filter_map(|(key, value)| Some((key.strip_prefix(&own)?, value))).collect();
     let tensors: BTreeSet<String> = header.tensors.iter().map(|tensor| pattern(&tensor.name)).collect();
     let candidates = NAMES.into_iter().filter_map(|name| Candidate::new(name, &keys, &tensors));
-    candidates.min_by_key(|candidate| (candidate.tensors.len() + candidate.missing, candidate.keys.len()))
+    candidates.min_by_key(|c| (c.tensors.len() + c.missing, c.keys.len(), c.absent))
 }
 
 impl Candidate {
@@ -50,11 +52,14 @@ impl Candidate {
         let architecture = Architecture::named(name).filter(|architecture| !architecture.encoder)?;
         let mut metadata = Metadata::default();
         metadata.insert("general.architecture", name);
+        // where layers are alike, their names repeat, and values for each layer are of one
+        let alike = !architecture.convolutions;
         for (key, value) in keys {
-            metadata.insert(format!("{name}.{key}"), largest(value));
+            metadata.insert(format!("{name}.{key}"), if alike { largest(value) } else { (*value).clone() });
         }
-        // names repeat from layer to layer
-        metadata.insert(format!("{name}.block_count"), 1u32);
+        if alike {
+            metadata.insert(format!("{name}.block_count"), 1u32);
+        }
         let config = Config::from_metadata(&metadata).ok()?;
         let groups = decoder_groups(&config, 0);
         let mut known: BTreeSet<String> = decoder_vectors(&config, 0).into_keys().map(|name| pattern(&name)).collect();
@@ -68,6 +73,7 @@ impl Candidate {
         Some(Self {
             name,
             tensors: tensors.difference(&known).cloned().collect(),
+            absent: known.difference(tensors).count(),
             missing,
             keys: new.map(|(key, _)| (*key).to_owned()).collect(),
         })
@@ -187,6 +193,26 @@ mod tests {
         );
         let error = told(&header("zephyr", &[], &[("attention.head_count", Value::from(0u32))]));
         assert!(error.ends_with(&format!("weft runs {}. Use such a model.", NAMES.join(", "))), "{error}");
+    }
+
+    #[test]
+    fn layers_of_two_kinds_are_told_as_they_are() {
+        let convolution = ["in_proj", "conv", "out_proj"].map(|part| format!("blk.0.shortconv.{part}.weight"));
+        let own = QWEN3.map(|name| name.replace("output_norm", "token_embd_norm"));
+        let tensors: Vec<&str> = own.iter().chain(&convolution).map(String::as_str).collect();
+        let heads = ("attention.head_count_kv", vec![0, 3].into());
+        let error = told(&header("lfm9", &tensors, &[heads, ("shortconv.l_cache", Value::from(3u32))]));
+        assert!(error.contains("nearest of these is `lfm2`, which knows all tensors and keys"), "{error}");
+    }
+
+    #[test]
+    fn of_two_that_know_all_tensors_the_one_with_fewer_others_is_nearest() {
+        let own = QWEN3.iter().filter(|name| !name.contains("_norm.weight") || !name.contains("attn_"));
+        let around = ["attn_norm", "post_attention_norm", "post_ffw_norm"].map(|stem| format!("blk.1.{stem}.weight"));
+        let tensors: Vec<&str> =
+            own.filter(|name| !name.contains("ffn_gate")).copied().chain(around.iter().map(String::as_str)).collect();
+        let error = told(&header("glm9", &tensors, &[]));
+        assert!(error.contains("nearest of these is `glm4`, which knows all tensors and keys"), "{error}");
     }
 
     #[test]

@@ -164,6 +164,9 @@ impl Generation {
     fn draftable(&self, computed: usize, context: usize) -> Option<(&Speculation, usize)> {
         let (known, left) = (self.tokens.len(), self.max_tokens - self.generated);
         let speculation = self.speculation.as_ref().filter(|_| computed + 1 == known && self.finish.is_none())?;
+        if !self.forced.ids.is_empty() {
+            return None;
+        }
         // the last token of an answer is not computed
         Some((speculation, (left - 1).min(context - known)))
     }

@@ -213,9 +213,7 @@ impl<K: Kernels> HostEngine<K> {
         self.blocks_mut(buffer)?.blocks = blocks;
         Ok(())
     }
-}
 
-impl<K: Kernels> HostEngine<K> {
     fn convolve(&mut self, op: &Convolve, step: &Step, n: usize, y: &mut [f32]) -> Result<()> {
         let state = op.state.buffer;
         step.check_tables(self.blocks(state)?.blocks.len())?;

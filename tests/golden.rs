@@ -85,7 +85,7 @@ const EXACT: Tolerance =
 /// a sum decide: with other widths of vectors and formats of keys and values the largest of ten
 /// log-probabilities is off by 0.13 to 0.45. The likelihood of a text hardly moves.
 const EIGHT_BITS: Tolerance =
-    Tolerance { logsumexp: 1.0, log_probability: 0.6, tie: 0.6, likelihood: 0.005, close_call: 0.5 };
+    Tolerance { logsumexp: 1.0, log_probability: 0.6, tie: 0.6, likelihood: 0.005, close_call: 0.8 };
 
 /// The largest |Δ| of the ten best log-probabilities; panics if their order differs but for ties.
 fn compare(golden: &Prompt, logits: &[f32], tolerance: &Tolerance) -> f64 {
@@ -168,17 +168,21 @@ fn greedy(decoder: &mut LoadedDecoder, prompt: &[u32], max_tokens: usize) -> (Ve
 
 #[test]
 #[ignore = "needs the model: `npm test` fetches it and runs this"]
-fn greedy_answers_agree_until_two_logits_are_close() {
+fn each_step_of_a_greedy_answer_agrees_but_for_close_calls() {
     let mut decoder = decoder(Device::Cpu);
     let end = 2; // <|im_end|>, which ends an answer and is no part of it
     let mut compared = 0;
     for golden in figures().greedy {
-        let close = golden.top1_minus_top2.iter().position(|&gap| gap < EIGHT_BITS.close_call);
-        let sure = close.unwrap_or(golden.new_ids.len());
-        let (ids, ..) = greedy(&mut decoder, &golden.prompt_ids, golden.new_ids.len());
-        let expected: Vec<u32> = golden.new_ids[..sure].iter().copied().filter(|&id| id != end).collect();
-        assert_eq!(ids[..expected.len()], expected);
-        compared += expected.len();
+        let mut ids = golden.prompt_ids;
+        for (&next, gap) in golden.new_ids.iter().zip(golden.top1_minus_top2) {
+            if gap >= EIGHT_BITS.close_call {
+                let expected = if next == end { Vec::new() } else { vec![next] };
+                assert_eq!(greedy(&mut decoder, &ids, 1).0, expected, "after {} tokens, {gap} apart", ids.len());
+                compared += 1;
+            }
+            // what follows does not depend on what was drawn here
+            ids.push(next);
+        }
     }
     assert!(compared > 50, "the figures say nothing: {compared}");
 }

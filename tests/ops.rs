@@ -49,7 +49,7 @@ fn linear() {
 }
 
 /// A type of every layout.
-const EVERY_LAYOUT: [BlockType; 14] = [
+const EVERY_LAYOUT: [BlockType; 22] = [
     BlockType::F32,
     BlockType::F16,
     BlockType::Bf16,
@@ -64,6 +64,14 @@ const EVERY_LAYOUT: [BlockType; 14] = [
     BlockType::Q6K,
     BlockType::Q5K,
     BlockType::Iq4Xs,
+    BlockType::Tq2_0,
+    BlockType::Iq1S,
+    BlockType::Iq1M,
+    BlockType::Iq2Xxs,
+    BlockType::Iq2Xs,
+    BlockType::Iq2S,
+    BlockType::Iq3Xxs,
+    BlockType::Iq3S,
 ];
 
 #[test]

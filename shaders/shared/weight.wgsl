@@ -80,3 +80,28 @@ fn row_start(row: u32, granules: u32) -> u32 {
 #import weight_two_bits
 #import weight_nibble_factors
 #endif
+#ifdef Q2K256
+#import weight_two_bits
+#import weight_whole
+#endif
+#ifdef IQ1S
+#import weight_codes
+#endif
+#ifdef IQ1M
+#import weight_codes
+#endif
+#ifdef IQ2XXS
+#import weight_codes
+#endif
+#ifdef IQ2XS
+#import weight_codes
+#endif
+#ifdef IQ2S
+#import weight_codes
+#endif
+#ifdef IQ3XXS
+#import weight_codes
+#endif
+#ifdef IQ3S
+#import weight_codes
+#endif

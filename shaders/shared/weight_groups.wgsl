@@ -2,6 +2,9 @@
 // Scales in two levels: per 256 values an f16 scale and an f16 minimum, then two bytes of factors
 // per block. Q5K32 and Q3K16 have a word of highest bits per block after that. Tiled like the
 // quants.
+#ifdef Q2K256
+const GROUP_WORDS = 1u;
+#else
 #ifdef Q5K32
 const GROUP_WORDS = 13u;
 #else
@@ -9,6 +12,7 @@ const GROUP_WORDS = 13u;
 const GROUP_WORDS = 13u;
 #else
 const GROUP_WORDS = 5u;
+#endif
 #endif
 #endif
 @group(0) @binding(9) var<storage, read> scales: array<u32>;

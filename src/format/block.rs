@@ -20,6 +20,15 @@
 //! | Q5_K | 256 in 176 | d · s · q − m · t | 0 to 31; s and t of 6 bits per 32 values |
 //! | Q6_K | 256 in 210 | d · s · q | −32 to 31; s of 8 bits, signed, per 16 values |
 //! | IQ4_XS | 256 in 136 | d · s · q | as IQ4_NL; s of 6 bits, signed, per 32 values |
+//! | TQ1_0 | 256 in 54 | d · q | −1, 0 or 1 |
+//! | TQ2_0 | 256 in 66 | d · q | the same |
+//! | IQ1_S | 256 in 50 | d · s · q | see `codes.rs`, also for those below |
+//! | IQ1_M | 256 in 56 | | |
+//! | IQ2_XXS | 256 in 66 | | |
+//! | IQ2_XS | 256 in 74 | | |
+//! | IQ2_S | 256 in 82 | | |
+//! | IQ3_XXS | 256 in 98 | | |
+//! | IQ3_S | 256 in 110 | | |
 //!
 //! `repack.rs` says where the bits of each type are.
 
@@ -56,6 +65,24 @@ pub enum BlockType {
     Iq4Nl,
     /// 4-bit indices into the same table, a scale per 32, in blocks of 256.
     Iq4Xs,
+    /// Ternary values, five in eight bits, a scale per 256 (BitNet, Ma et al. 2024, arXiv 2402.17764).
+    Tq1_0,
+    /// The same, four in eight bits.
+    Tq2_0,
+    /// Vectors of eight values, 11 bits each.
+    Iq1S,
+    /// The same, with a scale per 16 values.
+    Iq1M,
+    /// Vectors of eight values, 8 bits each and seven signs.
+    Iq2Xxs,
+    /// The same with 9 bits.
+    Iq2Xs,
+    /// The same with 10 bits and all signs.
+    Iq2S,
+    /// Vectors of four values, 8 bits each, and seven signs of eight values.
+    Iq3Xxs,
+    /// The same with 9 bits and all signs.
+    Iq3S,
     /// 4-bit floats, a power of two per 32 (Open Compute Project, Microscaling Formats 1.0).
     Mxfp4,
     /// 4-bit floats, an 8-bit float per 16, in blocks of 64 (NVIDIA). The tensor's own scale is a
@@ -65,7 +92,7 @@ pub enum BlockType {
 
 impl BlockType {
     /// Every type that weft reads.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 26] = [
         Self::F32,
         Self::F16,
         Self::Bf16,
@@ -81,6 +108,15 @@ impl BlockType {
         Self::Q6K,
         Self::Iq4Nl,
         Self::Iq4Xs,
+        Self::Tq1_0,
+        Self::Tq2_0,
+        Self::Iq1S,
+        Self::Iq1M,
+        Self::Iq2Xxs,
+        Self::Iq2Xs,
+        Self::Iq2S,
+        Self::Iq3Xxs,
+        Self::Iq3S,
         Self::Mxfp4,
         Self::Nvfp4,
     ];
@@ -108,6 +144,15 @@ impl BlockType {
             Self::Q6K => (14, 256, 128 + 64 + 16 + 2),
             Self::Iq4Nl => (20, 32, 2 + 16),
             Self::Iq4Xs => (23, 256, 2 + 2 + 4 + 128),
+            Self::Tq1_0 => (34, 256, 48 + 4 + 2),
+            Self::Tq2_0 => (35, 256, 64 + 2),
+            Self::Iq1S => (19, 256, 2 + 32 + 16),
+            Self::Iq1M => (29, 256, 32 + 16 + 8),
+            Self::Iq2Xxs => (16, 256, 2 + 64),
+            Self::Iq2Xs => (17, 256, 2 + 64 + 8),
+            Self::Iq2S => (22, 256, 2 + 32 + 32 + 8 + 8),
+            Self::Iq3Xxs => (18, 256, 2 + 64 + 32),
+            Self::Iq3S => (21, 256, 2 + 64 + 8 + 32 + 4),
             Self::Mxfp4 => (39, 32, 1 + 16),
             Self::Nvfp4 => (40, 64, 4 + 32),
         }
@@ -208,7 +253,7 @@ mod tests {
         assert_eq!(ggml_type_name(14), "Q6_K");
         assert_eq!(ggml_type_name(39), "MXFP4");
         assert_eq!(ggml_type_name(4_000_000_000), "type 4000000000");
-        assert_eq!(BlockType::from_ggml(16), None);
+        assert_eq!(BlockType::from_ggml(9), None);
     }
 
     #[test]
@@ -230,6 +275,15 @@ mod tests {
             2 * 210,
             288,
             2 * 136,
+            2 * 54,
+            2 * 66,
+            2 * 50,
+            2 * 56,
+            2 * 66,
+            2 * 74,
+            2 * 82,
+            2 * 98,
+            2 * 110,
             272,
             288,
         ];

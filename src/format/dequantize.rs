@@ -2,6 +2,7 @@
 
 use half::{bf16, f16};
 
+use super::codes::PIECE;
 use super::layout::{BLOCK, GROUP, Layout, Quantised, Scales, two_bits};
 
 /// Decodes one row into `out`, which has `cols` values.
@@ -33,6 +34,12 @@ fn dequantize_groups(quantised: Quantised, quants: &[u8], scales: &[u8], out: &m
     let groups = quants.chunks(quantised.quants_bytes()).zip(words);
     let mut unpacked = [0; GROUP];
     for (values, (quants, words)) in out.chunks_mut(group).zip(groups) {
+        if let Some(code) = quantised.code() {
+            let scales = code.decode(quants, words, &mut unpacked);
+            let numbers = values.iter_mut().zip(unpacked).enumerate();
+            numbers.for_each(|(i, (value, number))| *value = scales[i / PIECE] * f32::from(number));
+            continue;
+        }
         unpack(quantised, quants, &words[quantised.scales.words()..], &mut unpacked);
         for (i, (values, quants)) in values.chunks_exact_mut(block).zip(unpacked.chunks_exact(block)).enumerate() {
             let (d, m) = quantised.scales.of(words, i);
@@ -50,11 +57,13 @@ impl Scales {
         let factors = words[1..].as_flattened();
         let signed = |i: usize| f32::from(factors[i].cast_signed());
         match self {
-            Self::Halves => (half(0), half(2)),
+            Self::Halves | Self::Whole => (half(0), half(2)),
             Self::Bfloats => (bf16::from_le_bytes(words[0].as_chunks().0[i]).to_f32(), 0.0),
             Self::Pairs => (half(0) * signed(2 * i), half(2) * signed(2 * i + 1)),
             Self::Factors => (half(0) * signed(i), half(2) * signed(i)),
             Self::Nibbles => (half(0) * f32::from(factors[i] & 15), half(2) * f32::from(factors[i] >> 4)),
+            // its code decodes it
+            Self::Coded(_) => (0.0, 0.0),
         }
     }
 }

@@ -18,6 +18,8 @@
 //! | Q6K16 | six bits | per 256 values: one u32, then 16 signed bytes, one per 16 |
 //! | Q3K16 | two bits | as Q6K16, then eight u32 of third bits |
 //! | Q2K16 | two bits | per 256 values: one u32, then 16 bytes of two nibbles, one per 16 |
+//! | Q2K256 | two bits | per 256 values: one u32 |
+//! | IQ1S to IQ3S | indices of vectors, signs | see `codes.rs` |
 //!
 //! Nibbles are 16 bytes per 32 values: byte j has value j in its low half and value j + 16 in its
 //! high half. Two bits are eight bytes per 32 values: in byte 4 k + j, bits 0 and 1 belong to value
@@ -40,6 +42,7 @@
 //! [`InvalidLogits`](crate::Error::InvalidLogits) error instead of silently wrong text.
 
 use super::BlockType;
+use super::codes::{self, Code};
 
 /// Columns that kernels process at once: the 32 values of 16 bytes of nibbles.
 pub const BLOCK: usize = 32;
@@ -90,6 +93,22 @@ pub enum Layout {
     Q3K16,
     /// Unsigned 2-bit values, scale and minimum per 16, in two levels.
     Q2K16,
+    /// Unsigned 2-bit values, scale and minimum per 256.
+    Q2K256,
+    /// See [`codes::IQ1_S`]; likewise those below.
+    Iq1S,
+    /// See [`codes::IQ1_M`].
+    Iq1M,
+    /// See [`codes::IQ2_XXS`].
+    Iq2Xxs,
+    /// See [`codes::IQ2_XS`].
+    Iq2Xs,
+    /// See [`codes::IQ2_S`].
+    Iq2S,
+    /// See [`codes::IQ3_XXS`].
+    Iq3Xxs,
+    /// See [`codes::IQ3_S`].
+    Iq3S,
 }
 
 /// How the values of a quantised layout share scales.
@@ -105,6 +124,10 @@ pub enum Scales {
     Factors,
     /// The same, and per 16 an unsigned factor of each, of four bits.
     Nibbles,
+    /// Per 256 values an f16 scale and an f16 minimum.
+    Whole,
+    /// As a [`Code`] says.
+    Coded(&'static Code),
 }
 
 impl Scales {
@@ -112,7 +135,8 @@ impl Scales {
     pub const fn block(self) -> usize {
         match self {
             Self::Halves | Self::Bfloats | Self::Pairs => BLOCK,
-            Self::Factors | Self::Nibbles => BLOCK / 2,
+            Self::Factors | Self::Nibbles | Self::Coded(_) => BLOCK / 2,
+            Self::Whole => GROUP,
         }
     }
 
@@ -121,14 +145,15 @@ impl Scales {
         match self {
             Self::Halves => BLOCK,
             Self::Bfloats => 2 * BLOCK,
-            Self::Pairs | Self::Factors | Self::Nibbles => GROUP,
+            Self::Pairs | Self::Factors | Self::Nibbles | Self::Whole | Self::Coded(_) => GROUP,
         }
     }
 
     /// Words of a group.
     pub(super) const fn words(self) -> usize {
         match self {
-            Self::Halves | Self::Bfloats => 1,
+            Self::Halves | Self::Bfloats | Self::Whole => 1,
+            Self::Coded(code) => code.words(),
             Self::Pairs | Self::Factors | Self::Nibbles => 1 + 4,
         }
     }
@@ -160,6 +185,19 @@ impl Quantised {
         Self { table: Some(table), ..self }
     }
 
+    /// Indices of vectors.
+    const fn coded(code: &'static Code) -> Self {
+        Self::of(8 * code.quants_bytes() / GROUP, Scales::Coded(code))
+    }
+
+    /// How quants are indices of vectors; `None`: they are numbers, or indices of those.
+    pub const fn code(self) -> Option<&'static Code> {
+        match self.scales {
+            Scales::Coded(code) => Some(code),
+            _ => None,
+        }
+    }
+
     /// Columns of a matrix are a multiple of this.
     pub const fn unit(self) -> usize {
         match self.scales {
@@ -187,7 +225,7 @@ impl Quantised {
 
 impl Layout {
     /// Every layout.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 22] = [
         Self::F32,
         Self::F16,
         Self::Bf16,
@@ -202,6 +240,14 @@ impl Layout {
         Self::Q6K16,
         Self::Q3K16,
         Self::Q2K16,
+        Self::Q2K256,
+        Self::Iq1S,
+        Self::Iq1M,
+        Self::Iq2Xxs,
+        Self::Iq2Xs,
+        Self::Iq2S,
+        Self::Iq3Xxs,
+        Self::Iq3S,
     ];
 
     /// The layout that tensors of this block type are repacked into, without loss.
@@ -224,6 +270,14 @@ impl Layout {
             BlockType::Q5K => Self::Q5K32,
             BlockType::Q6K => Self::Q6K16,
             BlockType::Iq4Xs => Self::Iq4K32,
+            BlockType::Tq1_0 | BlockType::Tq2_0 => Self::Q2K256,
+            BlockType::Iq1S => Self::Iq1S,
+            BlockType::Iq1M => Self::Iq1M,
+            BlockType::Iq2Xxs => Self::Iq2Xxs,
+            BlockType::Iq2Xs => Self::Iq2Xs,
+            BlockType::Iq2S => Self::Iq2S,
+            BlockType::Iq3Xxs => Self::Iq3Xxs,
+            BlockType::Iq3S => Self::Iq3S,
         }
     }
 
@@ -244,6 +298,14 @@ impl Layout {
             Self::Q6K16 => "Q6K16",
             Self::Q3K16 => "Q3K16",
             Self::Q2K16 => "Q2K16",
+            Self::Q2K256 => "Q2K256",
+            Self::Iq1S => "IQ1S",
+            Self::Iq1M => "IQ1M",
+            Self::Iq2Xxs => "IQ2XXS",
+            Self::Iq2Xs => "IQ2XS",
+            Self::Iq2S => "IQ2S",
+            Self::Iq3Xxs => "IQ3XXS",
+            Self::Iq3S => "IQ3S",
         }
     }
 
@@ -262,6 +324,14 @@ impl Layout {
             Self::Q6K16 => Quantised::of(6, Scales::Factors),
             Self::Q3K16 => Quantised::of(2, Scales::Factors).with_high_bit(),
             Self::Q2K16 => Quantised::of(2, Scales::Nibbles),
+            Self::Q2K256 => Quantised::of(2, Scales::Whole),
+            Self::Iq1S => Quantised::coded(&codes::IQ1_S),
+            Self::Iq1M => Quantised::coded(&codes::IQ1_M),
+            Self::Iq2Xxs => Quantised::coded(&codes::IQ2_XXS),
+            Self::Iq2Xs => Quantised::coded(&codes::IQ2_XS),
+            Self::Iq2S => Quantised::coded(&codes::IQ2_S),
+            Self::Iq3Xxs => Quantised::coded(&codes::IQ3_XXS),
+            Self::Iq3S => Quantised::coded(&codes::IQ3_S),
         })
     }
 
@@ -337,12 +407,24 @@ mod tests {
             ("Q6_K", 210, 212),
             ("IQ4_NL", 144, 160),
             ("IQ4_XS", 136, 148),
+            ("TQ1_0", 54, 68),
+            ("TQ2_0", 66, 68),
+            ("IQ1_S", 50, 52),
+            ("IQ1_M", 56, 60),
+            ("IQ2_XXS", 66, 72),
+            ("IQ2_XS", 74, 80),
+            ("IQ2_S", 82, 84),
+            ("IQ3_XXS", 98, 104),
+            ("IQ3_S", 110, 112),
             ("MXFP4", 136, 144),
             ("NVFP4", 144, 512),
         ];
         assert_eq!(BlockType::ALL.map(bytes), expected);
         for (name, file, memory) in expected {
-            assert!(memory * 100 <= file * 115 || name == "NVFP4", "{name}: {memory} bytes for {file}");
+            assert!(
+                memory * 100 <= file * 115 || ["NVFP4", "TQ1_0"].contains(&name),
+                "{name}: {memory} bytes for {file}"
+            );
         }
     }
 }

@@ -23,6 +23,7 @@
 
 pub mod adapter;
 pub mod block;
+pub(crate) mod codes;
 mod cursor;
 mod dequantize;
 pub mod gguf;

@@ -3,6 +3,7 @@
 use half::{bf16, f16};
 
 use super::BlockType;
+use super::codes::{self, Code, Coded};
 use super::layout::{BLOCK, E2M1, GROUP, Layout, Planes, Scales, two_bits};
 
 /// **Appends** `rows` to `out`, repacked from the file's `block` type into [`Layout::for_block`].
@@ -79,6 +80,15 @@ pub fn repack(block: BlockType, cols: usize, rows: &[u8], out: &mut Planes) {
         BlockType::Q5K => groups(block, rows, out, q5_k),
         BlockType::Q6K => groups(block, rows, out, q6_k),
         BlockType::Iq4Xs => groups(block, rows, out, iq4_xs),
+        BlockType::Tq1_0 => groups(block, rows, out, tq1_0),
+        BlockType::Tq2_0 => groups(block, rows, out, tq2_0),
+        BlockType::Iq1S => coded(&codes::IQ1_S, rows, out, codes::iq1_s),
+        BlockType::Iq1M => coded(&codes::IQ1_M, rows, out, codes::iq1_m),
+        BlockType::Iq2Xxs => coded(&codes::IQ2_XXS, rows, out, codes::iq2_xxs),
+        BlockType::Iq2Xs => coded(&codes::IQ2_XS, rows, out, codes::iq2_xs),
+        BlockType::Iq2S => coded(&codes::IQ2_S, rows, out, codes::iq2_s),
+        BlockType::Iq3Xxs => coded(&codes::IQ3_XXS, rows, out, codes::iq3_xxs),
+        BlockType::Iq3S => coded(&codes::IQ3_S, rows, out, codes::iq3_s),
     }
 }
 
@@ -187,12 +197,18 @@ fn groups<const N: usize>(block: BlockType, rows: &[u8], out: &mut Planes, decod
         match quantised.scales {
             Scales::Factors => out.scales.extend(pairs.map(|[s, _]| s)),
             Scales::Nibbles => out.scales.extend(pairs.map(|[s, t]| s | t << 4)),
+            Scales::Whole => {}
             _ => out.scales.extend(pairs.step_by(2).flatten()),
         }
         if quantised.high_bit {
             out.push_high_words(&quants, quantised.bits);
         }
     }
+}
+
+/// Repacks blocks of indices of vectors, N bytes each.
+fn coded<const N: usize>(code: &Code, rows: &[u8], out: &mut Planes, decode: impl Fn(&[u8; N]) -> Coded) {
+    rows.as_chunks::<N>().0.iter().for_each(|block| decode(block).push(code, &mut out.quants, &mut out.scales));
 }
 
 fn half(bytes: &[u8]) -> f16 {
@@ -286,6 +302,30 @@ fn iq4_xs(block: &[u8; 136]) -> Group {
         mins: [0; 16],
         quants: std::array::from_fn(|i| nibble(&block[8..], BLOCK, i) as i8),
     }
+}
+
+/// Bytes with five ternary digits as a fraction of 243 in 256ths, the first digit the highest: 32
+/// bytes have the first 160 values, the next 16 have 80, four have four digits each; d.
+///
+/// A quant is its digit minus one; the subtraction is left to the minimum.
+fn tq1_0(block: &[u8; 54]) -> Group {
+    const POWERS: [u8; 5] = [1, 3, 9, 27, 81];
+    let digit = |byte: u8, place: usize| ((u16::from(byte.wrapping_mul(POWERS[place])) * 3) >> 8) as i8;
+    let quant = |i: usize| match i {
+        0..160 => digit(block[i % 32], i / 32),
+        160..240 => digit(block[32 + (i - 160) % 16], (i - 160) / 16),
+        _ => digit(block[48 + (i - 240) % 4], (i - 240) / 4),
+    };
+    ternary(half(&block[52..]), quant)
+}
+
+/// Quants of two bits, 128 values per 32 bytes; d.
+fn tq2_0(block: &[u8; 66]) -> Group {
+    ternary(half(&block[64..]), |i| slice(&block[i / 128 * 32..], 32, 2, i % 128).cast_signed())
+}
+
+fn ternary(d: f16, quant: impl Fn(usize) -> i8) -> Group {
+    Group { d, m: -d, scales: [1; 16], mins: [1; 16], quants: std::array::from_fn(quant) }
 }
 
 #[cfg(test)]

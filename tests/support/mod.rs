@@ -157,6 +157,12 @@ impl Rng {
             BlockType::Q5K => &[(0, 2048.0), (2, 64.0)],
             BlockType::Q6K => &[(208, 4096.0)],
             BlockType::Iq4Xs => &[(0, 4096.0)],
+            BlockType::Tq1_0 => &[(52, 1.0)],
+            BlockType::Tq2_0 => &[(64, 2.0)],
+            BlockType::Iq1S => &[(0, 16.0)],
+            BlockType::Iq1M => &[],
+            BlockType::Iq2Xxs | BlockType::Iq2Xs | BlockType::Iq2S => &[(0, 128.0)],
+            BlockType::Iq3Xxs | BlockType::Iq3S => &[(0, 256.0)],
         };
         let mut bytes = vec![0; rows * block.row_bytes(cols)];
         for bytes in bytes.chunks_exact_mut(block.block_bytes()) {
@@ -176,6 +182,9 @@ impl Rng {
             }
             if block == BlockType::Mxfp4 {
                 bytes[0] = 122 + (bytes[0] & 3); // values of at most 12 · 2^-6 to 12 · 2^-3
+            }
+            if block == BlockType::Iq1M {
+                bytes[55] = bytes[55] & 0x8f | 0x20; // the first bits of the scale: ±2^-7 to ±2^-3
             }
             if block == BlockType::Nvfp4 {
                 bytes[..4].iter_mut().for_each(|scale| *scale = 8 + *scale % 24); // at most 6 · 2^-3

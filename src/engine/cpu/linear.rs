@@ -10,7 +10,8 @@ use super::activations::{ProductBuffers, QuantBlock};
 use super::pool::{self, Shared};
 use super::simd::{Dot, Lanes, Rows, Task};
 use super::tiles::{Bfloats, Column, Data, Floats, Halves, ROWS, Tiles, Words};
-use crate::format::layout::{E2M1, IQ4, Layout};
+use crate::format::codes::Code;
+use crate::format::layout::{E2M1, GROUP, IQ4, Layout};
 use crate::ops::{Affine, Epilogue, Linear, RmsNorm};
 
 /// Tokens per pass over a tile: with more, their sums do not fit the registers.
@@ -77,8 +78,12 @@ pub fn product(
         Data::F32(tiles) => multiply::<Floats>(tiles, &part, scratch.floats(x, cols, norm), output),
         Data::F16(tiles) => multiply::<Halves>(tiles, &part, scratch.floats(x, cols, norm), output),
         Data::Bf16(tiles) => multiply::<Bfloats>(tiles, &part, scratch.floats(x, cols, norm), output),
-        Data::Quantised(_, words) => {
-            multiply_quantised(weight.layout(), words, &part, scratch.blocks(x, cols, norm), output);
+        Data::Quantised(quantised, words) => {
+            let x = scratch.blocks(x, cols, norm);
+            match quantised.code() {
+                Some(code) => multiply_coded(code, words, &part, x, output),
+                None => multiply_quantised(weight.layout(), words, &part, x, output),
+            }
         }
     }
 }
@@ -367,7 +372,8 @@ macro_rules! quantised {
         fn multiply_quantised(layout: Layout, tiles: &[Words], part: &Part, x: &[QuantBlock], output: &Output) {
             match layout {
                 $(Layout::$layout => multiply::<$layout>(tiles.as_chunks().0, part, x, output),)+
-                Layout::F32 | Layout::F16 | Layout::Bf16 => {}
+                // plain, or decoded before
+                _ => {}
             }
         }
     };
@@ -385,6 +391,66 @@ quantised! {
     Q6K16: 5 + 0 + 48 words of 8, six_bit_products in 2, factors;
     Q3K16: 5 + 8 + 16 words of 8, three_bit_products in 2, factors;
     Q2K16: 5 + 0 + 16 words of 8, two_bit_products in 2, nibble_factors;
+    Q2K256: 1 + 0 + 16 words of 8, two_bit_products in 1, halves;
+}
+
+/// A block of a tile whose indices of vectors were decoded: per half an f32 scale, then numbers.
+struct Decoded;
+
+impl Blocks<2> for Decoded {
+    #[inline(always)]
+    fn products<V: Rows, const M: usize>(quants: Quants, b: usize, x: [&QuantBlock; M]) -> Products<V, M, 2> {
+        byte_products(quants, b, x)
+    }
+
+    #[inline(always)]
+    fn scales<V: Rows>(scales: &[Words], _: usize, group: usize) -> [(V, V); 2] {
+        [0, 1].map(|half| (V::load(&bytemuck::cast(scales[half]), group), V::ZERO))
+    }
+}
+
+impl Weights for Decoded {
+    type Item = [Words; 2 + 8];
+    type Input = QuantBlock;
+
+    #[inline(always)]
+    fn multiply<V: Rows, const M: usize>(tile: &[Self::Item], x: [&[QuantBlock]; M]) -> Sums<V, M> {
+        multiply_groups::<V, Self, _, 2, 0, 1, M, 2>(tile, x)
+    }
+}
+
+/// As `multiply`, for indices of vectors: each tile is decoded for all tokens.
+fn multiply_coded(code: &Code, tiles: &[Words], part: &Part, x: &[QuantBlock], output: &Output) {
+    let (len, x_len) = (tiles.len() / part.all, x.len() / part.tokens);
+    pool::run_ranges(part.tiles.len(), |range| {
+        let mut decoded = vec![[[[0; 16]; 2]; 10]; x_len];
+        for first in range {
+            decode(code, &tiles[(part.tiles.start + first) * len..][..len], &mut decoded);
+            part.lanes.run(Product::<Decoded> { tiles: &decoded, len: x_len, first, x, x_len, output });
+        }
+    });
+}
+
+/// Decodes a tile.
+fn decode(code: &Code, tile: &[Words], blocks: &mut [[Words; 2 + 8]]) {
+    let mut numbers = [0; GROUP];
+    let (mut words, mut quants) = ([[0; 4]; 8], [[0; 4]; GROUP / 8]);
+    let (words, quants) = (&mut words[..code.words()], &mut quants[..code.quants_bytes() / 4]);
+    for (group, blocks) in tile.chunks_exact(words.len() + quants.len()).zip(blocks.as_chunks_mut::<8>().0) {
+        for row in 0..ROWS {
+            let (half, at) = (row / 4, row % 4);
+            let (from_words, from_quants) = group.split_at(words.len());
+            let of_row = |words: &Words| words[half].as_chunks().0[at];
+            words.iter_mut().zip(from_words).for_each(|(word, from)| *word = of_row(from));
+            quants.iter_mut().zip(from_quants).for_each(|(word, from)| *word = of_row(from));
+            let scales = code.decode(quants.as_flattened(), words, &mut numbers);
+            let (numbers, scales) = (bytemuck::cast_slice::<i8, [u8; 4]>(&numbers), scales.as_chunks::<2>().0);
+            for ((block, numbers), scales) in blocks.iter_mut().zip(numbers.chunks_exact(8)).zip(scales) {
+                let items = scales.iter().map(|scale| scale.to_le_bytes()).chain(numbers.iter().copied());
+                block.iter_mut().zip(items).for_each(|(words, item)| words[half].as_chunks_mut().0[at] = item);
+            }
+        }
+    }
 }
 
 /// A column of plain weights.

@@ -107,6 +107,7 @@ const SOURCES: &[(&str, &str)] = embed![
     "shared/rounding",
     "shared/rows",
     "shared/seen",
+    "shared/signed_bytes",
     "shared/six_bits",
     "shared/small_bytes",
     "shared/step",
@@ -115,6 +116,7 @@ const SOURCES: &[(&str, &str)] = embed![
     "shared/weight",
     "shared/weight_bf16",
     "shared/weight_bytes",
+    "shared/weight_codes",
     "shared/weight_e2m1",
     "shared/weight_f16",
     "shared/weight_f32",
@@ -132,6 +134,7 @@ const SOURCES: &[(&str, &str)] = embed![
     "shared/weight_six_bits",
     "shared/weight_small_bytes",
     "shared/weight_two_bits",
+    "shared/weight_whole",
 ];
 
 /// The WGSL of `shader` with `defines` set and `constants` declared.

@@ -7,7 +7,8 @@
 use std::collections::HashMap;
 
 use crate::Result;
-use crate::format::layout::GRANULE;
+use crate::format::codes::Code;
+use crate::format::layout::{GRANULE, Quantised};
 use crate::format::{BlockType, Layout, Planes, repack};
 use crate::record::{BufferId, Matrix};
 
@@ -19,7 +20,13 @@ const SCALE: usize = 4;
 /// whole rows.
 pub(super) fn plane_bytes(layout: Layout, rows: usize, cols: usize, row_tile: usize) -> (u64, u64) {
     let rows = rows.next_multiple_of(row_tile) as u64;
-    (rows * quants_row_bytes(layout, cols) as u64, rows * layout.scales_row_bytes(cols) as u64)
+    let scales = rows * layout.scales_row_bytes(cols) as u64;
+    (rows * quants_row_bytes(layout, cols) as u64, scales + book(layout).len() as u64)
+}
+
+/// What is in front of the scales: the vectors of layouts whose quants are indices of some.
+fn book(layout: Layout) -> &'static [u8] {
+    layout.quantised().and_then(Quantised::code).map_or(&[], Code::book)
 }
 
 fn quants_row_bytes(layout: Layout, cols: usize) -> usize {
@@ -49,6 +56,10 @@ impl Uploads {
         repack(block, matrix.cols, rows, &mut self.planes);
         for Run { first_tile, planes } in self.tiler.add(matrix, row_tile, first_row, &self.planes) {
             let (quants, scales) = plane_bytes(matrix.layout, first_tile * row_tile, matrix.cols, row_tile);
+            let book = book(matrix.layout);
+            if first_tile == 0 && !book.is_empty() {
+                write(1, 0, book)?;
+            }
             write(0, quants, &planes.quants)?;
             if !planes.scales.is_empty() {
                 write(1, scales, &planes.scales)?;

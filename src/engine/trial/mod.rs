@@ -314,6 +314,14 @@ impl Random {
             Layout::Iq4 => (BlockType::Iq4Nl, &[(0, power_of_two(-10))]),
             Layout::Iq4K32 => (BlockType::Iq4Xs, &[(0, power_of_two(-14))]),
             Layout::Mx4 => (BlockType::Mxfp4, &[]),
+            Layout::Q2K256 => (BlockType::Tq2_0, &[(64, power_of_two(-4))]),
+            Layout::Iq1S => (BlockType::Iq1S, &[(0, power_of_two(-5))]),
+            Layout::Iq1M => (BlockType::Iq1M, &[]),
+            Layout::Iq2Xxs => (BlockType::Iq2Xxs, &[(0, power_of_two(-9))]),
+            Layout::Iq2Xs => (BlockType::Iq2Xs, &[(0, power_of_two(-9))]),
+            Layout::Iq2S => (BlockType::Iq2S, &[(0, power_of_two(-9))]),
+            Layout::Iq3Xxs => (BlockType::Iq3Xxs, &[(0, power_of_two(-10))]),
+            Layout::Iq3S => (BlockType::Iq3S, &[(0, power_of_two(-10))]),
         };
         let matrix = memory.create_matrix("trial", layout, rows, cols)?;
         let bytes = self.rows(block, halves, rows * cols);
@@ -332,6 +340,11 @@ impl Random {
                 BlockType::Bf16 => bytes.copy_from_slice(&((self.bits() & 0x807f) as u16 | 0x3e00).to_le_bytes()),
                 // numbers up to 12, times 2^-6 or 2^-7
                 BlockType::Mxfp4 => bytes[0] = 121 + (bytes[0] & 1),
+                // the scale is in the upper halves of four bytes: 2^-6 to 2^-5
+                BlockType::Iq1M => {
+                    bytes[55] = bytes[55] & 0xf | 0x20;
+                    bytes[53] = bytes[53] & 0x3f | 0x40;
+                }
                 _ => {}
             }
             for (at, least) in halves {

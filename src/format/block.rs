@@ -65,7 +65,8 @@ pub enum BlockType {
     Iq4Nl,
     /// 4-bit indices into the same table, a scale per 32, in blocks of 256.
     Iq4Xs,
-    /// Ternary values, five in eight bits, a scale per 256 (BitNet, Ma et al. 2024, arXiv 2402.17764).
+    /// Ternary values (BitNet, Ma et al. 2024, arXiv 2402.17764), five in eight bits, a scale per
+    /// 256.
     Tq1_0,
     /// The same, four in eight bits.
     Tq2_0,

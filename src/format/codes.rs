@@ -2,16 +2,18 @@
 //! numbers (IQ1_S to IQ3_S). Neighbouring weights are quantised together, to one of the 256 to 2048
 //! vectors of a codebook that llama.cpp's authors chose by how often vectors occur.
 //!
-//! | plane | per 256 values |
-//! |---|---|
-//! | quants | the low byte of each index; then, if there are signs, one bit a value |
-//! | scales | a u32 whose low half is the f16 scale d; factors of four bits; the bits above the low byte of each index, in words of 32; and in IQ1_M a word of offsets, a bit per index |
+//! Of 256 values, the quants plane has the low byte of each index; then, if there are signs, a bit
+//! for each value. The scales plane has, in words of 32 bits:
 //!
-//! Bit i of such words belongs to index i; of indices with three more bits, the first word has the
-//! lowest. A value is d · unit · (2 s + 1) · number, with the factor s of its 32 or 16 values. With
-//! signs, the number is one of a few sizes or its negative. Without, it is 8 times −1, 0 or 1, and
-//! then 1 more, or 1 less where the offset's bit is set; in IQ1_S this bit is the highest of the
-//! factor. All numbers fit a signed byte, and all products an f32.
+//! - the scale d, an f16, in the low half of a word;
+//! - factors of four bits, for 32 or 16 values each;
+//! - the upper bits of indices, bit i for index i, the lowest of an index first;
+//! - in IQ1_M a word of offsets, a bit for each index.
+//!
+//! A value is d / 2^halvings · (2 s + 1) · number, with the factor s. With signs, the number is one
+//! of a few sizes or its negative. Without, it is 8 times −1, 0 or 1, and then 1 more, or 1 less
+//! where the offset's bit is set; in IQ1_S this bit is the highest of the factor. All numbers fit a
+//! signed byte, and all products an f32.
 
 use std::sync::OnceLock;
 
@@ -143,22 +145,34 @@ impl Code {
         let high = &factors[4 * self.factor_words()..];
         let offsets = &high[4 * self.high_words()..];
         let factor = |i: usize| factors[i / 2] >> (i % 2 * 4) & 15;
-        let bit = |bytes: &[u8], i: usize| usize::from(bytes[i / 8] >> (i % 8) & 1);
-        let index = |i: usize| {
-            let high = (0..self.high_bits).fold(0, |sum, k| sum | bit(&high[k * self.indices() / 8..], i) << (8 + k));
-            usize::from(indices[i]) + high
-        };
-        for (i, numbers) in numbers.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-            let eight = if self.book.len == 4 {
-                vectors[index(2 * i)] | vectors[index(2 * i + 1)] << 32
-            } else if self.has_signs() {
-                vectors[index(i)]
-            } else {
-                let is_less = if self.offsets { bit(offsets, i) == 1 } else { factor(i / 4) & 8 != 0 };
-                vectors[index(i) + if is_less { vectors.len() / 2 } else { 0 }]
+        let mut places = [0; GROUP / 4];
+        places.iter_mut().zip(indices).for_each(|(place, low)| *place = u16::from(*low));
+        for (i, word) in high.as_chunks().0[..self.high_words()].iter().enumerate() {
+            let (first, bit) = (32 * i % self.indices(), 8 + 32 * i / self.indices());
+            let word = u32::from_le_bytes(*word);
+            let places = places[first..][..32].iter_mut().enumerate();
+            places.for_each(|(i, place)| *place |= ((word >> i & 1) as u16) << bit);
+        }
+        if !self.has_signs() {
+            // the second half of the vectors have the other offset
+            let is_less = |i: usize| match self.offsets {
+                true => offsets[i / 8] >> (i % 8) & 1,
+                false => factor(i / 4) >> 3,
             };
-            let eight = if self.has_signs() { with_signs(eight, signs[i]) } else { eight };
-            *numbers = eight.to_le_bytes().map(u8::cast_signed);
+            places.iter_mut().take(32).enumerate().for_each(|(i, place)| *place |= u16::from(is_less(i)) << 11);
+        }
+        let numbers = numbers.as_chunks_mut::<8>().0.iter_mut();
+        match self.book.len {
+            4 => numbers.zip(places.as_chunks().0).zip(signs).for_each(|((numbers, [low, high]), signs)| {
+                let eight = vectors[usize::from(*low)] | vectors[usize::from(*high)] << 32;
+                *numbers = with_signs(eight, *signs).to_le_bytes().map(u8::cast_signed);
+            }),
+            _ if self.has_signs() => numbers.zip(&places).zip(signs).for_each(|((numbers, place), signs)| {
+                *numbers = with_signs(vectors[usize::from(*place)], *signs).to_le_bytes().map(u8::cast_signed);
+            }),
+            _ => numbers.zip(&places).for_each(|(numbers, place)| {
+                *numbers = vectors[usize::from(*place)].to_le_bytes().map(u8::cast_signed);
+            }),
         }
         let d = f16::from_le_bytes([words[0][0], words[0][1]]).to_f32() / (1 << self.book.halvings) as f32;
         // the highest bit of a factor without signs is an offset
@@ -171,10 +185,10 @@ impl Code {
 fn with_signs(numbers: u64, signs: u8) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     // bit j in byte j, then as the lowest bit of the byte
-    let bits = u64::from(signs) * ONES & 0x8040_2010_0804_0201;
-    let ones = (bits + 127 * ONES) >> 7 & ONES;
+    let bits = (u64::from(signs) * ONES) & 0x8040_2010_0804_0201;
+    let ones = ((bits + 127 * ONES) >> 7) & ONES;
     // −n = !n + 1, which carries only where n is 0
-    (numbers ^ ones * 0xff) + ones
+    (numbers ^ (ones * 0xff)) + ones
 }
 
 /// What a block of a file has, as [`Code`] stores it.

@@ -49,7 +49,7 @@ fn linear() {
 }
 
 /// A type of every layout.
-const EVERY_LAYOUT: [BlockType; 22] = [
+const EVERY_LAYOUT: [BlockType; 24] = [
     BlockType::F32,
     BlockType::F16,
     BlockType::Bf16,
@@ -65,6 +65,8 @@ const EVERY_LAYOUT: [BlockType; 22] = [
     BlockType::Q5K,
     BlockType::Iq4Xs,
     BlockType::Tq2_0,
+    BlockType::Q1_0,
+    BlockType::Nvfp4,
     BlockType::Iq1S,
     BlockType::Iq1M,
     BlockType::Iq2Xxs,

@@ -105,3 +105,10 @@ fn row_start(row: u32, granules: u32) -> u32 {
 #ifdef IQ3S
 #import weight_codes
 #endif
+#ifdef Q1
+#import weight_signs
+#endif
+#ifdef NV4
+#import weight_e2m1
+#import weight_scales_e4m3
+#endif

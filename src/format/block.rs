@@ -22,6 +22,7 @@
 //! | IQ4_XS | 256 in 136 | d · s · q | as IQ4_NL; s of 6 bits, signed, per 32 values |
 //! | TQ1_0 | 256 in 54 | d · q | −1, 0 or 1 |
 //! | TQ2_0 | 256 in 66 | d · q | the same |
+//! | Q1_0 | 128 in 18 | d · q | −1 or 1 |
 //! | IQ1_S | 256 in 50 | d · s · q | see `codes.rs`, also for those below |
 //! | IQ1_M | 256 in 56 | | |
 //! | IQ2_XXS | 256 in 66 | | |
@@ -70,6 +71,8 @@ pub enum BlockType {
     Tq1_0,
     /// The same, four in eight bits.
     Tq2_0,
+    /// Signs, a scale per 128.
+    Q1_0,
     /// Vectors of eight values, 11 bits each.
     Iq1S,
     /// The same, with a scale per 16 values.
@@ -93,7 +96,7 @@ pub enum BlockType {
 
 impl BlockType {
     /// Every type that weft reads.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::F32,
         Self::F16,
         Self::Bf16,
@@ -111,6 +114,7 @@ impl BlockType {
         Self::Iq4Xs,
         Self::Tq1_0,
         Self::Tq2_0,
+        Self::Q1_0,
         Self::Iq1S,
         Self::Iq1M,
         Self::Iq2Xxs,
@@ -147,6 +151,7 @@ impl BlockType {
             Self::Iq4Xs => (23, 256, 2 + 2 + 4 + 128),
             Self::Tq1_0 => (34, 256, 48 + 4 + 2),
             Self::Tq2_0 => (35, 256, 64 + 2),
+            Self::Q1_0 => (41, 128, 2 + 16),
             Self::Iq1S => (19, 256, 2 + 32 + 16),
             Self::Iq1M => (29, 256, 32 + 16 + 8),
             Self::Iq2Xxs => (16, 256, 2 + 64),
@@ -278,6 +283,7 @@ mod tests {
             2 * 136,
             2 * 54,
             2 * 66,
+            4 * 18,
             2 * 50,
             2 * 56,
             2 * 66,

@@ -1,6 +1,7 @@
 //! Codes: the quantised types of ggml whose quants are indices of whole vectors of eight or four
 //! numbers (IQ1_S to IQ3_S). Neighbouring weights are quantised together, to one of the 256 to 2048
-//! vectors of a codebook that llama.cpp's authors chose by how often vectors occur.
+//! vectors of a codebook that llama.cpp's authors chose by how often vectors occur. Q1_0 is like them:
+//! its quants are signs.
 //!
 //! Of 256 values, the quants plane has the low byte of each index; then, if there are signs, a bit
 //! for each value. The scales plane has, in words of 32 bits:
@@ -19,7 +20,7 @@ use std::sync::OnceLock;
 
 use half::f16;
 
-use super::layout::GROUP;
+use super::layout::{GROUP, Quantised, SIGNS};
 
 /// How a layout stores indices of vectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +104,25 @@ impl Book {
     }
 }
 
+impl Quantised {
+    /// Decodes a group of a coded layout: `quants` and `words` of both planes. Gives the numbers,
+    /// and returns what each 16 of them are multiplied with.
+    pub fn decode(self, quants: &[u8], words: &[[u8; 4]], numbers: &mut [i8; GROUP]) -> [f32; GROUP / PIECE] {
+        if let Some(code) = self.code() {
+            return code.decode(quants, words, numbers);
+        }
+        for (numbers, signs) in numbers[..SIGNS].as_chunks_mut().0.iter_mut().zip(quants) {
+            *numbers = with_signs(ONES, !signs).to_le_bytes().map(u8::cast_signed);
+        }
+        [scale(words); GROUP / PIECE]
+    }
+}
+
+/// The f16 in the low half of the first word.
+fn scale(words: &[[u8; 4]]) -> f32 {
+    f16::from_le_bytes([words[0][0], words[0][1]]).to_f32()
+}
+
 impl Code {
     /// Whether each value has a sign of its own.
     pub const fn has_signs(&self) -> bool {
@@ -136,9 +156,7 @@ impl Code {
         self.high_bits * self.indices() / 32
     }
 
-    /// Decodes 256 values: `quants` and `words` of both planes. Gives the numbers, and returns what
-    /// each 16 of them are multiplied with.
-    pub fn decode(&self, quants: &[u8], words: &[[u8; 4]], numbers: &mut [i8; GROUP]) -> [f32; GROUP / PIECE] {
+    fn decode(&self, quants: &[u8], words: &[[u8; 4]], numbers: &mut [i8; GROUP]) -> [f32; GROUP / PIECE] {
         let vectors = self.book.vectors();
         let (indices, signs) = quants.split_at(self.indices());
         let factors = words[1..].as_flattened();
@@ -174,16 +192,18 @@ impl Code {
                 *numbers = vectors[usize::from(*place)].to_le_bytes().map(u8::cast_signed);
             }),
         }
-        let d = f16::from_le_bytes([words[0][0], words[0][1]]).to_f32() / (1 << self.book.halvings) as f32;
+        let d = scale(words) / (1 << self.book.halvings) as f32;
         // the highest bit of a factor without signs is an offset
         let mask = if self.has_signs() { 15 } else { 7 };
         std::array::from_fn(|i| d * f32::from(2 * (factor(i * PIECE / self.shared) & mask) + 1))
     }
 }
 
+/// Eight bytes of 1.
+const ONES: u64 = 0x0101_0101_0101_0101;
+
 /// Eight numbers, none of them 0, negative where a bit is set.
 fn with_signs(numbers: u64, signs: u8) -> u64 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
     // bit j in byte j, then as the lowest bit of the byte
     let bits = (u64::from(signs) * ONES) & 0x8040_2010_0804_0201;
     let ones = ((bits + 127 * ONES) >> 7) & ONES;

@@ -34,8 +34,8 @@ fn dequantize_groups(quantised: Quantised, quants: &[u8], scales: &[u8], out: &m
     let groups = quants.chunks(quantised.quants_bytes()).zip(words);
     let mut unpacked = [0; GROUP];
     for (values, (quants, words)) in out.chunks_mut(group).zip(groups) {
-        if let Some(code) = quantised.code() {
-            let scales = code.decode(quants, words, &mut unpacked);
+        if quantised.is_coded() {
+            let scales = quantised.decode(quants, words, &mut unpacked);
             let numbers = values.iter_mut().zip(unpacked).enumerate();
             numbers.for_each(|(i, (value, number))| *value = scales[i / PIECE] * f32::from(number));
             continue;
@@ -59,13 +59,20 @@ impl Scales {
         match self {
             Self::Halves | Self::Whole => (half(0), half(2)),
             Self::Bfloats => (bf16::from_le_bytes(words[0].as_chunks().0[i]).to_f32(), 0.0),
+            Self::Minifloats => (half_e4m3(words[0][i]), 0.0),
             Self::Pairs => (half(0) * signed(2 * i), half(2) * signed(2 * i + 1)),
             Self::Factors => (half(0) * signed(i), half(2) * signed(i)),
             Self::Nibbles => (half(0) * f32::from(factors[i] & 15), half(2) * f32::from(factors[i] >> 4)),
-            // its code decodes it
-            Self::Coded(_) => (0.0, 0.0),
+            // decoded before
+            Self::Coded(_) | Self::Signs => (0.0, 0.0),
         }
     }
+}
+
+/// Half the value of an unsigned float of 4 exponent and 3 mantissa bits.
+pub(super) fn half_e4m3(bits: u8) -> f32 {
+    // the same fields in an f32, whose exponent is for 2^120 more
+    f32::from_bits(u32::from(bits) << 20) * f32::from_bits((119 + 127) << 23)
 }
 
 /// Unpacks quants to bytes; `high` are the words of their highest bits.

@@ -4,7 +4,7 @@ use half::{bf16, f16};
 
 use super::BlockType;
 use super::codes::{self, Code, Coded};
-use super::layout::{BLOCK, E2M1, GROUP, Layout, Planes, Scales, two_bits};
+use super::layout::{BLOCK, GROUP, Layout, Planes, Scales, two_bits};
 
 /// **Appends** `rows` to `out`, repacked from the file's `block` type into [`Layout::for_block`].
 ///
@@ -67,11 +67,16 @@ pub fn repack(block: BlockType, cols: usize, rows: &[u8], out: &mut Planes) {
         }
         BlockType::Nvfp4 => {
             for [s0, s1, s2, s3, quants @ ..] in rows.as_chunks::<{ 4 + 32 }>().0 {
-                for (scale, quants) in [s0, s1, s2, s3].into_iter().zip(quants.as_chunks::<8>().0) {
-                    let scale = half_e4m3(*scale);
-                    let value = |i| bf16::from_f32(scale * f32::from(E2M1[nibble(quants, 16, i)]));
-                    out.quants.extend((0..16).flat_map(|i| value(i).to_le_bytes()));
-                }
+                // NaN is 0, as in ggml, and there are no signs
+                out.scales.extend([s0, s1, s2, s3].map(|scale| if *scale == 0x7f { 0 } else { scale & 0x7f }));
+                let quants: [i8; 64] = std::array::from_fn(|i| nibble(quants, 16, i) as i8);
+                out.push_nibbles(&quants);
+            }
+        }
+        BlockType::Q1_0 => {
+            for [d0, d1, signs @ ..] in rows.as_chunks::<{ 2 + 16 }>().0 {
+                out.quants.extend_from_slice(signs);
+                out.scales.extend([*d0, *d1, 0, 0]);
             }
         }
         BlockType::Q2K => groups(block, rows, out, q2_k),
@@ -154,17 +159,6 @@ fn slice(bytes: &[u8], run: usize, bits: usize, i: usize) -> u8 {
 /// 2^(e − 128), including where f32 has it as a subnormal.
 fn half_power_of_two(e: u8) -> f32 {
     f32::from_bits(if e < 2 { 1 << (21 + e) } else { (u32::from(e) - 1) << 23 })
-}
-
-/// Half the value of an unsigned float of 4 exponent and 3 mantissa bits; NaN becomes 0, as in
-/// ggml.
-fn half_e4m3(bits: u8) -> f32 {
-    let (exponent, mantissa) = (bits >> 3 & 15, f32::from(bits & 7));
-    match exponent {
-        _ if bits == 0x7f => 0.0,
-        0 => mantissa / 1024.0,
-        _ => (1.0 + mantissa / 8.0) * half_power_of_two(exponent + 120),
-    }
 }
 
 /// 256 values, d · scale · quant + m · min, with a scale and min per 16.

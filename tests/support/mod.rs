@@ -159,10 +159,11 @@ impl Rng {
             BlockType::Iq4Xs => &[(0, 4096.0)],
             BlockType::Tq1_0 => &[(52, 2.0)],
             BlockType::Tq2_0 => &[(64, 4.0)],
-            BlockType::Iq1S => &[(0, 16.0)],
+            BlockType::Q1_0 => &[(0, 8.0)],
+            BlockType::Iq1S => &[(0, 32.0)],
             BlockType::Iq1M => &[],
-            BlockType::Iq2Xxs | BlockType::Iq2Xs | BlockType::Iq2S => &[(0, 128.0)],
-            BlockType::Iq3Xxs | BlockType::Iq3S => &[(0, 256.0)],
+            BlockType::Iq2Xxs | BlockType::Iq2Xs | BlockType::Iq2S => &[(0, 256.0)],
+            BlockType::Iq3Xxs | BlockType::Iq3S => &[(0, 512.0)],
         };
         let mut bytes = vec![0; rows * block.row_bytes(cols)];
         for bytes in bytes.chunks_exact_mut(block.block_bytes()) {

@@ -10,8 +10,7 @@ use super::activations::{ProductBuffers, QuantBlock};
 use super::pool::{self, Shared};
 use super::simd::{Dot, Lanes, Rows, Task};
 use super::tiles::{Bfloats, Column, Data, Floats, Halves, ROWS, Tiles, Words};
-use crate::format::codes::Code;
-use crate::format::layout::{E2M1, GROUP, IQ4, Layout};
+use crate::format::layout::{BLOCK, E2M1, GROUP, IQ4, Layout, Quantised};
 use crate::ops::{Affine, Epilogue, Linear, RmsNorm};
 
 /// Tokens per pass over a tile: with more, their sums do not fit the registers.
@@ -80,9 +79,9 @@ pub fn product(
         Data::Bf16(tiles) => multiply::<Bfloats>(tiles, &part, scratch.floats(x, cols, norm), output),
         Data::Quantised(quantised, words) => {
             let x = scratch.blocks(x, cols, norm);
-            match quantised.code() {
-                Some(code) => multiply_coded(code, words, &part, x, output),
-                None => multiply_quantised(weight.layout(), words, &part, x, output),
+            match quantised.is_coded() {
+                true => multiply_coded(*quantised, words, &part, x, output),
+                false => multiply_quantised(weight.layout(), words, &part, x, output),
             }
         }
     }
@@ -264,6 +263,17 @@ fn bfloats<V: Rows>(scales: &[Words], b: usize, group: usize) -> [(V, V); 1] {
 }
 
 #[inline(always)]
+fn minifloats<V: Rows>(scales: &[Words], b: usize, group: usize) -> [(V, V); 2] {
+    let words: [[u32; 4]; 2] = bytemuck::cast(scales[0]);
+    [0, 1].map(|half| {
+        // the fields of the byte in an f32, whose exponent is for 2^120 more
+        let float = |word: u32| f32::from_bits(((word >> (16 * b + 8 * half)) & 0x7f) << 20);
+        let scale = V::load(&words.map(|rows| rows.map(float)), group);
+        (scale.mul(V::splat(f32::from_bits((119 + 127) << 23))), V::ZERO)
+    })
+}
+
+#[inline(always)]
 fn pairs<V: Rows>(scales: &[Words], b: usize, group: usize) -> [(V, V); 1] {
     let (d, m) = V::from_f16_pairs(&scales[0], group);
     let (s, t) = V::from_byte_pairs(&scales[1 + b / 2], group, b % 2);
@@ -391,10 +401,11 @@ quantised! {
     Q6K16: 5 + 0 + 48 words of 8, six_bit_products in 2, factors;
     Q3K16: 5 + 8 + 16 words of 8, three_bit_products in 2, factors;
     Q2K16: 5 + 0 + 16 words of 8, two_bit_products in 2, nibble_factors;
+    Nv4: 1 + 0 + 8 words of 2, mx4_products in 2, minifloats;
     Q2K256: 1 + 0 + 16 words of 8, two_bit_products in 1, halves;
 }
 
-/// A block of a tile whose indices of vectors were decoded: per half an f32 scale, then numbers.
+/// A block of a tile that was decoded: per half an f32 scale, then numbers.
 struct Decoded;
 
 impl Blocks<2> for Decoded {
@@ -419,31 +430,34 @@ impl Weights for Decoded {
     }
 }
 
-/// As `multiply`, for indices of vectors: each tile is decoded for all tokens.
-fn multiply_coded(code: &Code, tiles: &[Words], part: &Part, x: &[QuantBlock], output: &Output) {
+/// As `multiply`, for coded layouts: each tile is decoded for all tokens.
+fn multiply_coded(quantised: Quantised, tiles: &[Words], part: &Part, x: &[QuantBlock], output: &Output) {
     let (len, x_len) = (tiles.len() / part.all, x.len() / part.tokens);
     pool::run_ranges(part.tiles.len(), |range| {
         let mut decoded = vec![[[[0; 16]; 2]; 10]; x_len];
         for first in range {
-            decode(code, &tiles[(part.tiles.start + first) * len..][..len], &mut decoded);
+            decode(quantised, &tiles[(part.tiles.start + first) * len..][..len], &mut decoded);
             part.lanes.run(Product::<Decoded> { tiles: &decoded, len: x_len, first, x, x_len, output });
         }
     });
 }
 
 /// Decodes a tile.
-fn decode(code: &Code, tile: &[Words], blocks: &mut [[Words; 2 + 8]]) {
+fn decode(quantised: Quantised, tile: &[Words], blocks: &mut [[Words; 2 + 8]]) {
     let mut numbers = [0; GROUP];
     let (mut words, mut quants) = ([[0; 4]; 8], [[0; 4]; GROUP / 8]);
-    let (words, quants) = (&mut words[..code.words()], &mut quants[..code.quants_bytes() / 4]);
-    for (group, blocks) in tile.chunks_exact(words.len() + quants.len()).zip(blocks.as_chunks_mut::<8>().0) {
+    let words = &mut words[..quantised.scales_bytes() / 4];
+    let quants = &mut quants[..quantised.quants_bytes() / 4];
+    for (group, blocks) in
+        tile.chunks_exact(words.len() + quants.len()).zip(blocks.chunks_exact_mut(quantised.scales.group() / BLOCK))
+    {
         for row in 0..ROWS {
             let (half, at) = (row / 4, row % 4);
             let (from_words, from_quants) = group.split_at(words.len());
             let of_row = |words: &Words| words[half].as_chunks().0[at];
             words.iter_mut().zip(from_words).for_each(|(word, from)| *word = of_row(from));
             quants.iter_mut().zip(from_quants).for_each(|(word, from)| *word = of_row(from));
-            let scales = code.decode(quants.as_flattened(), words, &mut numbers);
+            let scales = quantised.decode(quants.as_flattened(), words, &mut numbers);
             let (numbers, scales) = (bytemuck::cast_slice::<i8, [u8; 4]>(&numbers), scales.as_chunks::<2>().0);
             for ((block, numbers), scales) in blocks.iter_mut().zip(numbers.chunks_exact(8)).zip(scales) {
                 let items = scales.iter().map(|scale| scale.to_le_bytes()).chain(numbers.iter().copied());

@@ -178,7 +178,7 @@ fn write_groups(quantised: Quantised, tiles: &mut [Words], cols: usize, first_ro
             let (into_scales, into_quants) = tile.split_at_mut(scales);
             let words = into_scales.iter_mut().zip(from_scales).chain(into_quants.iter_mut().zip(from_quants));
             words.for_each(|(words, word)| words[group].as_chunks_mut::<4>().0[lane] = *word);
-            finite &= quantised.scales == Scales::Bfloats || all_finite(&from_scales[0]);
+            finite &= matches!(quantised.scales, Scales::Bfloats | Scales::Minifloats) || all_finite(&from_scales[0]);
         }
     }
     finite

@@ -131,6 +131,8 @@ const SOURCES: &[(&str, &str)] = embed![
     "shared/weight_quantised",
     "shared/weight_scales",
     "shared/weight_scales_bf16",
+    "shared/weight_scales_e4m3",
+    "shared/weight_signs",
     "shared/weight_six_bits",
     "shared/weight_small_bytes",
     "shared/weight_two_bits",

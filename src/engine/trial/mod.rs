@@ -314,6 +314,8 @@ impl Random {
             Layout::Iq4 => (BlockType::Iq4Nl, &[(0, power_of_two(-10))]),
             Layout::Iq4K32 => (BlockType::Iq4Xs, &[(0, power_of_two(-14))]),
             Layout::Mx4 => (BlockType::Mxfp4, &[]),
+            Layout::Q1 => (BlockType::Q1_0, &[(0, power_of_two(-4))]),
+            Layout::Nv4 => (BlockType::Nvfp4, &[]),
             Layout::Q2K256 => (BlockType::Tq2_0, &[(64, power_of_two(-4))]),
             Layout::Iq1S => (BlockType::Iq1S, &[(0, power_of_two(-5))]),
             Layout::Iq1M => (BlockType::Iq1M, &[]),
@@ -340,6 +342,8 @@ impl Random {
                 BlockType::Bf16 => bytes.copy_from_slice(&((self.bits() & 0x807f) as u16 | 0x3e00).to_le_bytes()),
                 // numbers up to 12, times 2^-6 or 2^-7
                 BlockType::Mxfp4 => bytes[0] = 121 + (bytes[0] & 1),
+                // the same, times 2^-6 to 2^-4
+                BlockType::Nvfp4 => bytes[..4].iter_mut().for_each(|scale| *scale = 16 + (*scale & 15)),
                 // the scale is in the upper halves of four bytes: 2^-6 to 2^-5
                 BlockType::Iq1M => {
                     bytes[55] = bytes[55] & 0xf | 0x20;

@@ -91,7 +91,7 @@ fn attend(tile: Tile, lane: u32) {
     var firsts = vec4(0u);
     var ends = vec4(0u);
 #ifdef ALIBI
-    var lasts = vec4(0u);
+    var own_positions = vec4(0u);
     var slopes = vec4(0.0);
 #endif
     for (var i = 0u; i < 4u; i++) {
@@ -102,7 +102,7 @@ fn attend(tile: Tile, lane: u32) {
             firsts[i] = seen.x;
             ends[i] = seen.y;
 #ifdef ALIBI
-            lasts[i] = end_position(query_row) - 1u;
+            own_positions[i] = query_row.position;
             slopes[i] = slope(tile.first_head + query % TOGETHER);
 #endif
         }
@@ -160,7 +160,7 @@ fn attend(tile: Tile, lane: u32) {
             let position = vec4(start + side + k * SIDES);
             var score = bounded(scores[k]);
 #ifdef ALIBI
-            score -= slopes * vec4<f32>(vec4<i32>(lasts) - vec4<i32>(position));
+            score -= slopes * abs(vec4<f32>(vec4<i32>(own_positions) - vec4<i32>(position)));
 #endif
             scores[k] = select(score, vec4(LOWEST), (position < own_firsts) | (position >= own_ends));
             larger = max(larger, scores[k]);

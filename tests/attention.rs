@@ -103,6 +103,7 @@ fn rows_of_several_sequences_see_their_own() {
         ((6, 2, 64), KvFormat::F32, Some(100), true),
         ((6, 2, 64), KvFormat::Q8, None, false),
         ((5, 1, 96), KvFormat::F16, Some(100), true),
+        ((6, 2, 64), KvFormat::F32, Some(40), false),
     ] {
         for rows in &steps {
             let how = format!("window {window:?}, causal {causal}, {} rows", rows.len());
@@ -124,6 +125,8 @@ fn tiles_of_queries_see_what_each_row_sees() {
         (Some(9), None, Some(8.0), true),
         (None, Some(50.0), Some(2.0), true),
         (None, None, None, false),
+        (Some(9), None, None, false),
+        (Some(20), None, Some(2.0), false),
     ];
     // also heads of which a tile has a part
     let shapes = [&SHAPES[..], &[(71, 1, 8), (2, 1, 72), (8, 2, 112)]].concat();
@@ -161,6 +164,7 @@ fn tiles_hold_rows_of_several_sequences() {
         ((6, 2, 64), KvFormat::F32, Some(100), true),
         ((1, 1, 16), KvFormat::F16, None, false),
         ((5, 1, 96), KvFormat::F16, Some(100), true),
+        ((6, 2, 64), KvFormat::F32, Some(40), false),
     ] {
         let name = format!("{shape:?} in {}, window {window:?}, causal {causal}", format.name());
         let of = |s: &mut Setup| Attention { window, causal, ..attention(s, shape, 24, format) };

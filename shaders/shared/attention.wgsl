@@ -1,6 +1,6 @@
 // Shared by the variants of `attention`: y[t][h] = Σ_p softmax_p(q[t][h] · k[p] · scale) v[p], over
-// the last `window` of the positions p ≤ position of the row; with CAUSAL = 0 over all positions of
-// its sequence.
+// the last `window` of the positions p ≤ position of the row; with CAUSAL = 0 also over as many
+// behind it as its sequence has.
 //
 // CAP bounds the scores: cap · tanh(score / cap). ALIBI then subtracts slope(head) for each
 // position between key and query. TEMPERATURE scales queries with their position. SINKS: the
@@ -90,7 +90,7 @@ fn bounded(scores: vec4<f32>) -> vec4<f32> {
 fn adjusted(products: vec4<f32>, row: Row, head: u32, positions: vec4<u32>) -> vec4<f32> {
     var scores = bounded(products);
 #ifdef ALIBI
-    scores -= slope(head) * vec4<f32>(vec4(end_position(row) - 1u) - positions);
+    scores -= slope(head) * abs(vec4<f32>(vec4<i32>(vec4(row.position)) - vec4<i32>(positions)));
 #endif
     return scores;
 }

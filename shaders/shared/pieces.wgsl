@@ -6,7 +6,8 @@
 
 // Most positions from the first piece's begin to `end`, that of what a row sees.
 fn span(end: u32) -> u32 {
-    return min(end, min(end, params.window) + KV_BLOCK);
+    let window = min(end, params.window);
+    return min(end, select(2u * window - min(window, 1u), window, CAUSAL == 1u) + KV_BLOCK);
 }
 
 fn piece_length(row: Row) -> u32 {

@@ -4,9 +4,10 @@
 @group(0) @binding(next) var<storage, read> tables: array<u32>;
 
 fn end_position(row: Row) -> u32 {
-    return select(tables[row.table], row.position + 1u, CAUSAL == 1u);
+    let length = tables[row.table];
+    return select(min(length, row.position + min(length, params.window)), row.position + 1u, CAUSAL == 1u);
 }
 
 fn first_position(row: Row) -> u32 {
-    return max(end_position(row), params.window) - params.window;
+    return max(row.position + 1u, params.window) - params.window;
 }

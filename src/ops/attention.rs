@@ -23,7 +23,7 @@ use super::{Binding, Kernel, Loads, Op, PieceGrid, Pieces, RowGrid, Variants, ce
 use crate::Result;
 use crate::record::{KV_BLOCK, KvCache, Step, Tensor};
 
-/// y[t][h] = Σ_p softmax_p(q[t][h] · k[p] · scale - slope(h) · (position(t) - p)) v[p], over the
+/// y[t][h] = Σ_p softmax_p(q[t][h] · k[p] · scale - slope(h) · |position(t) - p|) v[p], over the
 /// positions p of the row's sequence in [`Attention::seen`]. With `sinks`, softmax goes over one
 /// score more, which has no value.
 #[derive(Clone, Debug)]
@@ -39,10 +39,11 @@ pub struct Attention {
     pub scale: f32,
     /// Logit soft-capping as in Gemma 2: scores become cap · tanh(score / cap).
     pub cap: Option<f32>,
-    /// The largest ALiBi bias, see [`Attention::slope`]; `None`: no ALiBi. Only with `causal`.
+    /// The largest ALiBi bias, see [`Attention::slope`]; `None`: no ALiBi.
     pub alibi: Option<f32>,
     /// Sliding window (Beltagy et al. 2020, arXiv 2004.05150): a row attends to this many
-    /// positions, including its own; `None`: all. Only with `causal`.
+    /// positions, including its own; `None`: all. Without `causal`, the window reaches as far
+    /// behind the row.
     pub window: Option<usize>,
     /// Causal mask: a row attends to no later position.
     pub causal: bool,
@@ -78,10 +79,8 @@ impl Op for Attention {
         ensure(self.q.cols >= width && self.y.cols == width, "attention", "y.cols = heads · head_dim ≤ q.cols", self)?;
         ensure(self.q.cols.is_multiple_of(4), "attention", "q.cols in fours", self.q.cols)?;
         ensure(self.window != Some(0), "attention", "a window of 1 or more", self.window)?;
-        ensure(self.causal || self.window.is_none(), "attention", "a window only where it is causal", self.window)?;
         ensure(self.cap.is_none_or(|cap| cap > 0.0), "attention", "a bound above 0", self.cap)?;
-        let biased = self.alibi.is_none_or(|bias| bias > 0.0 && self.causal);
-        ensure(biased, "attention", "a bias above 0, only where it is causal", self.alibi)?;
+        ensure(self.alibi.is_none_or(|bias| bias > 0.0), "attention", "a bias above 0", self.alibi)?;
         let has_sinks = self.sinks.is_none_or(|sinks| (sinks.rows, sinks.cols) == (1, self.heads));
         ensure(has_sinks, "attention", "a sink of each head", self.sinks)?;
         let tempered = self.temperature.is_none_or(|t| t.scale >= 0.0 && t.length > 0 && self.causal);
@@ -235,7 +234,8 @@ impl Attention {
             0 => (WORKGROUPS / self.kv.heads).clamp(FEWEST_PIECES, MOST_PIECES),
             _ => Tile::new(self, variant).most_pieces(self),
         };
-        (variant.split > 0 && most > 1).then_some(Pieces { shortest: variant.split, most, window: self.window })
+        let window = self.window.map(|window| if self.causal { window } else { 2 * window - 1 });
+        (variant.split > 0 && most > 1).then_some(Pieces { shortest: variant.split, most, window })
     }
 
     fn variant(&self, variants: &Variants) -> &'static AttentionVariant {
@@ -249,8 +249,9 @@ impl Attention {
     /// The positions that a row at `position` attends to, in a sequence of `length` (see
     /// [`Step::length`]).
     pub fn seen(&self, position: usize, length: usize) -> Range<usize> {
-        let end = if self.causal { position + 1 } else { length };
-        self.window.map_or(0, |window| end.saturating_sub(window))..end
+        let window = self.window.unwrap_or(length);
+        let end = if self.causal { position + 1 } else { length.min(position + window) };
+        (position + 1).saturating_sub(window)..end
     }
 
     /// ALiBi's slope of a head: 2^-x. With n the largest power of two up to the number of heads, x
@@ -268,20 +269,20 @@ impl Attention {
         self.scale * self.temperature.map_or(1.0, |temperature| temperature.at(position))
     }
 
-    /// The weights of the positions `seen` for a head and its query of one row:
+    /// The weights of the positions `seen` for a head and its query of the row at `position`:
     /// softmax_p(q · k[p] · scale - slope · distance). `sinks`: (heads).
     pub fn weights<'a>(
         &self,
         head: usize,
+        position: usize,
         seen: Range<usize>,
         q: &[f32],
         key: impl Fn(usize) -> &'a [f32],
         sinks: Option<&[f32]>,
     ) -> Vec<f32> {
         let bounded = |score: f32| self.cap.map_or(score, |cap| cap * (score / cap).tanh());
-        let (slope, last) = (self.slope(head), seen.end - 1);
-        let scale = self.scale_at(last);
-        let score = |p| bounded(dot(q, key(p)) * scale) - slope * (last - p) as f32;
+        let (slope, scale) = (self.slope(head), self.scale_at(position));
+        let score = |p| bounded(dot(q, key(p)) * scale) - slope * position.abs_diff(p) as f32;
         let mut weights: Vec<f32> = seen.map(score).collect();
         softmax(&mut weights, sinks.map(|sinks| sinks[head]));
         weights
@@ -302,7 +303,7 @@ impl Attention {
                     let (block, position) = at(p);
                     &block[self.kv.keys(h / group, position)]
                 };
-                let weights = self.weights(h, seen.clone(), q, key, sinks);
+                let weights = self.weights(h, row.position, seen.clone(), q, key, sinks);
                 y.fill(0.0);
                 for (weight, p) in weights.iter().zip(seen.clone()) {
                     let (block, position) = at(p);

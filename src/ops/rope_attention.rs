@@ -29,7 +29,7 @@ impl Op for RopeAttention {
         let Self { norm, rope, attention } = self;
         self.parts().iter().try_for_each(Op::check)?;
         let same = attention.q == rope.qkv && attention.kv == rope.kv && attention.heads == rope.heads;
-        ensure(same && attention.causal, "rope_attention", "the same q, k and v, and a causal mask", self)?;
+        ensure(same, "rope_attention", "the same q, k and v", self)?;
         let fits = norm.as_ref().is_none_or(|norm| Self::takes(norm, rope));
         ensure(fits, "rope_attention", "an RMSNorm of each head of q and k, in place", norm)
     }
@@ -85,10 +85,10 @@ impl RopeAttention {
         norm.into_iter().chain([self.rope.into(), self.attention.clone().into()]).collect()
     }
 
-    /// Whether the dispatches over keys and values do all: for a single row, if each key head is of
-    /// one workgroup, since only one may append.
+    /// Whether the dispatches over keys and values do all: for a single row that sees none behind
+    /// it, if each key head is of one workgroup, since only one may append.
     fn fuses(&self, variants: &Variants) -> bool {
-        self.attention.y.rows == 1 && self.attention.takes_prologue(variants)
+        self.attention.causal && self.attention.y.rows == 1 && self.attention.takes_prologue(variants)
     }
 
     /// What a workgroup loads that rotates these many vectors; with `values` 1 it also appends

@@ -379,7 +379,8 @@ impl Queries<'_> {
                 bound(scores, cap, part.clone());
             }
             if op.alibi.is_some() {
-                lower(scores, op.slope(at[h].1), work.seen[at[h].0].end - run.start);
+                let position = work.step.rows[at[h].0].position as f32 - run.start as f32;
+                lower(scores, op.slope(at[h].1), position);
             }
             let j = first + h;
             factors[h] = weigh::<V>(scores, &mut state.max[j], &mut state.total[j], part.clone());

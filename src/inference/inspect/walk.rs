@@ -262,7 +262,7 @@ pub(in crate::inference) fn weights(
         for (row, weights) in weights.chunks_exact_mut(positions).enumerate() {
             let q = &q[(row * heads + head) * head_dim..][..head_dim];
             let seen = attention.seen(first + row, positions);
-            weights[seen.clone()].copy_from_slice(&attention.weights(head, seen, q, key, sinks));
+            weights[seen.clone()].copy_from_slice(&attention.weights(head, first + row, seen, q, key, sinks));
         }
     }
     Ok(weights)

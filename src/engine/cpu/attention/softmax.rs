@@ -29,12 +29,11 @@ pub fn bound(scores: &mut [f32], cap: f32, part: Range<usize>) {
     scores[part.end..].fill(f32::NEG_INFINITY);
 }
 
-/// Subtracts `slope` times the distance from the last of `left` positions, in units of log 2. What
-/// is -∞ stays it.
-pub fn lower(scores: &mut [f32], slope: f32, left: usize) {
-    let last = left as f32 - 1.0;
+/// Subtracts `slope` times the distance from `position`, that of the row from the begin of the run,
+/// in units of log 2. What is -∞ stays it.
+pub fn lower(scores: &mut [f32], slope: f32, position: f32) {
     for (i, score) in scores.iter_mut().enumerate() {
-        *score -= slope * LOG2_E * (last - i as f32);
+        *score -= slope * LOG2_E * (position - i as f32).abs();
     }
 }
 

@@ -167,6 +167,19 @@ fn two_texts_are_read_together_in_order() {
     assert!(one != pair && pair != swapped);
 }
 
+/// RoBERTa has one segment: the second text of a pair is not told apart by it.
+#[test]
+fn pairs_of_a_model_with_one_segment_are_read_in_one() {
+    let mut model = load(&fixture("bert-xlm-roberta")).unwrap();
+    assert_eq!(model.info().tasks, ["embed", "rerank", "classify"]);
+    let encoder = model.encoder("rerank").unwrap();
+    let answer = block_on(encoder.rerank("a b", "c", false)).unwrap();
+    let [first, second] = ["a b", "c"].map(|text| encoder.tokenizer().encode(text, Default::default()).unwrap());
+    let mut input = encoder.tokenizer().segments(&first, Some(&second));
+    assert!(input.second.take().is_some());
+    assert_eq!(block_on(encoder.class_logits("rerank", &input)).unwrap(), [answer.logit]);
+}
+
 /// A classifier with a single label is a reranker.
 #[test]
 fn one_label_ranks() {
@@ -226,7 +239,9 @@ fn a_decoder_with_pooling_embeds() {
 #[test]
 fn texts_that_share_a_step_have_the_vectors_of_each_alone() {
     let decoder = Tiny::new(3, |_| BlockType::Q8_0).meta("llama.pooling_type", 3u32);
-    for (kind, tiny) in [("encoder", fixture("sentence-bert")), ("decoder", decoder)] {
+    let encoders = ["sentence-bert", "gemma-embedding", "modern-bert", "jina-bert-v2", "nomic-bert-moe"];
+    let encoders = encoders.map(|name| ("encoder", fixture(name)));
+    for (kind, tiny) in encoders.into_iter().chain([("decoder", decoder)]) {
         for (name, engine) in engines() {
             let mut model = load_on(&engine, &tiny);
             for pooling in [Pooling::Mean, Pooling::Cls, Pooling::Last] {
@@ -235,7 +250,7 @@ fn texts_that_share_a_step_have_the_vectors_of_each_alone() {
                 }
                 let options = EmbedOptions { pooling: Some(pooling), normalize: false, ..EmbedOptions::default() };
                 // a letter is one token or some four, of the 48 or 32 of a step
-                let texts = texts(60, if kind == "encoder" { 30 } else { 5 });
+                let texts = texts(60, if kind == "encoder" { 20 } else { 5 });
                 let (together, calls) = embed_all(&mut model, &texts, options);
                 assert!(calls < 60, "{name}, {kind}: {calls} calls");
                 for (text, vector) in texts.iter().zip(together) {

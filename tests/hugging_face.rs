@@ -31,7 +31,9 @@ struct Decoded {
 
 impl Sink for Decoded {
     fn header(&mut self, header: Header) -> Result<()> {
-        self.metadata = header.metadata;
+        if self.dims.is_empty() {
+            self.metadata = header.metadata;
+        }
         self.dims.extend(header.tensors.into_iter().map(|info| (info.name, info.dims)));
         Ok(())
     }
@@ -49,10 +51,20 @@ impl Sink for Decoded {
 
 fn decode(mut reader: ModelReader, file: &Path) -> Decoded {
     let mut decoded = Decoded::default();
-    let bytes = std::fs::read(file).unwrap();
-    bytes.chunks(1000).for_each(|bytes| reader.feed(bytes, &mut decoded).unwrap());
+    for file in files(file) {
+        let bytes = std::fs::read(file).unwrap();
+        bytes.chunks(1000).for_each(|bytes| reader.feed(bytes, &mut decoded).unwrap());
+    }
     reader.finish().unwrap();
     decoded
+}
+
+/// A file of weights, and those of the modules behind a model of transformers.
+fn files(file: &Path) -> Vec<PathBuf> {
+    let module = |name: &str| file.with_file_name(name).join("model.safetensors");
+    let modules = ["2_Dense", "3_Dense"].map(module).into_iter();
+    let of_folder = file.ends_with("model.safetensors");
+    [file.to_owned()].into_iter().chain(modules.filter(|file| of_folder && file.exists())).collect()
 }
 
 fn folders() -> Vec<PathBuf> {
@@ -67,12 +79,15 @@ fn folders() -> Vec<PathBuf> {
 fn open(folder: &Path, tokenizer: &str) -> Result<Folder> {
     let config = std::fs::read_to_string(folder.join("config.json")).unwrap();
     let name = folder.file_name().unwrap().to_string_lossy();
+    let modules = ["1_Pooling", "2_Dense", "3_Dense"].map(|module| format!("{module}/config.json"));
+    let text = |module: String| Some((module.clone(), std::fs::read_to_string(folder.join(module)).ok()?));
+    let modules: Vec<_> = modules.into_iter().filter_map(text).collect();
     Folder::new(&name, |name| match name {
         "config.json" => Some(config.as_str()),
         "tokenizer.json" => Some(tokenizer),
         // a file of sentence-transformers models
         "1_Pooling/config.json" if folder.ends_with("sentence-bert") => Some(r#"{"pooling_mode_mean_tokens": true}"#),
-        _ => None,
+        name => modules.iter().find(|(module, _)| module == name).map(|(_, text)| text.as_str()),
     })
 }
 
@@ -133,7 +148,8 @@ fn load(engine: Box<dyn Engine>, folder: &Path, tokens: usize, context: usize) -
     let reader = ModelReader::new(Some(open(folder, &tokenizer(tokens))?), Some(Quantize::NONE));
     let mut loading = Loading::with(engine, reader, Some(context));
     loading.set_kv_format(Some(KvFormat::F32));
-    let bytes = std::fs::read(folder.join("model.safetensors")).unwrap();
+    let files = files(&folder.join("model.safetensors")).into_iter().map(|file| std::fs::read(file).unwrap());
+    let bytes = files.collect::<Vec<_>>().concat();
     loading.set_stream_bytes(bytes.len() as u64);
     for bytes in bytes.chunks(5000) {
         block_on(loading.feed(bytes))?;

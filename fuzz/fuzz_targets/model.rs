@@ -94,6 +94,9 @@ const ARCHITECTURES: &[&str] = &[
     "exaone4",
     "glm4",
     "lfm2",
+    "modern-bert",
+    "gemma-embedding",
+    "nomic-bert",
     "hunyuan-dense",
 ];
 

@@ -53,7 +53,12 @@ export const MODELS = {
   phimoe: { experts: 'Phi-3.5 MoE' },
   llama_moe: { experts: 'LLaMA-MoE' },
   grok: { experts: 'Grok-1' },
-  bert: { encoder: 'BERT, DistilBERT, MiniLM, bge, e5' },
+  bert: { encoder: 'BERT, DistilBERT, MiniLM, bge, e5, XLM-RoBERTa, bge-m3, multilingual e5' },
+  'nomic-bert': { encoder: 'Nomic Embed 1' },
+  'nomic-bert-moe': { encoder: 'Nomic Embed 2', experts: 'Nomic Embed 2' },
+  'jina-bert-v2': { encoder: 'Jina Embeddings 2' },
+  'modern-bert': { encoder: 'ModernBERT' },
+  'gemma-embedding': { encoder: 'EmbeddingGemma' },
 };
 
 /** The rows of the table of architectures: `{ name, experts, encoder }`. */
@@ -63,7 +68,7 @@ export function architectures(source = textOf('src/model/architecture.rs')) {
   return rows.filter(Boolean).map((row) => ({
     name: nameIn(row) ?? nameIn(definitionOf(row, source)),
     experts: /\bexperts: Some/.test(row),
-    encoder: /\bencoder: true/.test(row),
+    encoder: /\bencoder: true/.test(row) || /\.\.BERT\b|^BERT,/.test(row),
   }));
 }
 

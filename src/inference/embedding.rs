@@ -37,7 +37,7 @@ impl Default for EmbedOptions {
 }
 
 /// (tokens, width) → (width)
-fn pool(hidden: &[f32], width: usize, pooling: Pooling) -> Vec<f32> {
+pub(super) fn pool(hidden: &[f32], width: usize, pooling: Pooling) -> Vec<f32> {
     let tokens = hidden.len() / width;
     let row = |t: usize| hidden[t * width..][..width].to_vec();
     match pooling {
@@ -93,7 +93,7 @@ impl LoadedEncoder {
     /// `InvalidOption` for a text without a token.
     pub async fn embed(&mut self, texts: &[impl AsRef<str>], options: EmbedOptions) -> Result<Vec<Vec<f32>>> {
         let read = |text: &str| self.input(self.encode(text)?, None, options.truncate);
-        let most = TOGETHER.min(self.encoder.context);
+        let most = TOGETHER.min(self.encoder.trunk.context);
         let mut inputs = packed(texts, most, read, |input| input.ids.len())?;
         loop {
             match self.embed_ids(&inputs, options).await {
@@ -105,14 +105,16 @@ impl LoadedEncoder {
 
     /// The same for encoded texts, which all go in one step.
     pub async fn embed_ids(&mut self, inputs: &[Segments], options: EmbedOptions) -> Result<Vec<Vec<f32>>> {
-        let (mut rows, width) = (self.hidden(inputs).await?, self.encoder.config.hidden);
-        let pooling = options.pooling.or(self.encoder.config.pooling).unwrap_or(Pooling::Mean);
-        let vector = |input: &Segments| {
+        let (mut rows, config) = (self.hidden(inputs).await?, &self.encoder.trunk.config);
+        let (width, pooling) = (config.hidden, options.pooling.or(config.pooling).unwrap_or(Pooling::Mean));
+        let pooled = |input: &Segments| {
             let others = rows.split_off(input.ids.len() * width);
-            let vector = pool(&std::mem::replace(&mut rows, others), width, pooling);
-            if options.normalize { normalized(vector) } else { vector }
+            pool(&std::mem::replace(&mut rows, others), width, pooling)
         };
-        Ok(inputs.iter().map(vector).collect())
+        let pooled = inputs.iter().flat_map(pooled).collect();
+        let vectors = self.projected(pooled).await?;
+        let vectors = vectors.chunks_exact(vectors.len() / inputs.len()).map(<[f32]>::to_vec);
+        Ok(vectors.map(|vector| if options.normalize { normalized(vector) } else { vector }).collect())
     }
 }
 

@@ -2,14 +2,16 @@
 
 use serde::Serialize;
 
+use super::embedding::pool;
 use super::encoder_programs::{EncoderPrograms, Head};
 use super::generation::GenerationId;
 use super::inspect::EncoderInspecting;
 use super::types::{About, Info};
 use crate::engine::shared::Share;
 use crate::engine::{Engine, ProgramId};
-use crate::model::Encoder;
+use crate::model::encoder_config::Pooling;
 use crate::model::kv_cache::Blocks;
+use crate::model::{Decoder, Encoder};
 use crate::record::{BufferId, Memory, Step, rows};
 use crate::sampling::check_logits;
 use crate::tokenizer::{Detokenizer, EncodeOptions, Segments, Tokenizer};
@@ -81,7 +83,7 @@ impl LoadedEncoder {
     /// Runs every program once and discards the result, so that the first text does not wait for
     /// compilation, and errors show early.
     pub async fn warm_up(&mut self) -> Result<()> {
-        let text = Segments { ids: vec![0; self.encoder.context.min(2)], ..Segments::default() };
+        let text = Segments { ids: vec![0; self.encoder.trunk.context.min(2)], ..Segments::default() };
         self.hidden(std::slice::from_ref(&text)).await?;
         if self.programs.classifier.is_some() {
             self.class_logits("classify", &text).await?;
@@ -97,7 +99,7 @@ impl LoadedEncoder {
 
     /// Describes the loaded model.
     pub fn info(&self) -> Info {
-        let Encoder { config, encoder_config, vocab, context, .. } = &self.encoder;
+        let Encoder { trunk: Decoder { config, vocab, context, .. }, encoder_config, .. } = &self.encoder;
         let labelled = self.programs.classifier.is_some() || self.programs.token_classifier.is_some();
         Info {
             tasks: self.tasks(),
@@ -127,7 +129,7 @@ impl LoadedEncoder {
 
     /// The error for a task that the model has no head for.
     pub(super) fn cannot(&self, task: &'static str, needs: &str) -> Error {
-        let found = format!("an encoder (`{}`)", self.encoder.config.architecture.name);
+        let found = format!("an encoder (`{}`)", self.encoder.trunk.config.architecture.name);
         Error::UnsupportedTask { task, needs: needs.into(), found, can: self.tasks().join(", ") }
     }
 
@@ -210,10 +212,15 @@ impl LoadedEncoder {
 
     /// Logits of the classes of a text: (labels).
     pub async fn class_logits(&mut self, task: &'static str, input: &Segments) -> Result<Vec<f32>> {
-        let Some(Head { program, logits, .. }) = self.programs.classifier else {
+        let Some(Head { program, x, logits }) = self.programs.classifier else {
             return Err(self.cannot(task, "a model with a classifier (tensor `cls.output.weight`)"));
         };
-        self.run_layers(std::slice::from_ref(input)).await?;
+        if self.encoder.encoder_config.classifies_mean {
+            let mean = pool(&self.hidden(std::slice::from_ref(input)).await?, x.cols, Pooling::Mean);
+            self.engine.write_values(x.buffer, 0, &mean)?;
+        } else {
+            self.run_layers(std::slice::from_ref(input)).await?;
+        }
         self.run_head(program, &input.ids)?;
         self.read(logits.buffer, logits.cols).await
     }
@@ -228,6 +235,16 @@ impl LoadedEncoder {
         self.run_layers(std::slice::from_ref(input)).await?;
         self.run_head(program, &input.ids)?;
         self.read(logits.buffer, input.ids.len() * logits.cols).await
+    }
+
+    /// The projections of vectors of texts, (texts, hidden) → (texts, outputs); the vectors where the
+    /// model has none.
+    pub(super) async fn projected(&mut self, vectors: Vec<f32>) -> Result<Vec<f32>> {
+        let Some(Head { program, x, logits }) = self.programs.dense else { return Ok(vectors) };
+        let count = vectors.len() / x.cols;
+        self.engine.write_values(x.buffer, 0, &vectors)?;
+        self.run_head(program, &vec![0; count])?;
+        self.read(logits.buffer, count * logits.cols).await
     }
 
     /// Logits at each of `positions`: (vocab) each.
@@ -251,13 +268,17 @@ impl LoadedEncoder {
     /// segment.
     async fn run_layers(&mut self, inputs: &[Segments]) -> Result<()> {
         let second = match inputs {
-            [input] => input.second.and_then(|second| u32::try_from(second).ok()),
+            // RoBERTa has one segment for both texts
+            [input] if self.encoder.encoder_config.segments > 1 => {
+                input.second.and_then(|second| u32::try_from(second).ok())
+            }
             _ => None,
         };
         let lengths: Vec<_> = inputs.iter().map(|input| input.ids.len()).collect();
         self.make_room(&lengths).await?;
         let numbered = inputs.iter().enumerate();
         let rows: Vec<_> = numbered.flat_map(|(number, input)| rows(number, 0, &input.ids)).collect();
+        self.programs.activations.write_angles(&mut self.engine, &self.encoder.trunk, &rows)?;
         let tables: Vec<_> = self.blocks.iter().map(Blocks::table).collect();
         let step = Step { second: second.unwrap_or(u32::MAX), ..Step::new(&rows, &tables) };
         self.engine.run(self.programs.layers, &step)
@@ -297,7 +318,7 @@ impl LoadedEncoder {
             return Err(Error::InvalidOption { name, expected, got: "an empty one".into() });
         }
         let whole = self.tokenizer.segments(&first, second.as_deref());
-        let (needed, most) = (whole.ids.len(), self.encoder.context);
+        let (needed, most) = (whole.ids.len(), self.encoder.trunk.context);
         if needed <= most {
             return Ok(whole);
         }

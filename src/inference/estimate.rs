@@ -174,7 +174,7 @@ impl Estimator {
             Network::Encoder(encoder) => {
                 let programs = EncoderPrograms::record(&mut memory, encoder)?;
                 // the layers share one
-                (&encoder.config, encoder.context, programs.kv, encoder.context.div_ceil(KV_BLOCK))
+                (&encoder.trunk.config, encoder.trunk.context, programs.kv, encoder.trunk.context.div_ceil(KV_BLOCK))
             }
         };
         let kv_cache_bytes = blocks as u64 * kv.block_bytes() as u64;

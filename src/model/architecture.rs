@@ -1,5 +1,4 @@
-//! The table of architectures: each row says how a model differs from Llama's decoder layer, or
-//! from the common encoder layer.
+//! The table of architectures: each row says how a model differs from Llama's decoder layer.
 
 use super::scales::Scales;
 use crate::ops::{Activation, Function, NormKind, RopeKind, Weighting};
@@ -36,8 +35,12 @@ pub struct Architecture {
     pub qk_norm: Option<QkNorm>,
     /// Placement of the norms.
     pub norms: Norms,
-    /// Stem of the norm before the feed-forward layer.
+    /// Stem of the norm before attention; with [`Norms::After`], of the one after it.
+    pub attn_norm: &'static str,
+    /// The same of the feed-forward layer.
     pub ffn_norm: &'static str,
+    /// Whether the first layer's attention has no norm: that of the embeddings is just before it.
+    pub bare_first: bool,
     /// Whether each head has a learned score that belongs to no position (attention sink).
     pub sinks: bool,
     /// Whether `ffn_up` holds the gate and the up projection as one tensor.
@@ -68,8 +71,11 @@ pub struct Architecture {
     pub scales_embedding: bool,
     /// Whether the embeddings are normalised.
     pub norms_embedding: bool,
-    /// Whether this is an encoder: attention is not causal.
+    /// Whether this is an encoder: attention is not causal, and windows reach to both sides.
     pub encoder: bool,
+    /// Whether a classifier reads the mean of all tokens, through GELU and a norm, not the first
+    /// token through tanh.
+    pub classifies_mean: bool,
     /// Default soft cap of the attention scores: see [`Scales`].
     pub attention_cap: Option<f32>,
     /// Default soft cap of the logits.
@@ -135,6 +141,8 @@ pub enum WindowedLayers {
     All,
     /// All but every n-th layer, counted from 1, which sees all positions.
     AllButEvery(usize),
+    /// All but the first of each n layers, which sees all positions.
+    AllButFirstOf(usize),
 }
 
 /// The values that QK-norm normalises together.
@@ -173,7 +181,9 @@ const LLAMA: Architecture = Architecture {
     windowed: WindowedLayers::All,
     qk_norm: None,
     norms: Norms::Before,
+    attn_norm: "attn_norm",
     ffn_norm: "ffn_norm",
+    bare_first: false,
     sinks: false,
     fused_gate_up: false,
     parallel: false,
@@ -188,6 +198,7 @@ const LLAMA: Architecture = Architecture {
     scales_embedding: false,
     norms_embedding: false,
     encoder: false,
+    classifies_mean: false,
     attention_cap: None,
     logits_cap: None,
     scales: None,
@@ -197,6 +208,7 @@ const LLAMA: Architecture = Architecture {
 const HALF_SPLIT: Architecture = Architecture { positions: HALVES, ..LLAMA };
 
 const GEGLU: Activation = Activation { function: Function::GeluTanh, gated: true };
+const EXACT_GEGLU: Activation = Activation { function: Function::Gelu, gated: true };
 
 const GEMMA: Architecture = Architecture { name: "gemma", activation: GEGLU, scales_embedding: true, ..HALF_SPLIT };
 
@@ -214,6 +226,16 @@ const OUTPUT_STEMS: [&str; 2] = ["post_attention_norm", "post_ffw_norm"];
 const GEMMA_NORMS: Norms = Norms::Around(OUTPUT_STEMS);
 const OUTPUT_NORMS: Norms = Norms::Outputs(OUTPUT_STEMS);
 
+const GEMMA3: Architecture = Architecture {
+    name: "gemma3",
+    norms: GEMMA_NORMS,
+    qk_norm: Some(QkNorm::Heads),
+    windowed: WindowedLayers::AllButEvery(6),
+    windowed_rope: WindowedRope::Unscaled { base: Some(10000.0) },
+    wide_heads_at: Some(62),
+    ..GEMMA
+};
+
 /// Scales of Grok-1, from xAI's run.py and model.py (2024). The cap in its table row is from there
 /// too.
 const GROK: Scales = Scales {
@@ -230,6 +252,16 @@ const fn gpt(name: &'static str, positions: Positions, function: Function) -> Ar
     let activation = Activation { function, gated: false };
     Architecture { name, norm: NormKind::Layer, activation, positions, ..LLAMA }
 }
+
+/// The base of encoders; also the name of DistilBERT and XLM-RoBERTa in GGUF.
+const BERT: Architecture = Architecture {
+    norms: Norms::After,
+    attn_norm: "attn_output_norm",
+    ffn_norm: "layer_output_norm",
+    norms_embedding: true,
+    encoder: true,
+    ..gpt("bert", Positions::Learned, Function::Gelu)
+};
 
 /// One row per architecture.
 const ARCHITECTURES: &[Architecture] = &[
@@ -277,15 +309,7 @@ const ARCHITECTURES: &[Architecture] = &[
         logits_cap: Some(30.0),
         ..GEMMA
     },
-    Architecture {
-        name: "gemma3",
-        norms: GEMMA_NORMS,
-        qk_norm: Some(QkNorm::Heads),
-        windowed: WindowedLayers::AllButEvery(6),
-        windowed_rope: WindowedRope::Unscaled { base: Some(10000.0) },
-        wide_heads_at: Some(62),
-        ..GEMMA
-    },
+    GEMMA3,
     Architecture { name: "phi3", fused_gate_up: true, long_rope: true, ..HALF_SPLIT },
     Architecture {
         name: "phimoe",
@@ -351,8 +375,26 @@ const ARCHITECTURES: &[Architecture] = &[
     Architecture { parallel: true, ..gpt("falcon", HALVES, Function::Gelu) },
     gpt("mpt", ALIBI, Function::Gelu),
     Architecture { norms_embedding: true, ..gpt("bloom", ALIBI, Function::GeluTanh) },
-    // also the name of DistilBERT in GGUF
-    Architecture { encoder: true, ..gpt("bert", Positions::Learned, Function::Gelu) },
+    BERT,
+    Architecture { name: "nomic-bert", positions: HALVES, activation: Activation::SWIGLU, ..BERT },
+    // some layers have experts, which have no gate
+    Architecture { name: "nomic-bert-moe", positions: HALVES, experts: Some(Weighting::Softmax), ..BERT },
+    Architecture { name: "jina-bert-v2", positions: ALIBI, activation: EXACT_GEGLU, ..BERT },
+    Architecture {
+        name: "modern-bert",
+        positions: HALVES,
+        activation: EXACT_GEGLU,
+        fused_gate_up: true,
+        norms: Norms::Before,
+        attn_norm: "attn_norm",
+        ffn_norm: "ffn_norm",
+        bare_first: true,
+        classifies_mean: true,
+        windowed: WindowedLayers::AllButFirstOf(3),
+        windowed_rope: WindowedRope::Unscaled { base: Some(10000.0) },
+        ..BERT
+    },
+    Architecture { name: "gemma-embedding", encoder: true, wide_heads_at: None, ..GEMMA3 },
     Architecture { parallel: true, ..gpt("gptj", NEIGHBOURS, Function::GeluTanh) },
 ];
 

@@ -56,7 +56,7 @@ pub struct Config {
     pub windowed_rope: Option<Rope>,
     /// Largest ALiBi bias, see [`crate::ops::Attention::slope`]; `None` without ALiBi.
     pub alibi: Option<f32>,
-    /// Size of the sliding window in positions; `None` without windows.
+    /// Size of the sliding window, see [`crate::ops::Attention::window`]; `None` without windows.
     pub window: Option<usize>,
     /// For each layer, whether it has the window.
     pub windowed: Vec<bool>,
@@ -87,6 +87,8 @@ pub struct Experts {
     pub count: usize,
     /// Number of first layers that have none.
     pub dense_layers: usize,
+    /// Of this many layers, the second has experts; 1: all behind the first ones.
+    pub every: usize,
     /// Experts per token (top-k).
     pub chosen: usize,
     /// How the router weighs the chosen experts.
@@ -148,7 +150,7 @@ impl Config {
             kinds,
             hidden,
             dense_ffn: match &experts {
-                Some(experts) if experts.dense_layers > 0 => keys.count("feed_forward_length")?,
+                Some(experts) if experts.has_dense() => keys.count("feed_forward_length")?,
                 // unused
                 _ => 4,
             },
@@ -175,7 +177,11 @@ impl Config {
             temperature: temperature(&keys, trained_context)?,
             rope,
             alibi: largest_bias(&keys)?,
-            window: keys.opt_count("attention.sliding_window")?.or(architecture.window),
+            window: match keys.opt_count("attention.sliding_window")?.or(architecture.window) {
+                // that of an encoder has half of the number on each side
+                Some(window) if architecture.encoder => Some(window / 2 + 1),
+                window => window,
+            },
             windowed: windowed(&keys, layers)?,
             scales: Scales::read(&keys, hidden, scaled_width)?,
             architecture,
@@ -297,7 +303,8 @@ impl Config {
 
     /// Whether a layer has a mixture of experts.
     pub fn has_experts(&self, layer: usize) -> bool {
-        self.experts.as_ref().is_some_and(|experts| layer >= experts.dense_layers)
+        let has = |experts: &Experts| layer >= experts.dense_layers && layer % experts.every == 1 % experts.every;
+        self.experts.as_ref().is_some_and(has)
     }
 
     /// Inner width of the feed-forward block of a layer, or of one of its experts.
@@ -371,10 +378,12 @@ fn windowed_rope(keys: &Keys, rope: &Rope) -> Result<Option<Rope>> {
 }
 
 /// For each layer, whether it has a window. The file stores a flag per layer, or a period n: all
-/// but every n-th layer have one.
+/// but the last, or the first, of n layers have one.
 fn windowed(keys: &Keys, layers: usize) -> Result<Vec<bool>> {
     const KEY: &str = "attention.sliding_window_pattern";
-    let of_period = |period: usize| (0..layers).map(|layer| period == 0 || layer % period < period - 1).collect();
+    let first = matches!(keys.architecture.windowed, WindowedLayers::AllButFirstOf(_));
+    let sees_all = |layer, period| layer % period == if first { 0 } else { period - 1 };
+    let of_period = |period: usize| (0..layers).map(|layer| period == 0 || !sees_all(layer, period)).collect();
     if let Some(Value::Array(array)) = keys.value(KEY) {
         let items = array.numbers().filter(|items| items.len() >= layers).ok_or_else(|| Error::InvalidModel {
             what: keys.key(KEY),
@@ -384,12 +393,19 @@ fn windowed(keys: &Keys, layers: usize) -> Result<Vec<bool>> {
         return Ok(items[..layers].iter().map(|&item| item != 0.0).collect());
     }
     Ok(match (keys.opt_count(KEY)?, keys.architecture.windowed) {
-        (Some(period), _) | (None, WindowedLayers::AllButEvery(period)) => of_period(period),
+        (Some(period), _) | (None, WindowedLayers::AllButEvery(period) | WindowedLayers::AllButFirstOf(period)) => {
+            of_period(period)
+        }
         (None, WindowedLayers::All) => of_period(0),
     })
 }
 
 impl Experts {
+    /// Whether some layers have none.
+    pub fn has_dense(&self) -> bool {
+        self.dense_layers > 0 || self.every > 1
+    }
+
     /// `None` for a dense model.
     fn read(keys: &Keys) -> Result<Option<Self>> {
         let Some(count) = keys.opt_count("expert_count")? else { return Ok(None) };
@@ -411,6 +427,7 @@ impl Experts {
             count,
             scale: keys.f32_or("expert_weights_scale", 1.0)?,
             dense_layers: keys.opt_count("leading_dense_block_count")?.unwrap_or(0),
+            every: keys.opt_count("moe_every_n_layers")?.unwrap_or(1),
             chosen: keys.count("expert_used_count")?,
             weighting: match keys.opt_bool("expert_weights_norm")? {
                 Some(false) if weighting == Weighting::Sigmoid => {

@@ -1,4 +1,5 @@
-//! The recording of a decoder-only transformer (Vaswani et al. 2017, arXiv 1706.03762). Its layer
+//! The recording of a decoder-only transformer (Vaswani et al. 2017, arXiv 1706.03762), whose layers
+//! are also those of encoders, where a token sees all others. Its layer
 //! is Llama's (Touvron et al. 2023, arXiv 2302.13971); other architectures differ by their
 //! [`Config`] and by the weights in their files. In the place of attention a layer may have a
 //! convolution: [`Config::kinds`].
@@ -94,6 +95,8 @@ pub struct Decoder {
     pub embed_tokens: Weight,
     /// (trained context, hidden): learned position embeddings, if the model has them.
     pub embed_positions: Option<Weight>,
+    /// (segments, hidden): of an encoder that tells the two texts of a pair apart.
+    pub embed_segments: Option<Weight>,
     /// Norm of the embeddings, if the model has one.
     pub embed_norm: Option<NormWeights>,
     /// One per decoder layer.
@@ -142,6 +145,9 @@ impl Decoder {
         self.embed_tokens.embed(r, Index::Id, self.config.scales.embedding, a.x)?;
         if let Some(positions) = &self.embed_positions {
             positions.embed(r, Index::Position, 1.0, a.x)?;
+        }
+        if let Some(segments) = &self.embed_segments {
+            segments.embed(r, Index::Segment, 1.0, a.x)?;
         }
         if let Some(norm) = self.embed_norm {
             r.push(self.norm_op(norm, a.x, None, a.x))?;
@@ -192,7 +198,7 @@ impl Decoder {
             cap: self.config.scales.attention_cap,
             alibi: self.config.alibi,
             window: self.config.window_of(i),
-            causal: true,
+            causal: !self.config.architecture.encoder,
             sinks: self.layers[i].sinks,
             temperature: self.config.temperature,
             y: a.attn,

@@ -38,7 +38,9 @@ pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
             if config.architecture.deep_router {
                 groups.push(Group::new(&[(name("ffn_gate_out"), count)], count));
             }
-            groups.push(Group::of_experts(name("ffn_gate_exps"), count, ffn, hidden));
+            if config.activation().gated {
+                groups.push(Group::of_experts(name("ffn_gate_exps"), count, ffn, hidden));
+            }
             groups.push(Group::of_experts(name("ffn_up_exps"), count, ffn, hidden));
             groups.push(Group::of_experts(name("ffn_down_exps"), count, hidden, ffn));
             if let Some(ffn) = shared_ffn {
@@ -50,7 +52,9 @@ pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
         groups.push(if config.architecture.fused_gate_up {
             Group::new(&[(name("ffn_up"), 2 * ffn)], hidden)
         } else if config.activation().gated {
-            Group::new(&[(name("ffn_gate"), ffn), (name("ffn_up"), ffn)], hidden)
+            let both = Group::new(&[(name("ffn_gate"), ffn), (name("ffn_up"), ffn)], hidden);
+            // files of Jina's encoders have both as one
+            if config.architecture.encoder { both.or_whole(name("ffn_up")) } else { both }
         } else {
             Group::new(&[(name("ffn_up"), ffn)], hidden)
         });
@@ -61,7 +65,7 @@ pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
 
 /// The decoder, over buffers that may still lack rows. Errors: `InvalidModel` naming a tensor that
 /// is in no header.
-pub fn decoder(mut tensors: Tensors, config: &Config, (vocab, context): (usize, usize)) -> Result<Decoder> {
+pub fn decoder(tensors: &mut Tensors, config: &Config, (vocab, context): (usize, usize)) -> Result<Decoder> {
     let mut config = config.clone();
     if config.architecture.parallel_without_ffn_norm {
         config.parallel = !tensors.vectors.has("blk.0.ffn_norm.weight");
@@ -74,13 +78,14 @@ pub fn decoder(mut tensors: Tensors, config: &Config, (vocab, context): (usize, 
         Positions::Learned => Some(tensors.weight("position_embd")?),
         Positions::Rotary(_) | Positions::Linear(_) => None,
     };
+    let embed_segments = tensors.optional("token_types")?;
     let embed_norm = match config.architecture.norms_embedding {
         true => Some(tensors.norm("token_embd_norm")?),
         false => None,
     };
     let mut layers = Vec::with_capacity(config.layers);
     for i in 0..config.layers {
-        let (attn_norms, ffn_norms) = block_norms(&mut tensors, &config, i)?;
+        let (attn_norms, ffn_norms) = block_norms(tensors, &config, i)?;
         let name = |part: &str| format!("blk.{i}.{part}");
         let (qkv_proj, o_proj, qk_norms, convolution) = match config.kinds[i] {
             LayerKind::Attention => {
@@ -105,7 +110,7 @@ pub fn decoder(mut tensors: Tensors, config: &Config, (vocab, context): (usize, 
             convolution,
             o_proj,
             ffn_norms,
-            feed_forward: feed_forward(&mut tensors, &config, i)?,
+            feed_forward: feed_forward(tensors, &config, i)?,
             rope: index_of(config.rope_of(i), &mut ropes),
         });
     }
@@ -113,14 +118,25 @@ pub fn decoder(mut tensors: Tensors, config: &Config, (vocab, context): (usize, 
         Norms::After => None,
         Norms::Before | Norms::Around(_) | Norms::Outputs(_) => Some(tensors.norm(config.architecture.final_norm)?),
     };
-    tensors.vectors.check_used()?;
     for (rope, _) in &ropes {
         let factors = rope.factors_name(context);
         if !tensors.vectors.has(factors) && ALL_FACTORS.into_iter().any(|other| tensors.vectors.has(other)) {
             return Err(missing_tensor(factors));
         }
     }
-    Ok(Decoder { config, vocab, context, embed_tokens, embed_positions, embed_norm, layers, ropes, norm, lm_head })
+    Ok(Decoder {
+        config,
+        vocab,
+        context,
+        embed_tokens,
+        embed_positions,
+        embed_segments,
+        embed_norm,
+        layers,
+        ropes,
+        norm,
+        lm_head,
+    })
 }
 
 /// The norms of a layer's attention and feed-forward blocks. Parallel blocks share one norm, or
@@ -130,15 +146,16 @@ fn block_norms(tensors: &mut Tensors, config: &Config, layer: usize) -> Result<(
     let (attn, ffn) = match config.parallel {
         true if has("attn_norm_2") => ("attn_norm_2", "attn_norm"),
         true if !has("ffn_norm") => ("attn_norm", "attn_norm"),
-        _ => ("attn_norm", config.architecture.ffn_norm),
+        _ => (config.architecture.attn_norm, config.architecture.ffn_norm),
     };
+    let is_bare = config.architecture.bare_first && layer == 0;
     let mut norm = |name: &str| tensors.norm(&format!("blk.{layer}.{name}"));
     if let Norms::Outputs([attn, ffn]) = config.architecture.norms {
         let [attn, ffn] =
             [norm(attn)?, norm(ffn)?].map(|output| BlockNorms { output: Some(output), ..BlockNorms::default() });
         return Ok((attn, ffn));
     }
-    let attn_norm = Some(norm(attn)?);
+    let attn_norm = if is_bare { None } else { Some(norm(attn)?) };
     let ffn_norm = if ffn == attn { attn_norm } else { Some(norm(ffn)?) };
     let none = BlockNorms::default();
     Ok(match config.architecture.norms {
@@ -162,7 +179,11 @@ fn feed_forward(tensors: &mut Tensors, config: &Config, layer: usize) -> Result<
         return Ok(FeedForward::Dense(Mlp { gate_up_proj, down_proj }));
     };
     let mut stacked = |part: &str, rows| Ok(ExpertWeight { weight: tensors.weight(&name(part))?, rows, chosen });
-    let (gate_proj, up_proj) = (stacked("ffn_gate_exps", config.ffn)?, stacked("ffn_up_exps", config.ffn)?);
+    let gate_proj = match config.activation().gated {
+        true => Some(stacked("ffn_gate_exps", config.ffn)?),
+        false => None,
+    };
+    let up_proj = stacked("ffn_up_exps", config.ffn)?;
     let down_proj = stacked("ffn_down_exps", config.hidden)?;
     let shared = match shared_ffn {
         Some(_) => Some(Mlp {

@@ -48,6 +48,12 @@ pub struct EncoderConfig {
     pub labels: Vec<String>,
     /// Number of segment types; 2 for models that read pairs of texts.
     pub segments: usize,
+    /// Outputs of the two projections behind pooling, if the model has them: `dense_2_feat_out`,
+    /// `dense_3_feat_out`.
+    pub dense: Option<[usize; 2]>,
+    /// Whether the classifier reads the mean of all tokens, not the first: `classifier.pooling`
+    /// (weft's own key).
+    pub classifies_mean: bool,
     /// Activation between the two projections of the classifier: `classifier.activation` (weft's
     /// own key), by default tanh as in BERT.
     pub pooler: Epilogue,
@@ -74,10 +80,21 @@ impl EncoderConfig {
             let (what, expected) = (SEGMENTS.into(), "1 to 1024".into());
             return Err(Error::InvalidModel { what, expected, got: segments.to_string() });
         }
+        let dense = keys.opt_count("dense_2_feat_out")?.zip(keys.opt_count("dense_3_feat_out")?);
         Ok(Self {
+            dense: dense.map(|(inner, outputs)| [inner, outputs]),
             labels: labels.map_or_else(|| vec!["LABEL_0".into()], <[String]>::to_vec),
             segments,
+            classifies_mean: match keys.opt_str("classifier.pooling")? {
+                None => keys.architecture.classifies_mean,
+                Some("mean") => true,
+                Some("cls") => false,
+                Some(found) => return Err(unsupported(&keys.key("classifier.pooling"), found, "mean, cls")),
+            },
             pooler: match keys.opt_str("classifier.activation")? {
+                None if keys.architecture.classifies_mean => {
+                    Epilogue::Activate(Activation { function: Function::Gelu, gated: false })
+                }
                 None | Some("tanh") => Epilogue::Cap { scale: 1.0, cap: Some(1.0) },
                 Some("relu") => Epilogue::Activate(Activation { function: Function::Relu, gated: false }),
                 Some(found) => return Err(unsupported(&keys.key("classifier.activation"), found, "tanh, relu")),

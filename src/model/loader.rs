@@ -51,9 +51,12 @@ pub enum Network {
 }
 
 impl Network {
-    /// Takes the factors of a tensor with this name. Encoders have no RoPE.
+    /// Takes the factors of a tensor with this name.
     fn scale_frequencies(&mut self, name: &str, factors: &[f32]) {
-        let Self::Decoder(decoder) = self else { return };
+        let decoder = match self {
+            Self::Decoder(decoder) => decoder,
+            Self::Encoder(encoder) => &mut encoder.trunk,
+        };
         for (rope, frequencies) in &mut decoder.ropes {
             if rope.factors_name(decoder.context) == name {
                 *frequencies = rope.frequencies(Some(factors));
@@ -412,13 +415,13 @@ impl Parts {
     fn network(&mut self, memory: &mut dyn Memory, context: Context) -> Result<Network> {
         let Self { config, encoder_config, groups, vectors, tokenizer, .. } = self;
         let sizes = (tokenizer.vocab_size(), context_length(context, config));
-        let tensors = Tensors { memory, groups, vectors };
-        let Some(encoder_config) = encoder_config else {
-            let decoder = decoder(tensors, config, sizes)?;
-            return Ok(Network::Decoder(Box::new(decoder)));
+        let mut tensors = Tensors { memory, groups, vectors };
+        let network = match encoder_config {
+            None => Network::Decoder(Box::new(decoder(&mut tensors, config, sizes)?)),
+            Some(heads) => Network::Encoder(Box::new(encoder(&mut tensors, config, heads, sizes)?)),
         };
-        let encoder = encoder(tensors, config, encoder_config, sizes)?;
-        Ok(Network::Encoder(Box::new(encoder)))
+        tensors.vectors.check_used()?;
+        Ok(network)
     }
 }
 

@@ -218,7 +218,6 @@ pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize;
     }
     lengths.extend(ALL_FACTORS.map(|name| (name.into(), config.rope.dim / 2)));
     let mut vectors = vec![
-        ("attn_norm.weight", hidden),
         ("attn_qkv.bias", q + 2 * kv),
         ("attn_q.bias", q),
         ("attn_k.bias", kv),
@@ -229,7 +228,6 @@ pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize;
         ("ffn_down.bias", hidden),
     ];
     if architecture.norm == NormKind::Layer {
-        vectors.extend([("attn_norm.bias", hidden), ("ffn_norm.bias", hidden)]);
         vectors.extend([("attn_norm_2.weight", hidden), ("attn_norm_2.bias", hidden)]);
         if architecture.norms != Norms::After {
             lengths.insert(format!("{}.bias", architecture.final_norm), hidden);
@@ -255,7 +253,12 @@ pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize;
         if let LayerKind::Convolution { width } = config.kinds[layer] {
             shapes.insert(format!("blk.{layer}.shortconv.conv.weight"), [width, hidden]);
         }
-        shapes.insert(format!("blk.{layer}.{}.weight", architecture.ffn_norm), [hidden, 1]);
+        for norm in [architecture.attn_norm, architecture.ffn_norm] {
+            shapes.insert(format!("blk.{layer}.{norm}.weight"), [hidden, 1]);
+            if architecture.norm == NormKind::Layer {
+                shapes.insert(format!("blk.{layer}.{norm}.bias"), [hidden, 1]);
+            }
+        }
         if experts > 0 {
             let biases = [("gate_inp", [experts, 1]), ("gate_exps", [ffn, experts]), ("up_exps", [ffn, experts])];
             let biases = biases.into_iter().chain([("down_exps", [hidden, experts])]);

@@ -215,10 +215,16 @@ impl Group {
         Self { whole: Some(stem), ..self }
     }
 
-    /// Replaces the members by the whole tensor, if `tensors` contains it.
+    /// Replaces the members by the whole tensor, if `tensors` contains it; where it has the name of
+    /// a member, if the others are absent.
     fn take_whole(&mut self, tensors: &HashMap<&str, &TensorInfo>) {
         let is_here = |stem: &String| tensors.contains_key(format!("{stem}.weight").as_str());
-        if let Some(stem) = self.whole.take_if(|stem| is_here(stem)) {
+        let members = &self.members;
+        let is_member = |stem: &String| {
+            members.iter().any(|member| member.stem == *stem)
+                && members.iter().any(|m| m.stem != *stem && is_here(&m.stem))
+        };
+        if let Some(stem) = self.whole.take_if(|stem| is_here(stem) && !is_member(stem)) {
             let rows = self.members.iter().map(|member| member.rows).sum();
             self.members = vec![Member { stem, rows, placed: false }];
         }

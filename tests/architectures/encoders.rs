@@ -29,6 +29,8 @@ struct Prompt {
     /// (hidden), of length 1
     mean: Option<Vec<f32>>,
     cls: Option<Vec<f32>>,
+    /// The same, pooled as the file says, with what comes behind pooling.
+    embedding: Option<Vec<f32>>,
 }
 
 #[derive(Deserialize)]
@@ -42,7 +44,7 @@ enum ClassLogits {
 pub fn check(case: &str, folder: &Path, encoder: &mut LoadedEncoder) -> Vec<String> {
     let golden: Golden = serde_json::from_slice(&std::fs::read(folder.join("reference.json")).unwrap()).unwrap();
     let mut wrong = Vec::new();
-    for Prompt { ids, token_type_ids, hidden, logits, class_logits, mean, cls } in golden.prompts {
+    for Prompt { ids, token_type_ids, hidden, logits, class_logits, mean, cls, embedding } in golden.prompts {
         let mut compare = |what: &str, got: &[Vec<f32>], expected: &[Vec<f32>]| {
             let delta = difference(got, expected);
             println!("{case}, {} ids, {what}: {delta:.1e}", ids.len());
@@ -67,8 +69,8 @@ pub fn check(case: &str, folder: &Path, encoder: &mut LoadedEncoder) -> Vec<Stri
             }
             None => {}
         }
-        for (pooling, expected) in [(Pooling::Mean, mean), (Pooling::Cls, cls)] {
-            let options = EmbedOptions { pooling: Some(pooling), ..EmbedOptions::default() };
+        for (pooling, expected) in [(Some(Pooling::Mean), mean), (Some(Pooling::Cls), cls), (None, embedding)] {
+            let options = EmbedOptions { pooling, ..EmbedOptions::default() };
             if let Some(expected) = expected {
                 compare(
                     "embedding",

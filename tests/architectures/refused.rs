@@ -24,10 +24,29 @@ fn what_is_missing_or_has_a_wrong_length_is_named() {
     lacks("exaone4", "blk.1.post_attention_norm.weight");
     lacks("glm4", "blk.0.post_ffw_norm.weight");
     lacks("granitemoe", "blk.0.ffn_gate_inp.weight");
+    lacks("gemma-embedding", "dense_2.weight");
+    lacks("gemma-embedding", "dense_3.weight");
+    lacks("gemma-embedding", "blk.1.attn_q_norm.weight");
+    // without a gate, the other tensor has to hold both
+    refused(fixture("nomic-bert").without("blk.1.ffn_gate.weight"), "blk.1.ffn_up.weight");
+    lacks("nomic-bert", "blk.0.attn_output_norm.weight");
+    lacks("nomic-bert-moe", "blk.1.ffn_up_exps.weight");
+    lacks("jina-bert-v2", "blk.0.layer_output_norm.weight");
+    lacks("modern-bert", "blk.1.attn_norm.weight");
+    lacks("modern-bert", "output_norm.weight");
+    lacks("modern-bert-sequence-classification", "cls.weight");
     let wrong = |name: &str, tensor: &str| refused(fixture(name).vector(tensor, &[0.5; 3]), tensor);
     wrong("gpt-oss", "blk.1.attn_sinks.weight");
     wrong("gpt-oss", "blk.0.ffn_down_exps.bias");
     wrong("gpt-oss", "blk.0.ffn_gate_inp.bias");
+    wrong("jina-bert-v2", "blk.0.ffn_up.weight");
+    wrong("bert-xlm-roberta", "cls.output.bias");
+    // a norm that only the layers behind the first have, and one of Jina's model for code
+    refused(fixture("modern-bert").vector("blk.0.attn_norm.weight", &[0.5; 36]), "blk.0.attn_norm.weight");
+    refused(fixture("jina-bert-v2").vector("blk.0.attn_norm_2.weight", &[0.5; 36]), "blk.0.attn_norm_2.weight");
+    refused(fixture("gemma-embedding").meta("gemma-embedding.dense_2_feat_out", 44u32), "dense_2.weight");
+    let pooling = fixture("modern-bert-sequence-classification").meta("modern-bert.classifier.pooling", "max");
+    refused(pooling, "modern-bert.classifier.pooling");
     // a norm of inputs, which the architecture does not have
     refused(fixture("olmo2").vector("blk.0.attn_norm.weight", &[0.5; 48]), "blk.0.attn_norm.weight");
     // a sink in an architecture without them

@@ -32,6 +32,9 @@ interface Place {
 
 const CONFIG = 'config.json';
 const INDEX = 'model.safetensors.index.json';
+const POOLING = '1_Pooling/config.json';
+/** Projections behind pooling, each with weights of its own. */
+const DENSE = ['2_Dense', '3_Dense'];
 
 /** What a folder of a kind has. */
 export interface FolderKind {
@@ -58,7 +61,9 @@ const TEXTS = [
   'additional_chat_templates/rag.jinja',
   'additional_chat_templates/tool_use.jinja',
   INDEX,
-  '1_Pooling/config.json',
+  POOLING,
+  ...DENSE.map((module) => `${module}/config.json`),
+  'config_sentence_transformers.json',
 ];
 
 /** A model of transformers. */
@@ -106,8 +111,9 @@ export async function readFolder(
     }
   }
   const { names, bytes } = shardsOf(texts.get(INDEX), kind.weights);
+  const modules = DENSE.filter((module) => texts.has(`${module}/config.json`));
   const weights: (Address | Blobs)[] = [];
-  for (const name of names) {
+  for (const name of [...names, ...modules.map((module) => `${module}/model.safetensors`)]) {
     const file = await place.find(name);
     if (!file)
       throw new WeftError(
@@ -124,6 +130,8 @@ export async function readFolder(
  */
 function isExpected(name: string, texts: ReadonlyMap<string, string>): boolean {
   const hasTemplate = texts.has('chat_template.jinja');
+  if (DENSE.some((module) => name.startsWith(`${module}/`))) return texts.has(POOLING);
+  if (name === 'config_sentence_transformers.json') return texts.has(POOLING);
   if (name.startsWith('additional_chat_templates/')) return hasTemplate;
   if (name !== 'chat_template.json') return true;
   return !hasTemplate && !texts.get('tokenizer_config.json')?.includes('"chat_template"');

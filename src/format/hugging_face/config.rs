@@ -12,7 +12,14 @@ use crate::format::Metadata;
 use crate::{Error, Result};
 
 /// Settings that must have this value or be absent: GGUF's architectures have no other.
-const FIXED: [(&str, &str); 19] = [
+const FIXED: [(&str, &str); 26] = [
+    ("use_bidirectional_attention", "false"),
+    ("moe_every_n_layers", "0"),
+    ("classifier_activation", "\"gelu\""),
+    ("feed_forward_type", "\"geglu\""),
+    ("prenorm", "false"),
+    ("rotary_emb_interleaved", "false"),
+    ("use_rms_norm", "false"),
     ("conv_bias", "false"),
     ("alibi", "false"),
     ("clip_qkv", "null"),
@@ -39,7 +46,10 @@ pub(super) const COUNTS: [(&str, &[&str]); 9] = [
     ("embedding_length", &["hidden_size", "n_embd", "n_embed", "dim", "d_model"]),
     ("block_count", &["num_hidden_layers", "n_layer", "n_layers"]),
     ("attention.head_count", &["num_attention_heads", "n_head", "n_heads"]),
-    ("context_length", &["max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length"]),
+    (
+        "context_length",
+        &["max_trained_positions", "max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length"],
+    ),
     ("expert_count", &["num_local_experts", "num_experts"]),
     ("expert_used_count", &["num_experts_per_tok"]),
     ("expert_feed_forward_length", &["moe_intermediate_size"]),
@@ -78,6 +88,8 @@ pub(super) struct ParsedConfig {
     pub tied: bool,
     /// Class of the model, such as `LlamaForCausalLM`.
     pub class: String,
+    /// Rows of the table of positions that no text uses.
+    pub skipped_positions: usize,
     /// Vectors that are tensors in GGUF.
     pub vectors: Vec<(&'static str, Vec<f32>)>,
 }
@@ -130,7 +142,10 @@ impl ParsedConfig {
         let config = Object(json);
         let model_type =
             config.text(&["model_type"])?.ok_or_else(|| invalid("model_type", "a string", "none".into()))?;
-        let family = FAMILIES.iter().find(|family| family.model_types.contains(&model_type.as_str()));
+        let special = special(&config)?;
+        let fits = |family: &&Family| special.is_none_or(|architecture| family.architecture == architecture);
+        let families = || FAMILIES.iter().filter(|family| family.model_types.contains(&model_type.as_str()));
+        let family = families().find(fits).or_else(|| families().next());
         let family = family.ok_or_else(|| {
             let known: Vec<&str> = FAMILIES.iter().flat_map(|family| family.model_types).copied().collect();
             unsupported("model_type", &model_type, &known.join(", "))
@@ -147,15 +162,17 @@ impl ParsedConfig {
                 .or(config.flag("tie_word_embeddings")?)
                 .unwrap_or(ties(family.architecture)),
             class,
+            skipped_positions: 0,
             vectors: Vec::new(),
         };
         model.metadata.insert("general.architecture", family.architecture);
         model.check(&config)?;
         model.hyperparameters(&config)?;
         model.window(&config)?;
-        if family.architecture == "bert" {
+        if is_encoder(family.architecture) {
             model.encoder(&config, &model_type)?;
-        } else {
+        }
+        if !matches!(family.architecture, "bert" | "jina-bert-v2") {
             model.rope(&config)?;
         }
         Ok(model)
@@ -176,7 +193,12 @@ impl ParsedConfig {
 
     /// Refuses settings that the architecture does not support.
     fn check(&self, config: &Object) -> Result<()> {
-        for (name, expected) in FIXED {
+        let own = match self.family.architecture {
+            "jina-bert-v2" => "position_embedding_type",
+            "gemma-embedding" => "use_bidirectional_attention",
+            _ => "",
+        };
+        for (name, expected) in FIXED.into_iter().filter(|(name, _)| *name != own) {
             if let Some(found) = config.get(name).map(Value::to_string).filter(|found| found != expected) {
                 return Err(unsupported(name, &found, expected));
             }
@@ -238,7 +260,9 @@ impl ParsedConfig {
         }
         // MPT's own files do not state it
         let usual = (self.family.architecture == "mpt").then_some(1e-5);
-        if let Some(eps) = config.number(&["layer_norm_eps", "layer_norm_epsilon", "norm_epsilon"])?.or(usual) {
+        if let Some(eps) =
+            config.number(&["layer_norm_eps", "layer_norm_epsilon", "norm_epsilon", "norm_eps"])?.or(usual)
+        {
             self.put("attention.layer_norm_epsilon", eps as f32);
         }
         if let Some(size) = config.count(&["vocab_size"])? {
@@ -303,17 +327,18 @@ impl ParsedConfig {
     /// Reads sliding windows, and checks that windows and layers without RoPE are where GGUF's
     /// architecture has them.
     fn window(&mut self, config: &Object) -> Result<()> {
-        let window = config.count(&["sliding_window"])?.filter(|&window| window > 0);
+        let window = config.count(&["sliding_window", "local_attention"])?.filter(|&window| window > 0);
         let used = window.is_some() && config.flag("use_sliding_window")?.unwrap_or(true);
         let windowed = |layer: usize| match self.family.windowed {
             Windowed::Never => false,
             Windowed::All | Windowed::Listed => used,
             Windowed::AllButEvery(n) => used && !(layer + 1).is_multiple_of(n),
+            Windowed::AllButFirstOf(n) => used && !layer.is_multiple_of(n),
         };
         let expected = |layer: usize| if windowed(layer) { "sliding_attention" } else { "full_attention" };
         let types = config.get("layer_types").filter(|_| !self.convolves());
         if let Some(types) = types.and_then(Value::as_array) {
-            let listed = used && matches!(self.family.windowed, Windowed::AllButEvery(_) | Windowed::Listed);
+            let listed = used && !matches!(self.family.windowed, Windowed::Never | Windowed::All);
             let known = |layer: usize| {
                 listed && ["sliding_attention", "full_attention"].contains(&types[layer].as_str().unwrap_or_default())
             };
@@ -330,6 +355,10 @@ impl ParsedConfig {
             if used && first < self.layers {
                 return Err(unsupported("use_sliding_window", "true", "false"));
             }
+        }
+        let every = config.count(&["global_attn_every_n_layers"])?.filter(|_| config.get("layer_types").is_none());
+        if let (Windowed::AllButFirstOf(_), Some(every)) = (self.family.windowed, every) {
+            self.put_own("attention.sliding_window_pattern", every);
         }
         let letters = config.get("sliding_window_pattern").and_then(Value::as_str);
         let pattern = match letters {
@@ -363,7 +392,10 @@ impl ParsedConfig {
             self.put("attention.layer_norm_epsilon", 1e-12f32);
         }
         self.put("attention.causal", false);
-        self.metadata.insert("tokenizer.ggml.token_type_count", config.count(&["type_vocab_size"])?.unwrap_or(1));
+        let segments = config.count(&["type_vocab_size"])?;
+        if let Some(segments) = segments.or((self.family.architecture == "bert").then_some(1)) {
+            self.metadata.insert("tokenizer.ggml.token_type_count", segments);
+        }
         let labels = config.get("id2label").and_then(Value::as_object);
         let mut labels: Vec<(u32, String)> = (labels.into_iter().flatten())
             .filter_map(|(id, label)| Some((id.parse().ok()?, label.as_str()?.to_owned())))
@@ -373,7 +405,16 @@ impl ParsedConfig {
             let labels: Vec<String> = labels.into_iter().map(|(_, label)| label).collect();
             self.put("classifier.output_labels", labels);
         }
+        if matches!(model_type, "roberta" | "xlm-roberta" | "camembert") {
+            let skipped = config.count(&["pad_token_id"])?.unwrap_or(1).saturating_add(1);
+            let positions = config.count(COUNTS[3].1)?.unwrap_or(0);
+            self.skipped_positions = skipped as usize;
+            self.put("context_length", positions.saturating_sub(skipped));
+        }
         if self.class.ends_with("ForSequenceClassification") {
+            if let Some(pooling) = config.text(&["classifier_pooling"])? {
+                self.put("classifier.pooling", pooling);
+            }
             self.put("pooling_type", 4u32);
             if model_type == "distilbert" {
                 self.put("classifier.activation", "relu");
@@ -387,18 +428,23 @@ impl ParsedConfig {
 fn ties(architecture: &str) -> bool {
     matches!(
         architecture,
-        "lfm2"
-            | "lfm2moe"
-            | "gemma"
-            | "gemma2"
-            | "gemma3"
-            | "gpt2"
-            | "openai-gpt"
-            | "falcon"
-            | "mpt"
-            | "bloom"
-            | "bert"
-    )
+        "lfm2" | "lfm2moe" | "gemma" | "gemma2" | "gemma3" | "gpt2" | "openai-gpt" | "falcon" | "mpt" | "bloom"
+    ) || is_encoder(architecture)
+}
+
+/// Whether its tokens see all others.
+fn is_encoder(architecture: &str) -> bool {
+    matches!(architecture, "bert" | "jina-bert-v2" | "nomic-bert" | "modern-bert" | "gemma-embedding")
+}
+
+/// The architecture of GGUF where it depends on more than the type of the model.
+fn special(config: &Object) -> Result<Option<&'static str>> {
+    let alibi = config.text(&["position_embedding_type"])?.is_some_and(|kind| kind == "alibi");
+    Ok(match config.flag("use_bidirectional_attention")? {
+        Some(true) => Some("gemma-embedding"),
+        _ if alibi => Some("jina-bert-v2"),
+        _ => None,
+    })
 }
 
 /// Parses a JSON file. Errors: `InvalidModel` naming it.

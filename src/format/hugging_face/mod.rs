@@ -47,17 +47,28 @@ const WEIGHTS: &str = "model.safetensors";
 /// Names the files of the weights if there are several.
 const INDEX: &str = "model.safetensors.index.json";
 
+/// The projections behind pooling: settings, weights, and the key of their outputs in GGUF.
+const DENSE: [(&str, &str, &str); 2] = [
+    ("2_Dense/config.json", "2_Dense/model.safetensors", "dense_2_feat_out"),
+    ("3_Dense/config.json", "3_Dense/model.safetensors", "dense_3_feat_out"),
+];
+
+/// Metadata key of the text of `config_sentence_transformers.json`; weft's own.
+pub const SENTENCE_TRANSFORMERS: &str = "weft.sentence_transformers";
+
 /// A folder without its weights.
 #[derive(Debug)]
 pub struct Folder {
     model: ParsedConfig,
     /// Tensor → its file; empty if there is only one.
     weight_map: BTreeMap<String, String>,
+    /// Files of weights behind the model's own.
+    more: Vec<&'static str>,
 }
 
 impl Folder {
     /// Files that are read if present. The first two are required.
-    pub const FILES: [&str; 10] = [
+    pub const FILES: [&str; 13] = [
         "config.json",
         "tokenizer.json",
         "tokenizer_config.json",
@@ -68,6 +79,9 @@ impl Folder {
         "additional_chat_templates/tool_use.jinja",
         INDEX,
         "1_Pooling/config.json",
+        DENSE[0].0,
+        DENSE[1].0,
+        "config_sentence_transformers.json",
     ];
 
     /// Reads a folder called `name`; `file` returns the text of a file by its name.
@@ -118,8 +132,17 @@ impl Folder {
             let key = format!("{}.pooling_type", model.family.architecture);
             metadata.insert(key, kind);
         }
+        if let Some(text) = file("config_sentence_transformers.json") {
+            metadata.insert(SENTENCE_TRANSFORMERS, text);
+        }
+        let mut more = Vec::new();
+        for (name, weights, key) in DENSE {
+            let Some(text) = file(name) else { continue };
+            metadata.insert(format!("weft.{key}"), dense(name, &parse(name, text)?)?);
+            more.push(weights);
+        }
         let weight_map = file(INDEX).map_or(Ok(BTreeMap::new()), weight_map)?;
-        Ok(Self { model, weight_map })
+        Ok(Self { model, weight_map, more })
     }
 
     /// The files of the weights, in the order in which they are fed.
@@ -127,7 +150,11 @@ impl Folder {
         let mut names: Vec<String> = self.weight_map.values().cloned().collect();
         names.sort();
         names.dedup();
-        if names.is_empty() { vec![WEIGHTS.into()] } else { names }
+        if names.is_empty() {
+            names.push(WEIGHTS.into());
+        }
+        names.extend(self.more.iter().map(|&name| name.into()));
+        names
     }
 }
 
@@ -139,6 +166,21 @@ fn pooling(json: &Value) -> Option<u32> {
         ("pooling_mode_lasttoken", "lasttoken"),
     ];
     (1..).zip(kinds).find(|(_, (flag, name))| json[flag] == true || json["pooling_mode"] == *name).map(|(kind, _)| kind)
+}
+
+/// The outputs of a projection behind pooling.
+fn dense(file: &str, json: &Value) -> Result<u32> {
+    let linear = |name: &str| name.ends_with(".Identity");
+    if let Some(found) = json["activation_function"].as_str().filter(|name| !linear(name)) {
+        let (what, known) = (format!("{file}: `activation_function`"), "torch.nn.modules.linear.Identity".into());
+        return Err(Error::UnsupportedModel { what, found: found.into(), known });
+    }
+    let outputs = json["out_features"].as_u64().and_then(|outputs| u32::try_from(outputs).ok());
+    outputs.ok_or_else(|| Error::InvalidModel {
+        what: format!("{file}: `out_features`"),
+        expected: "an integer".into(),
+        got: json["out_features"].to_string(),
+    })
 }
 
 /// Tensor → file. Files must lie in the folder itself.

@@ -34,6 +34,8 @@ pub(super) enum Windowed {
     Listed,
     /// All but every n-th layer, counted from 1, unless the configuration lists the layers.
     AllButEvery(usize),
+    /// All but the first of each n, unless the configuration lists the layers.
+    AllButFirstOf(usize),
 }
 
 const SILU: &[&str] = &["silu", "swish"];
@@ -132,6 +134,13 @@ pub(super) const FAMILIES: &[Family] = &[
         names: NORMS_AROUND,
         ..family(&["gemma3_text", "gemma3"], "gemma3")
     },
+    Family {
+        activations: GEMMA_GELU,
+        orders: PLUS_ONE,
+        windowed: Windowed::AllButEvery(6),
+        names: NORMS_AROUND,
+        ..family(&["gemma3_text"], "gemma-embedding")
+    },
     Family { activations: GELU_TANH, windowed: Windowed::All, ..family(&["starcoder2"], "starcoder2") },
     Family { activations: GELU_TANH, ..family(&["phi"], "phi2") },
     Family { activations: GELU_TANH, orders: TRANSPOSED, ..family(&["gpt2"], "gpt2") },
@@ -142,12 +151,24 @@ pub(super) const FAMILIES: &[Family] = &[
     Family { activations: GELU, orders: GROUPS, ..family(&["falcon"], "falcon") },
     Family { activations: GELU, ..family(&["mpt"], "mpt") },
     Family { activations: GELU_TANH, orders: GROUPS, ..family(&["bloom"], "bloom") },
-    Family { activations: GELU, ..family(&["bert", "distilbert"], "bert") },
+    Family { activations: GELU, ..family(&["bert", "distilbert", "roberta", "xlm-roberta", "camembert"], "bert") },
+    Family { activations: GELU, ..family(&["bert"], "jina-bert-v2") },
+    Family { activations: &["silu", "swiglu"], ..family(&["nomic_bert"], "nomic-bert") },
+    Family { activations: GELU, windowed: Windowed::AllButFirstOf(3), ..family(&["modernbert"], "modern-bert") },
 ];
 
 /// Prefixes of names: the part of the model that a tensor belongs to.
-const PREFIXES: [&str; 8] =
-    ["model.", "language_model.", "transformer.", "gpt_neox.", "bert.", "distilbert.", "encoder.", "text_model."];
+const PREFIXES: [&str; 9] = [
+    "model.",
+    "language_model.",
+    "transformer.",
+    "gpt_neox.",
+    "bert.",
+    "distilbert.",
+    "roberta.",
+    "encoder.",
+    "text_model.",
+];
 
 /// Names in transformers, without prefix and suffix, and in GGUF. The first `#` is the layer, a
 /// second one the index in a stack (of experts). A name means the same in every family, except for
@@ -286,6 +307,41 @@ const NAMES: &[(&str, &str)] = &[
     ("vocab_transform", "mlm_transform"),
     ("vocab_layer_norm", "mlm_transform_norm"),
     ("vocab_projector", "output"),
+    // RoBERTa
+    ("lm_head.dense", "mlm_transform"),
+    ("lm_head.layer_norm", "mlm_transform_norm"),
+    ("lm_head.decoder", "output"),
+    ("classifier.dense", "cls"),
+    ("classifier.out_proj", "cls.output"),
+    // Jina's BERT
+    ("layer.#.mlp.gated_layers", "blk.#.ffn_up"),
+    ("layer.#.mlp.wo", "blk.#.ffn_down"),
+    ("layer.#.mlp.layernorm", "blk.#.layer_output_norm"),
+    // Nomic's BERT
+    ("emb_ln", "token_embd_norm"),
+    ("layers.#.attn.Wqkv", "blk.#.attn_qkv"),
+    ("layers.#.attn.out_proj", "blk.#.attn_output"),
+    ("layers.#.mlp.fc11", "blk.#.ffn_up"),
+    ("layers.#.mlp.fc12", "blk.#.ffn_gate"),
+    ("layers.#.norm1", "blk.#.attn_output_norm"),
+    ("layers.#.norm2", "blk.#.layer_output_norm"),
+    // ModernBERT
+    ("embeddings.tok_embeddings", "token_embd"),
+    ("embeddings.norm", "token_embd_norm"),
+    ("layers.#.attn_norm", "blk.#.attn_norm"),
+    ("layers.#.attn.Wo", "blk.#.attn_output"),
+    ("layers.#.mlp_norm", "blk.#.ffn_norm"),
+    ("layers.#.mlp.Wi", "blk.#.ffn_up"),
+    ("layers.#.mlp.Wo", "blk.#.ffn_down"),
+    ("final_norm", "output_norm"),
+    ("head.dense", "cls"),
+    ("head.norm", "cls.norm"),
+    ("decoder", "output"),
+    // projections behind pooling, each a file of its own
+    ("2_Dense.linear", "dense_2"),
+    ("3_Dense.linear", "dense_3"),
+    // of a decoder that ranks
+    ("score", "cls.output"),
     ("pooler.dense", "cls"),
     ("pre_classifier", "cls"),
     // one output per token in models that classify tokens
@@ -304,7 +360,8 @@ const PARAMETER_SUFFIXES: [&str; 3] = ["bias", "blocks", "scales"];
 
 /// Tensors of old checkpoints that are not weights: masks, positions, frequencies, the head for
 /// pairs of sentences, and a second copy of the bias of a masked language model.
-const BUFFERS: [&str; 9] = [
+const BUFFERS: [&str; 10] = [
+    "lm_head.decoder.bias",
     "rotary_emb.inv_freq",
     "attn.bias",
     "attn.masked_bias",

@@ -21,6 +21,8 @@ pub(super) enum Order {
     },
     /// Adds one: the file stores a norm's weight minus 1.
     PlusOne,
+    /// Without the first rows, which GGUF leaves out.
+    Behind(usize),
 }
 
 /// The sizes that orders depend on.
@@ -37,7 +39,7 @@ impl Order {
     pub(super) fn expected(self, heads: Heads, rows: usize) -> Option<usize> {
         let Heads { heads, kv_heads, head_dim } = heads;
         match self {
-            Self::Kept | Self::Transposed | Self::PlusOne | Self::Experts { .. } => None,
+            Self::Kept | Self::Transposed | Self::PlusOne | Self::Behind(_) | Self::Experts { .. } => None,
             Self::Pairs => Some(rows.next_multiple_of(head_dim)),
             Self::Groups => Some((heads + 2 * kv_heads) * head_dim),
         }
@@ -48,6 +50,7 @@ impl Order {
         let Heads { heads, kv_heads, head_dim } = heads;
         let (head, i) = (row / head_dim.max(1), row % head_dim.max(1));
         match self {
+            Self::Behind(skipped) => row.saturating_sub(skipped),
             Self::Kept | Self::Transposed | Self::PlusOne | Self::Experts { .. } => row,
             Self::Pairs => {
                 let half = head_dim / 2;

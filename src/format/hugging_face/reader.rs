@@ -62,7 +62,7 @@ impl FolderReader {
     /// Creates a reader at the beginning of the first file.
     pub fn new(folder: Folder) -> Self {
         let files = folder.shards();
-        let Folder { model, weight_map } = folder;
+        let Folder { model, weight_map, .. } = folder;
         Self {
             model,
             weight_map,
@@ -159,7 +159,12 @@ impl FolderReader {
         self.bytes = self.bytes.saturating_add(header.file_bytes);
         let mut tensors = Vec::new();
         let mut parts = Vec::new();
-        for entry in header.entries {
+        // a module of its own, such as a projection behind pooling
+        let module = self.files[self.read - 1].rsplit_once('/').map(|(module, _)| module.to_owned());
+        for mut entry in header.entries {
+            if let Some(module) = &module {
+                entry.name = format!("{module}.{}", entry.name);
+            }
             let place = self.place(&entry, &mut tensors)?;
             let (name, bytes) = (entry.name, entry.end - entry.begin);
             parts.push(Part { name, bytes, place });
@@ -210,6 +215,9 @@ impl FolderReader {
         let class = self.model.class.as_str();
         match stem {
             "output" if self.model.tied && name == "output.weight" => return Ok(None),
+            "cls" | "cls.norm" if class.ends_with("ForMaskedLM") && family.architecture == "modern-bert" => {
+                name = name.replace("cls.norm", "mlm_transform_norm").replace("cls.", "mlm_transform.");
+            }
             "cls" if !class.ends_with("ForSequenceClassification") => return Ok(None),
             "cls.output" if class.ends_with("ForTokenClassification") => name = name.replace(stem, "token_cls"),
             _ => {}
@@ -218,6 +226,16 @@ impl FolderReader {
         if let Order::Experts { interleaved } = order {
             return self.experts(entry, &name, stem, interleaved, tensors).map(Some);
         }
+        let order = match self.model.skipped_positions {
+            0 => order,
+            skipped => {
+                if stem == "position_embd" {
+                    Order::Behind(skipped)
+                } else {
+                    order
+                }
+            }
+        };
         let block = entry.block()?;
         // GGUF stores a matrix of one row as a vector
         let shape: Vec<u64> = entry.shape.iter().copied().skip_while(|&dim| dim == 1).collect();
@@ -235,8 +253,13 @@ impl FolderReader {
             return Err(wrong_shape(&entry.name, &format!("{expected} rows"), &entry.shape));
         }
         let order = if is_vector && order == Order::Transposed { Order::Kept } else { order };
-        if order == Order::Transposed {
-            dims.reverse();
+        match order {
+            Order::Transposed => dims.reverse(),
+            Order::Behind(skipped) if rows > skipped => dims[1] -= skipped as u64,
+            Order::Behind(skipped) => {
+                return Err(wrong_shape(&entry.name, &format!("more than {skipped} rows"), &entry.shape));
+            }
+            _ => {}
         }
         let stored = if is_vector { BlockType::F32 } else { block };
         let mut info = TensorInfo { name, dims, block: stored, offset: 0 };

@@ -15,7 +15,11 @@ impl ParsedConfig {
         let local = parameters.and_then(|parameters| parameters.get("sliding_attention"));
         let all = parameters.and_then(|parameters| parameters.get("full_attention")).or(parameters);
         let scaling = Object(all.or(config.get("rope_scaling")).unwrap_or(&Value::Null));
-        if let Some(base) = scaling.number(&["rope_theta"])?.or(config.number(&["rope_theta", "rotary_emb_base"])?) {
+        if let Some(base) = scaling.number(&["rope_theta"])?.or(config.number(&[
+            "rope_theta",
+            "rotary_emb_base",
+            "global_rope_theta",
+        ])?) {
             // Hunyuan: a longer context by a larger base
             let alpha = scaling.number(&["alpha"])?.filter(|&alpha| alpha > 0.0 && architecture == "hunyuan-dense");
             let dim = self.heads.head_dim as f64;
@@ -23,7 +27,7 @@ impl ParsedConfig {
             self.put("rope.freq_base", (base * longer) as f32);
         }
         let local_base = local.map(|local| Object(local).number(&["rope_theta"])).transpose()?.flatten();
-        if let Some(base) = local_base.or(config.number(&["rope_local_base_freq"])?) {
+        if let Some(base) = local_base.or(config.number(&["rope_local_base_freq", "local_rope_theta"])?) {
             self.put("rope.freq_base_swa", base as f32);
         }
         let head_dim = self.heads.head_dim;

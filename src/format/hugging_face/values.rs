@@ -125,7 +125,10 @@ impl Place {
         let row_bytes = block.row_bytes(*cols);
         let row = |i: usize| order.row(heads, (done / row_bytes as u64) as usize + i);
         let count = bytes.len() / row_bytes;
-        let mut start = 0;
+        let mut start = match order {
+            Order::Behind(skipped) => count.min(skipped.saturating_sub((done / row_bytes as u64) as usize)),
+            _ => 0,
+        };
         while start < count {
             let mut end = start + 1;
             while end < count && row(end) == row(end - 1) + 1 {

@@ -24,14 +24,14 @@ impl LoadedEncoder {
     /// must be given back with [`LoadedEncoder::stop`]. Errors: `TextTooLong`, `InvalidOption`,
     /// `Tokenize`.
     pub fn inspect(&mut self, ids: Vec<u32>, options: InspectOptions) -> Result<GenerationId> {
-        let (needed, most) = (ids.len(), self.encoder.context);
+        let (needed, most) = (ids.len(), self.encoder.trunk.context);
         if needed == 0 {
             return Err(invalid("prompt", "at least one token".into(), "an empty prompt"));
         }
         if needed > most {
             return Err(Error::TextTooLong { needed, most });
         }
-        if let Some(id) = ids.iter().find(|&&id| id as usize >= self.encoder.vocab) {
+        if let Some(id) = ids.iter().find(|&&id| id as usize >= self.encoder.trunk.vocab) {
             return Err(Error::Tokenize(format!("token id {id} is not in the vocabulary")));
         }
         let others = [
@@ -44,7 +44,7 @@ impl LoadedEncoder {
             let expected = "none: of an encoder, `attention` and `hiddenStates` can be seen".into();
             return Err(invalid(name, expected, "it"));
         }
-        options.check(self.encoder.layers.len(), self.encoder.config.heads, needed, needed)?;
+        options.check(self.encoder.trunk.layers.len(), self.encoder.trunk.config.heads, needed, needed)?;
         self.next_id += 1;
         let id = self.next_id.into();
         self.inspecting.push((id, EncoderInspecting { ids, options, stage: 0, x: Vec::new() }));
@@ -56,7 +56,7 @@ impl LoadedEncoder {
     pub async fn inspect_next(&mut self, id: GenerationId) -> Result<InspectEvent> {
         let at = self.inspecting.iter().position(|(other, _)| *other == id);
         let (_, mut inspecting) = self.inspecting.swap_remove(at.ok_or_else(|| not_started("inspect_next"))?);
-        let stages = inspecting.options.depth(self.encoder.layers.len()).map_or(0, |depth| depth + 1);
+        let stages = inspecting.options.depth(self.encoder.trunk.layers.len()).map_or(0, |depth| depth + 1);
         if inspecting.stage == stages {
             let token = |&id| TokenSeen::of(&self.tokenizer, id, None);
             let rotations = inspecting.options.rotations.then(Vec::new);
@@ -75,15 +75,17 @@ impl LoadedEncoder {
 
     async fn read_stage(&mut self, inspecting: &mut EncoderInspecting) -> Result<LayerSeen> {
         let EncoderInspecting { ids, options, stage, x: stream } = inspecting;
-        let (count, a) = (ids.len(), self.programs.activations);
+        let (count, a) = (ids.len(), self.programs.activations.clone());
         self.make_room(&[count]).await?;
         if *stage > 0 {
             self.engine.write_values(a.x.buffer, 0, stream)?;
         }
         let program = self.programs.stage(&mut self.engine, &self.encoder, *stage)?;
-        self.engine.run(program, &Step::new(&rows(0, 0, ids), &[self.blocks[0].table()]))?;
+        let rows = rows(0, 0, ids);
+        a.write_angles(&mut self.engine, &self.encoder.trunk, &rows)?;
+        self.engine.run(program, &Step::new(&rows, &[self.blocks[0].table()]))?;
         let layer = stage.checked_sub(1);
-        let attention = self.encoder.attention(self.programs.kv.layer(0), &a);
+        let attention = self.encoder.trunk.attention(layer.unwrap_or(0), self.programs.kv.layer(0), &a);
         let mut seen = LayerSeen { layer, heads: attention.heads, ..LayerSeen::default() };
         if layer.is_some_and(|layer| options.attends(layer)) {
             let q = (0..count).map(|row| row * attention.q.cols..row * attention.q.cols + attention.y.cols);

@@ -82,7 +82,7 @@ fn check_encoder(case: &str, encoder: &mut LoadedEncoder) -> usize {
         layers += 1;
         assert!(weights.chunks_exact(19).all(|row| (row.iter().sum::<f32>() - 1.0).abs() < 1e-5), "{case}");
         let (kv, count) = (encoder.programs.kv.layer(0), 19);
-        let attention = encoder.encoder.attention(kv, &encoder.programs.activations);
+        let attention = encoder.encoder.trunk.attention(layers - 1, kv, &encoder.programs.activations);
         let ranges = encoder.programs.kv.ranges(0, &encoder.blocks[0], count);
         let values = block_on(encoder.engine.read_ranges(kv.buffer, ranges[ranges.len() / 2..].to_vec())).unwrap();
         let got = attended(kv, attention.heads, &weights, &values, count);

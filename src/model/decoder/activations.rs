@@ -58,7 +58,7 @@ impl Activations {
         let inputs = config.activation().inputs();
         let ffn = config.experts.as_ref().map_or(1, |experts| experts.chosen) * config.ffn;
         // of layers without experts, where others have some
-        let dense_ffn = config.experts.as_ref().filter(|experts| experts.dense_layers > 0).map(|_| config.dense_ffn);
+        let dense_ffn = config.experts.as_ref().filter(|experts| experts.has_dense()).map(|_| config.dense_ffn);
         let dense_ffn = dense_ffn.unwrap_or(0);
         let mixture = match config.experts.as_ref().zip(gathered) {
             None => None,

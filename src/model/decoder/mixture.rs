@@ -8,7 +8,7 @@ use crate::Result;
 use crate::model::config::Experts;
 use crate::model::weights::{ExpertWeight, Weight};
 use crate::ops::gather::TILE;
-use crate::ops::{Activate, Activation, Combine, Epilogue, Gather, Recording, RmsNorm, Route};
+use crate::ops::{Activate, Combine, Epilogue, Gather, Recording, RmsNorm, Route};
 use crate::record::Tensor;
 
 /// Weights of a mixture of experts.
@@ -20,8 +20,8 @@ pub struct MixtureWeights {
     pub deep_router: Option<Weight>,
     /// (1, experts): see [`Route::bias`].
     pub bias: Option<Tensor>,
-    /// (experts · ffn, hidden)
-    pub gate_proj: ExpertWeight,
+    /// (experts · ffn, hidden), if the activation is gated.
+    pub gate_proj: Option<ExpertWeight>,
     /// (experts · ffn, hidden)
     pub up_proj: ExpertWeight,
     /// (experts · hidden, ffn)
@@ -59,10 +59,12 @@ impl Decoder {
             r.push(Gather { route, chosen, experts: experts.count, y })?;
         }
         let route = (route, gathered);
-        let gated = Activation { gated: true, ..self.config.activation() };
-        mixture.gate_proj.linear(r, x, norm, route, 0, a.gate_up)?;
-        mixture.up_proj.linear(r, x, norm, route, chosen * self.config.ffn, a.gate_up)?;
-        r.push(Activate { activation: gated, x: a.gate_up, y: a.ffn })?;
+        let mut first = 0;
+        for proj in mixture.gate_proj.iter().chain([&mixture.up_proj]) {
+            proj.linear(r, x, norm, route, first, a.gate_up)?;
+            first += chosen * self.config.ffn;
+        }
+        r.push(Activate { activation: self.config.activation(), x: a.gate_up, y: a.ffn })?;
         mixture.down_proj.linear(r, a.ffn, None, route, 0, outputs)?;
         if let (Some(shared), Some((gate_up, ffn))) = (&mixture.shared, shared_activations) {
             self.record_mlp(r, shared, x, norm, gate_up, ffn)?;

@@ -44,7 +44,7 @@ impl Decoder {
             FeedForward::Experts(mixture) => {
                 weights.push((&mixture.router, "router"));
                 weights.extend(mixture.deep_router.iter().map(|weight| (weight, "router")));
-                weights.push((&mixture.gate_proj.weight, "gate_proj"));
+                weights.extend(mixture.gate_proj.iter().map(|gate| (&gate.weight, "gate_proj")));
                 weights.push((&mixture.up_proj.weight, "up_proj"));
                 weights.push((&mixture.down_proj.weight, "down_proj"));
                 weights.extend(mixture.shared.iter().flat_map(of_mlp));

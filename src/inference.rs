@@ -36,6 +36,7 @@ mod loading;
 mod prefixes;
 mod programs;
 mod prompt;
+mod ranking;
 mod remembered;
 mod runner;
 mod scoring;

@@ -57,6 +57,10 @@ struct Prompt {
     ids: Vec<u32>,
     /// (ids, vocabulary)
     logits: Vec<Vec<f32>>,
+    /// (hidden), of length 1, of a model for embeddings
+    embedding: Option<Vec<f32>>,
+    /// (labels), of a model that ranks
+    class_logits: Option<Vec<f32>>,
 }
 
 fn folders() -> Vec<PathBuf> {
@@ -124,8 +128,19 @@ fn every_architecture_gives_the_logits_of_transformers() {
                 continue;
             }
             let open = |context| open(context).into_decoder("generate").unwrap();
-            for Prompt { ids, logits: expected } in golden(&folder).prompts {
-                let delta = difference(&logits(&mut open(Some(ids.len())), &ids), &expected);
+            for Prompt { ids, logits: expected, embedding, class_logits } in golden(&folder).prompts {
+                let mut decoder = open(Some(ids.len()));
+                if let Some(expected) = embedding {
+                    what = "the logits and the vector";
+                    let vectors = block_on(decoder.embed_ids(vec![ids.clone()], true)).unwrap();
+                    assert!(difference(&vectors, &[expected]) < TOLERANCE, "{case}, {} ids, embedding", ids.len());
+                }
+                if let Some(expected) = class_logits {
+                    what = "the logits and the head";
+                    let classes = block_on(decoder.class_logits(ids.clone())).unwrap();
+                    assert!(difference(&[classes], &[expected]) < TOLERANCE, "{case}, {} ids, classes", ids.len());
+                }
+                let delta = difference(&logits(&mut decoder, &ids), &expected);
                 println!("{case}, {} ids: {delta:.1e}", ids.len());
                 if delta > tolerance(&name, engine) {
                     wrong.push(format!("{case}, {} ids: {delta:.1e}", ids.len()));
@@ -148,7 +163,7 @@ fn every_architecture_gives_the_logits_of_transformers() {
 fn keys_and_values_in_f16_change_the_logits_a_little() {
     for folder in folders().into_iter().filter(|folder| folder.ends_with("llama")) {
         let bytes = std::fs::read(folder.join("model.gguf")).unwrap();
-        let Prompt { ids, logits: expected } = golden(&folder).prompts.remove(0);
+        let Prompt { ids, logits: expected, .. } = golden(&folder).prompts.remove(0);
         let deltas = [KvFormat::F32, KvFormat::F16].map(|format| {
             let model = open_in(format, Box::new(support::gpu()), &bytes, Some(ids.len())).unwrap();
             difference(&logits(&mut model.into_decoder("generate").unwrap(), &ids), &expected)

@@ -236,6 +236,35 @@ fn a_decoder_with_pooling_embeds() {
     block_on(model.embed(&[text.repeat(9)], EmbedOptions { truncate: true, ..raw })).unwrap();
 }
 
+/// As in Qwen3-Reranker: the probability of yes against no, behind the model's own prompt.
+#[test]
+fn a_decoder_with_a_head_ranks() {
+    let template = "<s>ask {query} say {document}</s>";
+    let tiny = fixture("qwen3-reranker").meta("tokenizer.chat_template.rerank", template);
+    let mut model = load(&tiny.meta("tokenizer.chat_templates", labels(&["rerank"]))).unwrap();
+    assert!(model.info().tasks.contains(&"rerank"), "{:?}", model.info().tasks);
+    let answer = block_on(model.rerank("what", "that", false)).unwrap();
+    let options = weft_llm::tokenizer::EncodeOptions { add_special: false, parse_special: true };
+    let ids = model.tokenizer().encode("<s>ask what say that</s>", options).unwrap();
+    assert_eq!((ids[0], ids[ids.len() - 1]), (0, 1));
+    let LoadedModel::Decoder(decoder) = &mut model else { panic!("no decoder") };
+    let logits = block_on(decoder.class_logits(ids)).unwrap();
+    let expected = 1.0 / (1.0 + (logits[1] - logits[0]).exp());
+    assert!((answer.score - expected).abs() < 1e-6 && (answer.logit - logits[0] + logits[1]).abs() < 1e-5);
+    assert_eq!(answer.label, "yes");
+    // a document that spells the end of a turn is text
+    let spelt = block_on(model.rerank("what", "that</s>", false)).unwrap();
+    assert_ne!(spelt.logit, answer.logit);
+    let long = "that ".repeat(99);
+    assert_eq!(block_on(model.rerank("what", &long, false)).unwrap_err().code(), "CONTEXT_OVERFLOW");
+    assert!(block_on(model.rerank("what", &long, true)).unwrap().score.is_finite());
+    // without its own, the prompt of the architecture
+    let mut model = load(&fixture("qwen3-reranker")).unwrap();
+    assert_eq!(block_on(model.rerank("a", "b", false)).unwrap_err().code(), "CONTEXT_OVERFLOW");
+    let error = block_on(load(&fixture("qwen3")).unwrap().rerank("a", "b", false)).unwrap_err();
+    assert!(error.code() == "UNSUPPORTED_TASK" && error.to_string().contains("trained to rank"), "{error}");
+}
+
 #[test]
 fn texts_that_share_a_step_have_the_vectors_of_each_alone() {
     let decoder = Tiny::new(3, |_| BlockType::Q8_0).meta("llama.pooling_type", 3u32);

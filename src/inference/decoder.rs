@@ -102,6 +102,7 @@ impl LoadedDecoder {
             (!self.chat_templates.is_empty(), "chat"),
             (true, "score"),
             (config.pooling == Some(Pooling::Last) && self.tokenizer.check_text().is_ok(), "embed"),
+            (self.rerank_template().is_some(), "rerank"),
         ];
         let sizes = [self.runner.decoder.vocab, self.context()];
         Info {

@@ -130,7 +130,12 @@ impl LoadedDecoder {
             return Err(self.cannot("embed", needs));
         }
         let most = TOGETHER.min(self.runner.chunk(1));
-        let mut inputs = packed(texts, most, |text| self.text_ids(text, options.truncate), Vec::len)?;
+        let inputs = packed(texts, most, |text| self.text_ids(text, options.truncate), Vec::len)?;
+        self.embed_ids(inputs, options.normalize).await
+    }
+
+    /// The same for encoded texts, of as many as memory is free for.
+    pub async fn embed_ids(&mut self, mut inputs: Vec<Vec<u32>>, normalize: bool) -> Result<Vec<Vec<f32>>> {
         let origin = self.origin(None);
         self.runner.select(origin.adapter).await?;
         let vectors = loop {
@@ -143,7 +148,7 @@ impl LoadedDecoder {
         let vectors = self.trimmed(vectors).await?;
         check_logits(&vectors)?;
         let vectors = vectors.chunks_exact(self.runner.decoder.config.hidden).map(<[f32]>::to_vec);
-        Ok(vectors.map(|vector| if options.normalize { normalized(vector) } else { vector }).collect())
+        Ok(vectors.map(|vector| if normalize { normalized(vector) } else { vector }).collect())
     }
 
     /// The ids of a text that is to be embedded.
@@ -163,7 +168,7 @@ impl LoadedDecoder {
 
     /// The row of each text's last token after the last norm, (texts, hidden), of texts in
     /// sequences without positions. Several go in one step, one in chunks.
-    async fn last_hidden(&mut self, sequences: &mut [Sequence], texts: &[Vec<u32>]) -> Result<Vec<f32>> {
+    pub(super) async fn last_hidden(&mut self, sequences: &mut [Sequence], texts: &[Vec<u32>]) -> Result<Vec<f32>> {
         let runner = &mut self.runner;
         let hidden = |runner: &mut Runner| runner.programs.hidden(&mut runner.engine, &runner.decoder);
         let (program, hidden) = runner.with_room(hidden).await?;

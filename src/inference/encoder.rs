@@ -237,8 +237,8 @@ impl LoadedEncoder {
         self.read(logits.buffer, input.ids.len() * logits.cols).await
     }
 
-    /// The projections of vectors of texts, (texts, hidden) → (texts, outputs); the vectors where the
-    /// model has none.
+    /// The projections of vectors of texts, (texts, hidden) → (texts, outputs); the vectors where
+    /// the model has none.
     pub(super) async fn projected(&mut self, vectors: Vec<f32>) -> Result<Vec<f32>> {
         let Some(Head { program, x, logits }) = self.programs.dense else { return Ok(vectors) };
         let count = vectors.len() / x.cols;
@@ -332,12 +332,16 @@ impl LoadedEncoder {
 
     /// Scores in the order of the labels.
     fn scores(&self, logits: &[f32]) -> Vec<LabelScore> {
-        let scores = match logits {
-            [logit] => vec![1.0 / (1.0 + (-logit).exp())],
-            logits => softmax(logits),
-        };
-        let labels = self.encoder.encoder_config.labels.iter().zip(logits).zip(scores);
+        let labels = self.encoder.encoder_config.labels.iter().zip(logits).zip(probabilities(logits));
         labels.map(|((label, &logit), score)| LabelScore { label: label.clone(), score, logit }).collect()
+    }
+}
+
+/// Of labels: among all (softmax), or of the only one (sigmoid).
+pub(super) fn probabilities(logits: &[f32]) -> Vec<f32> {
+    match logits {
+        [logit] => vec![1.0 / (1.0 + (-logit).exp())],
+        logits => softmax(logits),
     }
 }
 

@@ -1,6 +1,6 @@
 //! A loaded model of either kind, and its error for tasks of the other kind.
 
-use super::encoder::LoadedEncoder;
+use super::encoder::{LabelScore, LoadedEncoder};
 use super::inspect::{InspectEvent, InspectOptions};
 use super::{EmbedOptions, GenerationId, Info, LoadedDecoder};
 use crate::tokenizer::Tokenizer;
@@ -71,6 +71,15 @@ impl LoadedModel {
             _ if texts.is_empty() => Ok(Vec::new()),
             Self::Decoder(model) => model.embed(texts, options).await,
             Self::Encoder(model) => model.embed(texts, options).await,
+        }
+    }
+
+    /// Relevance of `document` for `query`, of an encoder or a decoder that was trained to rank.
+    /// Errors: `UnsupportedTask`, `TextTooLong`, `InvalidOption`.
+    pub async fn rerank(&mut self, query: &str, document: &str, truncate: bool) -> Result<LabelScore> {
+        match self {
+            Self::Decoder(model) => model.rerank(query, document, truncate).await,
+            Self::Encoder(model) => model.rerank(query, document, truncate).await,
         }
     }
 

@@ -10,7 +10,7 @@ use crate::model::Decoder;
 use crate::model::decoder::{Activations, activations as tensor};
 use crate::model::kv_cache::KvPool;
 use crate::ops::adjust::RECENT;
-use crate::ops::{Adjust, Command, Index, Likely, PickRows, Recording, Sample, likely};
+use crate::ops::{Adjust, Command, Epilogue, Index, Likely, PickRows, Recording, Sample, likely};
 use crate::record::{KV_BLOCK, KvFormat, Memory, Tensor};
 use crate::{Error, Result};
 
@@ -67,6 +67,8 @@ pub(super) struct Later {
     all_logits: Option<Tensor>,
     /// Output of the last norm for wanted rows.
     hidden: Option<(ProgramId, Tensor)>,
+    /// Logits of a model that ranks.
+    ranking: Option<(ProgramId, Tensor)>,
     /// Rows of the embedding table.
     table: Option<(ProgramId, Tensor)>,
     /// See [`Programs::picks`].
@@ -409,6 +411,24 @@ impl Programs {
         let ready = (engine.prepare(recording)?, hidden);
         self.later.hidden = Some(ready);
         Ok(ready)
+    }
+
+    /// What [`Programs::hidden`] gives → logits of the labels, (rows, labels); `None` unless the
+    /// model ranks.
+    pub fn ranking(&mut self, engine: &mut dyn Engine, decoder: &Decoder) -> Result<Option<(ProgramId, Tensor)>> {
+        let Some((weight, labels)) = decoder.ranking.as_ref().zip(decoder.config.ranking.as_ref()) else {
+            return Ok(None);
+        };
+        if let Some(ready) = self.later.ranking {
+            return Ok(Some(ready));
+        }
+        let (_, hidden) = self.hidden(engine, decoder)?;
+        let logits = tensor(engine, hidden.rows, labels.len())?;
+        let mut recording = Recording::default();
+        weight.linear(&mut recording, hidden, None, Epilogue::Store, logits)?;
+        let ready = (engine.prepare(recording)?, logits);
+        self.later.ranking = Some(ready);
+        Ok(Some(ready))
     }
 
     /// The embedding or a layer alone, in operations that leave queries where inspections read

@@ -76,6 +76,9 @@ pub struct Architecture {
     /// Whether a classifier reads the mean of all tokens, through GELU and a norm, not the first
     /// token through tanh.
     pub classifies_mean: bool,
+    /// What its models that rank read of a query and a document, unless the file has a template
+    /// called `rerank`.
+    pub rerank: Option<&'static str>,
     /// Default soft cap of the attention scores: see [`Scales`].
     pub attention_cap: Option<f32>,
     /// Default soft cap of the logits.
@@ -199,6 +202,7 @@ const LLAMA: Architecture = Architecture {
     norms_embedding: false,
     encoder: false,
     classifies_mean: false,
+    rerank: None,
     attention_cap: None,
     logits_cap: None,
     scales: None,
@@ -235,6 +239,21 @@ const GEMMA3: Architecture = Architecture {
     wide_heads_at: Some(62),
     ..GEMMA
 };
+
+/// As Qwen3-Reranker was trained (its model card, 2025), with its usual instruction.
+const QWEN3_RERANK: &str = "<|im_start|>system
+Judge whether the Document meets the requirements based on the Query and the Instruct provided. \
+Note that the answer can only be \"yes\" or \"no\".<|im_end|>
+<|im_start|>user
+<Instruct>: Given a web search query, retrieve relevant passages that answer the query
+<Query>: {query}
+<Document>: {document}<|im_end|>
+<|im_start|>assistant
+<think>
+
+</think>
+
+";
 
 /// Scales of Grok-1, from xAI's run.py and model.py (2024). The cap in its table row is from there
 /// too.
@@ -277,7 +296,7 @@ const ARCHITECTURES: &[Architecture] = &[
         shared_expert: true,
         ..HALF_SPLIT
     },
-    Architecture { name: "qwen3", qk_norm: Some(QkNorm::Heads), ..HALF_SPLIT },
+    Architecture { name: "qwen3", qk_norm: Some(QkNorm::Heads), rerank: Some(QWEN3_RERANK), ..HALF_SPLIT },
     Architecture {
         name: "qwen3moe",
         qk_norm: Some(QkNorm::Heads),

@@ -2,7 +2,7 @@
 //! ggml's GGUF specification.
 
 use super::architecture::{Architecture, NAMES, NoRope, Positions, QkNorm, WindowedLayers, WindowedRope};
-use super::encoder_config::Pooling;
+use super::encoder_config::{Pooling, RANK, labels};
 use super::keys::{Keys, unsupported};
 use super::rope::{Rope, Scaling};
 use super::scales::Scales;
@@ -66,6 +66,8 @@ pub struct Config {
     pub scales: Scales,
     /// How an embedding model pools its token vectors into one vector per text.
     pub pooling: Option<Pooling>,
+    /// The labels of a decoder that ranks: see [`Decoder::ranking`](super::Decoder::ranking).
+    pub ranking: Option<Vec<String>>,
 }
 
 /// What mixes the positions in a layer.
@@ -173,6 +175,10 @@ impl Config {
                 _ => architecture.parallel,
             },
             pooling: Pooling::read(&keys)?,
+            ranking: match keys.opt_count("pooling_type") {
+                Ok(Some(RANK)) if !architecture.encoder => Some(labels(&keys)?),
+                _ => None,
+            },
             windowed_rope: windowed_rope(&keys, &rope)?,
             temperature: temperature(&keys, trained_context)?,
             rope,

@@ -1,8 +1,7 @@
-//! The recording of a decoder-only transformer (Vaswani et al. 2017, arXiv 1706.03762), whose layers
-//! are also those of encoders, where a token sees all others. Its layer
+//! The recording of a decoder-only transformer (Vaswani et al. 2017, arXiv 1706.03762). Its layer
 //! is Llama's (Touvron et al. 2023, arXiv 2302.13971); other architectures differ by their
-//! [`Config`] and by the weights in their files. In the place of attention a layer may have a
-//! convolution: [`Config::kinds`].
+//! [`Config`] and by the weights in their files. In an encoder, a token sees all others. In the
+//! place of attention a layer may have a convolution: [`Config::kinds`].
 //!
 //! | file | contents |
 //! |---|---|
@@ -108,6 +107,9 @@ pub struct Decoder {
     pub norm: Option<NormWeights>,
     /// (vocab, hidden); the embedding table itself if the file has no separate output matrix.
     pub lm_head: Weight,
+    /// (labels, hidden): the head of a model that ranks texts, which reads the last token's
+    /// output.
+    pub ranking: Option<Weight>,
 }
 
 impl Decoder {

@@ -16,6 +16,9 @@ pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
     if config.architecture.positions == Positions::Learned {
         groups.push(Group::new(&[("position_embd".into(), config.trained_context)], hidden));
     }
+    if let Some(labels) = &config.ranking {
+        groups.push(Group::new(&[("cls.output".into(), labels.len())], hidden));
+    }
     for layer in 0..config.layers {
         let name = |part: &str| format!("blk.{layer}.{part}");
         let kv = kv_heads * head_dim;
@@ -118,6 +121,10 @@ pub fn decoder(tensors: &mut Tensors, config: &Config, (vocab, context): (usize,
         Norms::After => None,
         Norms::Before | Norms::Around(_) | Norms::Outputs(_) => Some(tensors.norm(config.architecture.final_norm)?),
     };
+    let ranking = match config.ranking {
+        Some(_) => Some(tensors.weight("cls.output")?),
+        None => None,
+    };
     for (rope, _) in &ropes {
         let factors = rope.factors_name(context);
         if !tensors.vectors.has(factors) && ALL_FACTORS.into_iter().any(|other| tensors.vectors.has(other)) {
@@ -136,6 +143,7 @@ pub fn decoder(tensors: &mut Tensors, config: &Config, (vocab, context): (usize,
         ropes,
         norm,
         lm_head,
+        ranking,
     })
 }
 

@@ -1,6 +1,6 @@
-//! A transformer encoder (Devlin et al. 2019, arXiv 1810.04805): attention is bidirectional, and all
-//! tokens of a text are processed at once. Its layers are those of [`Decoder`], which an encoder's
-//! row of the table lets see all positions. Here are the heads that read its output.
+//! A transformer encoder (Devlin et al. 2019, arXiv 1810.04805): attention is bidirectional, and
+//! all tokens of a text are processed at once. Its layers are those of [`Decoder`], which an
+//! encoder's row of the table lets see all positions. Here are the heads that read its output.
 
 use super::decoder::{Activations, Decoder, NormWeights};
 use super::encoder_config::EncoderConfig;

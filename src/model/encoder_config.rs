@@ -20,6 +20,15 @@ pub enum Pooling {
     Last,
 }
 
+/// The number of the kind of pooling that ranks, with a classifier.
+pub(super) const RANK: usize = 4;
+
+/// `classifier.output_labels`; a single `LABEL_0` if the file has none.
+pub(super) fn labels(keys: &Keys) -> Result<Vec<String>> {
+    let labels = keys.opt_strings("classifier.output_labels")?;
+    Ok(labels.map_or_else(|| vec!["LABEL_0".into()], <[String]>::to_vec))
+}
+
 impl Pooling {
     /// Reads `pooling_type` in llama.cpp's numbering: 0 is none, 4 a classifier that ranks. An
     /// unknown number or type is an error for an encoder and ignored for a decoder.
@@ -31,7 +40,7 @@ impl Pooling {
             number => number?,
         };
         Ok(match number {
-            None | Some(0 | 4) => None,
+            None | Some(0 | RANK) => None,
             Some(1) => Some(Self::Mean),
             Some(2) => Some(Self::Cls),
             Some(3) => Some(Self::Last),
@@ -73,7 +82,6 @@ impl EncoderConfig {
 
     fn read(keys: &Keys) -> Result<Self> {
         const SEGMENTS: &str = "tokenizer.ggml.token_type_count";
-        let labels = keys.opt_strings("classifier.output_labels")?;
         // llama.cpp's saver writes 0 for an absent value
         let segments = keys.metadata.opt_u32(SEGMENTS)?.filter(|&segments| segments > 0).unwrap_or(2) as usize;
         if segments > 1024 {
@@ -83,7 +91,7 @@ impl EncoderConfig {
         let dense = keys.opt_count("dense_2_feat_out")?.zip(keys.opt_count("dense_3_feat_out")?);
         Ok(Self {
             dense: dense.map(|(inner, outputs)| [inner, outputs]),
-            labels: labels.map_or_else(|| vec!["LABEL_0".into()], <[String]>::to_vec),
+            labels: labels(keys)?,
             segments,
             classifies_mean: match keys.opt_str("classifier.pooling")? {
                 None => keys.architecture.classifies_mean,

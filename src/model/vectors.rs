@@ -213,6 +213,9 @@ pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize;
     if architecture.norms != Norms::After {
         lengths.insert(format!("{}.weight", architecture.final_norm), hidden);
     }
+    if let Some(labels) = &config.ranking {
+        lengths.insert("cls.output.bias".into(), labels.len());
+    }
     if architecture.norms_embedding {
         lengths.extend(["weight", "bias"].map(|part| (format!("token_embd_norm.{part}"), hidden)));
     }

@@ -334,8 +334,7 @@ impl Llm {
 
     /// How well `document` answers `query`.
     pub async fn rerank(&mut self, query: String, document: String, truncate: bool) -> Result<Ts<LabelScore>, JsValue> {
-        let encoder = self.model.encoder("rerank").map_err(to_js)?;
-        to_object(&encoder.rerank(&query, &document, truncate).await.map_err(to_js)?)
+        to_object(&self.model.rerank(&query, &document, truncate).await.map_err(to_js)?)
     }
 
     /// The most likely label of each token.

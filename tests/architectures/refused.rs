@@ -29,6 +29,7 @@ fn what_is_missing_or_has_a_wrong_length_is_named() {
     lacks("gemma-embedding", "blk.1.attn_q_norm.weight");
     // without a gate, the other tensor has to hold both
     refused(fixture("nomic-bert").without("blk.1.ffn_gate.weight"), "blk.1.ffn_up.weight");
+    lacks("qwen3-reranker", "cls.output.weight");
     lacks("nomic-bert", "blk.0.attn_output_norm.weight");
     lacks("nomic-bert-moe", "blk.1.ffn_up_exps.weight");
     lacks("jina-bert-v2", "blk.0.layer_output_norm.weight");

@@ -2,9 +2,9 @@
 
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
-use weft_llm::Result;
 use weft_llm::inference::EmbedOptions;
 use weft_llm::model::encoder_config::Pooling;
+use weft_llm::Result;
 
 use super::{ModelArgs, print_json};
 
@@ -114,10 +114,9 @@ impl Encode {
             }
             Self::Rerank { model, query, text, truncate } => {
                 let mut model = model.load_any().await?;
-                let encoder = model.encoder("rerank")?;
                 let mut ranked = Vec::with_capacity(text.len());
                 for (index, text) in text.iter().enumerate() {
-                    let answer = encoder.rerank(&query, text, truncate).await?;
+                    let answer = model.rerank(&query, text, truncate).await?;
                     ranked
                         .push((answer.logit, json!({ "index": index, "score": answer.score, "logit": answer.logit })));
                 }

@@ -169,6 +169,7 @@ impl ParsedConfig {
         model.check(&config)?;
         model.hyperparameters(&config)?;
         model.window(&config)?;
+        model.classes(&config);
         if is_encoder(family.architecture) {
             model.encoder(&config, &model_type)?;
         }
@@ -386,6 +387,22 @@ impl ParsedConfig {
         Ok(())
     }
 
+    /// The labels of a classifier, and whether it reads a whole text.
+    fn classes(&mut self, config: &Object) {
+        let labels = config.get("id2label").and_then(Value::as_object);
+        let mut labels: Vec<(u32, String)> = (labels.into_iter().flatten())
+            .filter_map(|(id, label)| Some((id.parse().ok()?, label.as_str()?.to_owned())))
+            .collect();
+        labels.sort_unstable();
+        if self.class.ends_with("Classification") && !labels.is_empty() {
+            let labels: Vec<String> = labels.into_iter().map(|(_, label)| label).collect();
+            self.put("classifier.output_labels", labels);
+        }
+        if self.class.ends_with("ForSequenceClassification") {
+            self.put("pooling_type", 4u32);
+        }
+    }
+
     fn encoder(&mut self, config: &Object, model_type: &str) -> Result<()> {
         if model_type == "distilbert" {
             // a constant in transformers' code
@@ -395,15 +412,6 @@ impl ParsedConfig {
         let segments = config.count(&["type_vocab_size"])?;
         if let Some(segments) = segments.or((self.family.architecture == "bert").then_some(1)) {
             self.metadata.insert("tokenizer.ggml.token_type_count", segments);
-        }
-        let labels = config.get("id2label").and_then(Value::as_object);
-        let mut labels: Vec<(u32, String)> = (labels.into_iter().flatten())
-            .filter_map(|(id, label)| Some((id.parse().ok()?, label.as_str()?.to_owned())))
-            .collect();
-        labels.sort_unstable();
-        if self.class.ends_with("Classification") && !labels.is_empty() {
-            let labels: Vec<String> = labels.into_iter().map(|(_, label)| label).collect();
-            self.put("classifier.output_labels", labels);
         }
         if matches!(model_type, "roberta" | "xlm-roberta" | "camembert") {
             let skipped = config.count(&["pad_token_id"])?.unwrap_or(1).saturating_add(1);
@@ -415,7 +423,6 @@ impl ParsedConfig {
             if let Some(pooling) = config.text(&["classifier_pooling"])? {
                 self.put("classifier.pooling", pooling);
             }
-            self.put("pooling_type", 4u32);
             if model_type == "distilbert" {
                 self.put("classifier.activation", "relu");
             }

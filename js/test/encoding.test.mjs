@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { collect, FakeLlm, gate, loadFake, settle } from './support/fake.mjs';
+import { collect, FakeLlm, gate, INFO, loadFake, settle } from './support/fake.mjs';
 
 /** Returns the length of the text. `before(text)` may wait or throw. Embeds `most` texts a step. */
 class FakeEncoder extends FakeLlm {
@@ -52,6 +52,24 @@ test('vectors come in the order of the texts, and options reach the engine', asy
   await llm.embed(['a'], { pooling: 'cls', normalize: false, truncate: true });
   assert.deepEqual(fake.log.pop(), ['embed', 'a', { normalize: false, pooling: 'cls', truncate: true }]);
   assert.deepEqual(await llm.embed([]), []);
+});
+
+test("the model's own prompt for a task comes before each text", async (t) => {
+  const prompts = { query: 'query: ', document: 'passage: ' };
+  const { llm, fake } = await loadFake(t, Object.assign(new FakeEncoder(), { info: () => ({ ...INFO, prompts }) }));
+  await llm.embed(['a'], { task: 'query' });
+  assert.deepEqual(fake.log.pop(), ['embed', 'query: a', { normalize: true, truncate: false }]);
+  const embedded = await llm.embeddings.create({ input: 'b', task: 'document' });
+  assert.equal(embedded.data.length, 1);
+  assert.ok(fake.log.some(([name, text]) => name === 'embed' && text === 'passage: b'));
+  for (const task of ['passage', 'toString', 1]) {
+    await assert.rejects(llm.embed(['a'], { task }), (error) => {
+      assert.match(error.message, /`task`: expected 'query' or 'document'/);
+      return error.code === 'INVALID_OPTION';
+    });
+  }
+  const { llm: other } = await loadFake(t, new FakeEncoder());
+  await assert.rejects(other.embed(['a'], { task: 'query' }), /`task`: expected none, .* write it before the text/);
 });
 
 test('texts that go in one step take one turn', async (t) => {

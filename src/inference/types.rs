@@ -1,5 +1,7 @@
 //! What goes into a loaded model and what comes out, named as in the TypeScript package.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::inspect::{InspectOptions, StepSeen};
@@ -152,6 +154,10 @@ pub struct Info {
     /// Text of the mask token for `fillMask`; null if the model cannot fill masks.
     #[cfg_attr(target_arch = "wasm32", tsify(type = "string | null"))]
     pub mask_token: Option<String>,
+    /// What the model reads before a text that it embeds, by the name of a task; empty if its files
+    /// do not say.
+    #[cfg_attr(target_arch = "wasm32", tsify(type = "Record<string, string>"))]
+    pub prompts: BTreeMap<String, String>,
     /// Name that the file gives the model.
     pub name: String,
     /// Name that the file gives its family, `smollm2` for example; null if it gives none.
@@ -214,6 +220,7 @@ impl Info {
             tasks: Vec::new(),
             labels: Vec::new(),
             mask_token: None,
+            prompts: config.prompts.clone(),
             name: config.name.clone(),
             basename: config.basename.clone(),
             size_label: config.size_label.clone(),

@@ -1,9 +1,12 @@
 //! Hyperparameters of a model, read from GGUF metadata under the keys `<architecture>.<key>` of
 //! ggml's GGUF specification.
 
+use std::collections::BTreeMap;
+
 use super::architecture::{Architecture, NAMES, NoRope, Positions, QkNorm, WindowedLayers, WindowedRope};
 use super::encoder_config::{Pooling, RANK, labels};
 use super::keys::{Keys, unsupported};
+use super::prompts::prompts;
 use super::rope::{Rope, Scaling};
 use super::scales::Scales;
 use crate::format::Value;
@@ -66,6 +69,8 @@ pub struct Config {
     pub scales: Scales,
     /// How an embedding model pools its token vectors into one vector per text.
     pub pooling: Option<Pooling>,
+    /// What it reads before a text, by the name of a task.
+    pub prompts: BTreeMap<String, String>,
     /// The labels of a decoder that ranks: see [`Decoder::ranking`](super::Decoder::ranking).
     pub ranking: Option<Vec<String>>,
 }
@@ -175,6 +180,7 @@ impl Config {
                 _ => architecture.parallel,
             },
             pooling: Pooling::read(&keys)?,
+            prompts: prompts(metadata)?,
             ranking: match keys.opt_count("pooling_type") {
                 Ok(Some(RANK)) if !architecture.encoder => Some(labels(&keys)?),
                 _ => None,

@@ -18,6 +18,7 @@ mod keys;
 pub mod kv_cache;
 pub mod loader;
 mod nearest;
+mod prompts;
 pub mod rope;
 pub mod scales;
 mod tensors;

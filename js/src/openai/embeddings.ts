@@ -6,13 +6,13 @@ import type { Llm } from '../types/index.js';
 import type { CreateEmbeddingResponse, EmbeddingRequest, Embeddings, RequestOptions } from '../types/openai.js';
 import { checkFields, inTheirNames } from './request.js';
 
-const FIELDS = new Set(['input', 'model', 'encoding_format', 'adapter']);
+const FIELDS = new Set(['input', 'model', 'encoding_format', 'adapter', 'task']);
 
 export function createEmbeddings(llm: () => Llm): Embeddings {
   return {
     async create(request: EmbeddingRequest, { signal }: RequestOptions = {}): Promise<CreateEmbeddingResponse> {
       checkFields(request, FIELDS);
-      const { input, encoding_format: format = 'float', adapter } = request;
+      const { input, encoding_format: format = 'float', adapter, task } = request;
       if (format !== 'float' && format !== 'base64') {
         throw invalidOption('encoding_format', "'float' or 'base64'", format);
       }
@@ -22,7 +22,11 @@ export function createEmbeddings(llm: () => Llm): Embeddings {
       }
       const model = llm();
       const names = { texts: 'input' };
-      const options = { ...(signal && { signal }), ...(adapter != null && { adapter }) };
+      const options = {
+        ...(signal && { signal }),
+        ...(adapter != null && { adapter }),
+        ...(task != null && { task }),
+      };
       const vectors = await inTheirNames(names, () => model.embed(texts, options));
       let tokens = 0;
       for (const text of texts as string[]) tokens += (await model.tokenize(text)).length;

@@ -23,6 +23,20 @@ export function checkEmbed(options: EmbedOptions): Extract<EncodeTask, { name: '
   return { normalize, ...(pooling !== undefined && { pooling }) };
 }
 
+/** The texts behind the model's prompt for a task. */
+export function prompted(
+  texts: readonly string[],
+  task: string | undefined,
+  prompts: Readonly<Record<string, string>>,
+): readonly string[] {
+  if (task === undefined) return texts;
+  const prompt = Object.hasOwn(prompts, task) ? prompts[task] : undefined;
+  if (prompt !== undefined) return texts.map((text) => prompt + text);
+  const names = Object.keys(prompts).map((name) => `'${name}'`);
+  const none = "none, since the model's files name no prompts: write it before the text";
+  throw invalidOption('task', names.join(' or ') || none, task);
+}
+
 const POOLINGS: readonly Pooling[] = ['mean', 'cls', 'last'];
 
 export function checkTopK(topK: unknown = 5): number {

@@ -17,7 +17,7 @@ import { createEmbeddings } from '../openai/embeddings.js';
 import { adaptersOf, checkAdapterLoad, checkAdapterName, checkScale } from '../options/adapters.js';
 import { checkChat, checkRemember } from '../options/chat.js';
 import { checkIds, checkNames, checkString, checkText, checkTexts } from '../options/check.js';
-import { checkEmbed, checkEncode, checkTopK } from '../options/encode.js';
+import { checkEmbed, checkEncode, checkTopK, prompted } from '../options/encode.js';
 import { checkGenerate, checkPrompt, checkTokenize, splitSuffix, type CheckedOptions } from '../options/generate.js';
 import { checkInspect, checkNearest, checkToken } from '../options/inspect.js';
 import { checkMessages } from '../options/messages.js';
@@ -125,10 +125,10 @@ export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: S
     completions: createCompletions(() => llm),
     embeddings: createEmbeddings(() => llm),
     async embed(texts, options = {}) {
-      const { truncate } = checkEncode(options, ['pooling', 'normalize', 'adapter']);
+      const { truncate } = checkEncode(options, ['task', 'pooling', 'normalize', 'adapter']);
       const task = {
         name: 'embed',
-        texts: checkTexts('texts', texts),
+        texts: prompted(checkTexts('texts', texts), options.task, info.prompts),
         options: checkEmbed(options),
         truncate,
       } as const;

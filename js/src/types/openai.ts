@@ -250,6 +250,8 @@ export interface EmbeddingRequest {
   readonly encoding_format?: 'float' | 'base64';
   /** See {@link EmbedOptions}; not in OpenAI's API. */
   readonly adapter?: EmbedOptions['adapter'] | null;
+  /** See {@link EmbedOptions}; not in OpenAI's API. */
+  readonly task?: EmbedOptions['task'] | null;
 }
 
 export interface CreateEmbeddingResponse {

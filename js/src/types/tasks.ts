@@ -18,6 +18,11 @@ export interface EncodeOptions {
 }
 
 export interface EmbedOptions extends Omit<wasm.EmbedOptions, 'truncate'>, EncodeOptions {
+  /**
+   * What the vectors are for: a name of `info.prompts`, `query` for example. Its prompt comes
+   * before each text. Default: none.
+   */
+  task?: string;
   /** Adapters of a decoder that was trained for embeddings. Default: none, but for merged ones. */
   adapter?: AdapterChoice;
 }

@@ -8,6 +8,7 @@ import { serve } from '../../dist/worker/serve.js';
 import { tuningOf } from '../../dist/worker/tuning.js';
 
 export const INFO = {
+  prompts: {},
   name: 'fake',
   basename: null,
   sizeLabel: null,

@@ -4,7 +4,7 @@ use clap::{Subcommand, ValueEnum};
 use serde_json::json;
 use weft_llm::inference::EmbedOptions;
 use weft_llm::model::encoder_config::Pooling;
-use weft_llm::Result;
+use weft_llm::{Error, Result};
 
 use super::{ModelArgs, print_json};
 
@@ -24,6 +24,10 @@ pub enum Encode {
         /// Does not scale the vectors to length 1.
         #[arg(long)]
         raw: bool,
+        /// What the vectors are for: a name of the prompts in the model's folder, of which one then
+        /// comes before the texts.
+        #[arg(long)]
+        task: Option<String>,
         /// Truncates texts that are too long.
         #[arg(long)]
         truncate: bool,
@@ -103,8 +107,21 @@ impl From<PoolingArg> for Pooling {
 impl Encode {
     pub async fn run(self) -> Result<()> {
         match self {
-            Self::Embed { model, text, pooling, raw, truncate } => {
+            Self::Embed { model, mut text, pooling, raw, task, truncate } => {
                 let mut model = model.load_any().await?;
+                if let Some(task) = task {
+                    let prompts = model.info().prompts;
+                    let names = prompts.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+                    let prompt = prompts.get(&task).ok_or_else(|| Error::InvalidOption {
+                        name: "task".into(),
+                        expected: match prompts.is_empty() {
+                            true => "none: the model's files name no prompts; write it before the text".into(),
+                            false => format!("one of {names}"),
+                        },
+                        got: task.clone(),
+                    })?;
+                    text.iter_mut().for_each(|text| text.insert_str(0, prompt));
+                }
                 let options = EmbedOptions { pooling: pooling.map(Pooling::from), normalize: !raw, truncate };
                 let mut vectors = Vec::with_capacity(text.len());
                 while vectors.len() < text.len() {

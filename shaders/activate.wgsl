@@ -1,4 +1,4 @@
-// y[t] = activation(x[t][..cols]); with GATED, times x[t][cols..]
+// y[t] = activation(x[t][..cols]); with GATED, times x[t][cols..]; with MULTIPLIES, times y[t]
 //
 // One invocation per value; a workgroup takes 64 values of a token.
 #import step
@@ -23,6 +23,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let row = 2u * token * params.cols;
     y[token * params.cols + i] = activate(x[row + i]) * upward(x[row + params.cols + i]);
 #else
+#ifdef MULTIPLIES
+    y[token * params.cols + i] *= activate(x[token * params.cols + i]);
+#else
     y[token * params.cols + i] = activate(x[token * params.cols + i]);
+#endif
 #endif
 }

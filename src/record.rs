@@ -5,6 +5,7 @@
 //! which rows it really has, so that a new token needs no new recording.
 
 use std::future::Future;
+use std::ops::Range;
 use std::pin::Pin;
 
 use crate::format::block::BlockType;
@@ -14,7 +15,7 @@ use crate::{Error, Result};
 mod kv;
 pub(crate) mod kv_format;
 
-pub use kv::{KV_BLOCK, KvCache, RECENT_INPUTS};
+pub use kv::{KV_BLOCK, KvCache, NO_STATE, RECENT_INPUTS};
 pub use kv_format::KvFormat;
 
 /// A future that need not be `Send`: in the browser an engine never leaves its worker. Futures of
@@ -85,6 +86,9 @@ pub struct Step<'a> {
     pub rows: &'a [Row],
     /// The block table of each sequence: block `table[p / KV_BLOCK]` holds position p.
     pub tables: &'a [&'a [u32]],
+    /// Of each sequence the slots that its recurrent state is read from and written to; only
+    /// recurrent layers read them. A sequence without positions reads [`NO_STATE`].
+    pub states: &'a [[u32; 2]],
     /// 32 uniform random bits, which only `sample` reads.
     pub random: u32,
     /// Position at which the second of two segments begins; only an `embed` of segments reads it.
@@ -94,7 +98,30 @@ pub struct Step<'a> {
 impl<'a> Step<'a> {
     /// A step with one segment and no random bits.
     pub fn new(rows: &'a [Row], tables: &'a [&'a [u32]]) -> Self {
-        Self { rows, tables, random: 0, second: u32::MAX }
+        Self { rows, tables, states: &[], random: 0, second: u32::MAX }
+    }
+
+    /// The first `capacity` rows, those of one sequence together, and the slots of each state.
+    pub fn runs(&self, capacity: usize) -> impl Iterator<Item = (Range<usize>, [u32; 2])> {
+        let mut start = 0;
+        self.rows[..self.count(capacity)].chunk_by(|a, b| a.sequence == b.sequence).map(move |run| {
+            let rows = start..start + run.len();
+            start = rows.end;
+            (rows, self.states.get(run[0].sequence).copied().unwrap_or([NO_STATE; 2]))
+        })
+    }
+
+    /// Checks that every sequence writes its state to one of `count` slots. Errors: `Internal`.
+    pub fn check_states(&self, count: usize) -> Result<()> {
+        let fits = |[read, write]: [u32; 2]| (read == NO_STATE || (read as usize) < count) && (write as usize) < count;
+        match self.runs(usize::MAX).find(|&(_, slots)| !fits(slots)) {
+            None => Ok(()),
+            Some((_, got)) => Err(Error::Internal {
+                op: "run",
+                expected: format!("slots of states below {count}"),
+                got: format!("{got:?}"),
+            }),
+        }
     }
 
     /// Rows that an operation with room for `capacity` of them takes.

@@ -16,7 +16,7 @@ use weft_llm::ops::{
     Gather, Index, Kernel, Likely, Linear, LinearPair, Loads, Norm, NormKind, NormLinear, Op, PickRows, RmsNorm,
     RopeAppend, RopeAttention, RopeKind, Route, Sample, Variants, Weighting,
 };
-use weft_llm::record::{BufferId, KV_BLOCK, KvCache, KvFormat, Matrix, Row, Step, Tensor, rows};
+use weft_llm::record::{BufferId, KV_BLOCK, KvCache, KvFormat, Matrix, NO_STATE, Row, Step, Tensor, rows};
 
 /// The buffer of keys and values.
 const KV: BufferId = BufferId(99);
@@ -46,10 +46,11 @@ const CHANGED: u32 = 64;
 /// The words of what a shader is bound to, where they decide what it does.
 fn words(kernel: &Kernel, step: &Step) -> Words {
     let reach = step.rows.iter().map(|row| row.position + 1).max().unwrap() as u32;
-    // a sequence: its length, its blocks
-    let sequence = |sequence| [&[step.length(sequence) as u32], step.tables[sequence]].concat();
+    // a sequence: the slots of its state, its length, its blocks
+    let slots = |sequence: usize| step.states.get(sequence).copied().unwrap_or([NO_STATE; 2]);
+    let sequence = |sequence| [&slots(sequence)[..], &[step.length(sequence) as u32], step.tables[sequence]].concat();
     let tables: Vec<Vec<u32>> = (0..step.tables.len()).map(sequence).collect();
-    let start = |sequence| tables[..sequence].concat().len() as u32;
+    let start = |sequence| tables[..sequence].concat().len() as u32 + 2;
     let row = |(i, row): (usize, &Row)| {
         let wanted = step.wanted().nth(i).map_or(u32::MAX, |row| row as u32);
         [row.id.unwrap_or(0), row.position as u32, 0, start(row.sequence), wanted]
@@ -137,7 +138,7 @@ fn counted(kernel: &Kernel, step: &Step, planes: &Sizes) -> Loads {
                 Source::Binding(slot) => match kernel.slots().find(|(other, _)| *other == slot).unwrap().1 {
                     Binding::Rows | Binding::Tables => continue,
                     Binding::Quants(_) | Binding::Scales(_) => Some(&mut loads.weights),
-                    Binding::KeysValues { .. } => Some(&mut loads.keys_values),
+                    Binding::KeysValues { .. } | Binding::States(_) => Some(&mut loads.keys_values),
                     Binding::Values(_) | Binding::Pieces { .. } | Binding::Intermediate { .. } => None,
                 },
             };
@@ -606,8 +607,11 @@ fn convolve() {
 fn small_operations() {
     let mut seen = Seen::default();
     for (activation, inputs) in [(Activation::SWIGLU, 2), (Activation { gated: false, ..Activation::SWIGLU }, 1)] {
-        let op = Activate { activation, x: tensor(4, inputs * 96), y: tensor(4, 96) };
-        at(0, 3, |step| seen.compare("activate", op, step));
+        let (x, y) = (tensor(4, inputs * 96), tensor(4, 96));
+        for multiplies in [false, true].into_iter().filter(|multiplies| inputs == 1 || !multiplies) {
+            let op = Activate { activation, multiplies, x, y };
+            at(0, 3, |step| seen.compare("activate", op, step));
+        }
     }
     for accumulate in [false, true] {
         let (x, route, y) = (tensor(4, 2 * 96), Tensor { buffer: OTHER, ..tensor(4, 4) }, tensor(4, 96));

@@ -6,8 +6,9 @@ use support::{Rng, Setup, Suite};
 use weft_llm::format::{BlockType, Layout};
 use weft_llm::ops::attention::Temperature;
 use weft_llm::ops::{
-    Activate, Activation, Attention, Combine, Convolve, Embed, Epilogue, ExpertLinear, Function, Gather, Index, Linear,
-    LinearPair, Norm, NormKind, PickRows, RopeAppend, RopeAttention, RopeKind, Route, Weighting,
+    Activate, Activation, Attention, CausalConvolve, Combine, Convolve, DeltaHeads, DeltaRule, Embed, Epilogue,
+    ExpertLinear, Function, Gather, Index, Linear, LinearPair, Norm, NormKind, PickRows, RopeAppend, RopeAttention,
+    RopeKind, Route, Weighting,
 };
 use weft_llm::record::{KvFormat, Row, rows};
 
@@ -194,7 +195,12 @@ fn activate() {
                         // gates far out on both sides too
                         let x: Vec<f32> =
                             Rng::new(3).units(capacity * width).iter().map(|v| v.powi(5) * 120.0).collect();
-                        Activate { activation, x: s.tensor_of(capacity, width, &x), y: s.output(capacity, cols) }
+                        Activate {
+                            activation,
+                            multiplies: false,
+                            x: s.tensor_of(capacity, width, &x),
+                            y: s.output(capacity, cols),
+                        }
                     });
                 }
             }
@@ -433,6 +439,75 @@ fn convolve() {
         suite.case_of_rows("several sequences", &rows, |s: &mut Setup| of(rows.len(), s));
     }
     suite.report("convolve");
+}
+
+#[test]
+fn causal_convolve() {
+    let mut suite = Suite::new();
+    for (cols, more, width) in [(1, 0, 1), (65, 3, 3), (160, 7, 4), (36, 1, 2)] {
+        let of = |capacity, s: &mut Setup| CausalConvolve {
+            x: s.tensor(capacity, cols + more),
+            weight: s.tensor(1, cols * width),
+            state: s.output_slots((width - 1) * cols + 5),
+            y: s.output(capacity, cols),
+        };
+        for (tokens, capacity) in TOKENS {
+            for position in [0, 17] {
+                let name = format!("{cols} × {width} tokens {tokens}/{capacity} at {position}");
+                suite.case(name, position, &vec![0; tokens], |s: &mut Setup| of(capacity, s));
+            }
+        }
+        let rows = rows_of_several();
+        suite.case_of_rows("several sequences", &rows, |s: &mut Setup| of(rows.len(), s));
+    }
+    suite.report("causal_convolve");
+}
+
+#[test]
+fn delta_rule() {
+    let mut suite = Suite::new();
+    for (key, value, key_dim, value_dim, tiled) in
+        [(1, 1, 4, 4, true), (2, 4, 8, 12, true), (3, 6, 20, 8, false), (2, 2, 128, 128, true), (1, 3, 64, 200, false)]
+    {
+        let heads = DeltaHeads { key, value, key_dim, value_dim, tiled };
+        let of = |capacity, s: &mut Setup| {
+            let decays = (0..value).map(|head| -0.1 - head as f32 * 0.7);
+            let others = (0..value + value_dim).map(|i| (i % 7) as f32 * 0.3 - 0.8);
+            let weights: Vec<f32> = decays.chain(others).collect();
+            DeltaRule {
+                qkv: s.tensor(capacity, heads.qkv()),
+                gates: s.tensor(capacity, heads.qkv() + heads.values() + 2 * value + 3),
+                weights: s.tensor_of(1, weights.len(), &weights),
+                state: s.output_slots(heads.matrices() + 9),
+                first: 5,
+                heads,
+                eps: 1e-6,
+                y: s.output(capacity, heads.values()),
+            }
+        };
+        for (tokens, capacity) in TOKENS {
+            for position in [0, 17] {
+                let name = format!("{heads:?} tokens {tokens}/{capacity} at {position}");
+                suite.case(name, position, &vec![0; tokens], |s: &mut Setup| of(capacity, s));
+            }
+        }
+        let rows = rows_of_several();
+        suite.case_of_rows("several sequences", &rows, |s: &mut Setup| of(rows.len(), s));
+    }
+    suite.report("delta_rule");
+}
+
+#[test]
+fn gates_multiply_in_place() {
+    let mut suite = Suite::new();
+    let activation = Activation { function: Function::Sigmoid, gated: false };
+    for (tokens, capacity) in TOKENS {
+        suite.case(format!("tokens {tokens}/{capacity}"), 0, &vec![0; tokens], |s: &mut Setup| {
+            let (x, y) = (s.tensor(capacity, 67), s.output(capacity, 67));
+            Activate { activation, multiplies: true, x, y }
+        });
+    }
+    suite.report("activate");
 }
 
 #[test]

@@ -12,9 +12,9 @@ use weft_llm::engine::gpu::shader::wgsl;
 use weft_llm::format::layout::Layout;
 use weft_llm::ops::adjust::RECENT;
 use weft_llm::ops::{
-    Activate, Activation, Adjust, Attention, Combine, Command, Convolve, Embed, Epilogue, ExpertLinear, Function,
-    Gather, Index, Kernel, Likely, Linear, LinearPair, Norm, NormKind, NormLinear, Op, PickRows, RmsNorm, RopeAppend,
-    RopeAttention, RopeKind, Route, Sample, Variants, Weighting,
+    Activate, Activation, Adjust, Attention, CausalConvolve, Combine, Command, Convolve, DeltaHeads, DeltaRule, Embed,
+    Epilogue, ExpertLinear, Function, Gather, Index, Kernel, Likely, Linear, LinearPair, Norm, NormKind, NormLinear,
+    Op, PickRows, RmsNorm, RopeAppend, RopeAttention, RopeKind, Route, Sample, Variants, Weighting,
 };
 use weft_llm::record::{BufferId, KvCache, KvFormat, Matrix, Tensor};
 
@@ -168,7 +168,7 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
         }
     }
     for activation in [Activation::SWIGLU, PLAIN_GELU] {
-        commands.push(Activate { activation, x: tensor(1), y: tensor(1) }.into());
+        commands.push(Activate { activation, multiplies: false, x: tensor(1), y: tensor(1) }.into());
     }
     for (kind, bias) in [(NormKind::Rms, None), (NormKind::Layer, None), (NormKind::Layer, Some(tensor(1)))] {
         let (x, weight, eps) = (tensor(1), tensor(1), 1e-5);
@@ -192,6 +192,14 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
         let (x, weight) = (Tensor { cols: 96, ..tensor(rows) }, Tensor { cols: 96, ..tensor(1) });
         commands.push(Convolve { x, weight, state: KvCache::of_inputs(32), y: tensor(rows) }.into());
     }
+    let activation = Activation { function: Function::Sigmoid, gated: false };
+    commands.push(Activate { activation, multiplies: true, x: tensor(1), y: tensor(1) }.into());
+    let (x, weight, state) = (tensor(1), Tensor { cols: 128, ..tensor(1) }, KvCache::of_state(1000));
+    commands.push(CausalConvolve { x, weight, state, y: Tensor { cols: 32, ..tensor(1) } }.into());
+    let heads = DeltaHeads { key: 1, value: 2, key_dim: 8, value_dim: 12, tiled: true };
+    let of = |cols| Tensor { cols, ..tensor(1) };
+    let (qkv, gates, weights, y) = (of(heads.qkv()), of(heads.qkv() + 28), of(16), of(24));
+    commands.push(DeltaRule { qkv, gates, weights, state, first: 120, heads, eps: 1e-6, y }.into());
     commands.push(PickRows { x: tensor(1), y: tensor(1) }.into());
     let (logits, changes) = (tensor(1), Tensor { cols: Adjust::room(tensor(1).cols), ..tensor(1) });
     let mask = Tensor { cols: Adjust::mask_words(logits.cols), ..tensor(1) };

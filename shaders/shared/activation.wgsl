@@ -18,6 +18,9 @@ fn activate(x: f32) -> f32 {
         let z = min(x, 7.0);
         return z / (1.0 + exp(min(-1.702 * z, 80.0)));
     }
+    if ACTIVATION == 6u { // sigmoid
+        return 1.0 / (1.0 + exp(min(-x, 80.0)));
+    }
     // gelu: x · (1 + erf(x / √2)) / 2, erf within 1.5e-7 (Abramowitz & Stegun 1964, 7.1.26)
     let z = abs(x) * 0.7071067812;
     let t = 1.0 / (1.0 + 0.3275911 * z);

@@ -124,6 +124,8 @@ impl<K: Kernels> HostEngine<K> {
             Command::Combine(op) => op.y,
             Command::RopeAppend(op) => op.qkv,
             Command::Convolve(op) => op.y,
+            Command::CausalConvolve(op) => op.y,
+            Command::DeltaRule(op) => op.y,
             Command::Attention(op) => op.y,
             Command::RopeAttention(op) => op.attention.y,
             Command::PickRows(op) => op.y,
@@ -175,6 +177,22 @@ impl<K: Kernels> HostEngine<K> {
             Command::Activate(op) => kernels.activate(op, self.rows(&op.x, n), y),
             Command::RopeAppend(op) => self.rope_append(op, step, y)?,
             Command::Convolve(op) => self.convolve(op, step, n, y)?,
+            Command::CausalConvolve(op) => {
+                let mut slots = self.take_slots(op.state, step)?;
+                let inputs = (self.rows(&op.x, n), self.rows(&op.weight, 1));
+                each_state(step, n, &mut slots, 0..op.kept(), |rows, state| {
+                    self.kernels.causal_convolve(op, rows, inputs, state, y);
+                });
+                self.blocks_mut(op.state.buffer)?.blocks = slots;
+            }
+            Command::DeltaRule(op) => {
+                let mut slots = self.take_slots(op.state, step)?;
+                let inputs = (self.rows(&op.qkv, n), self.rows(&op.gates, n), self.rows(&op.weights, 1));
+                each_state(step, n, &mut slots, op.first..op.first + op.heads.matrices(), |rows, state| {
+                    self.kernels.delta_rule(op, rows, inputs, state, y);
+                });
+                self.blocks_mut(op.state.buffer)?.blocks = slots;
+            }
             Command::Attention(op) => {
                 let blocks = &self.blocks(op.kv.buffer)?.blocks;
                 step.check_tables(blocks.len())?;
@@ -214,6 +232,13 @@ impl<K: Kernels> HostEngine<K> {
         Ok(())
     }
 
+    /// Takes the slots of a layer's states out, to be put back once they are written.
+    fn take_slots(&mut self, state: KvCache, step: &Step) -> Result<Vec<K::Block>> {
+        let slots = &mut self.blocks_mut(state.buffer)?.blocks;
+        step.check_states(slots.len())?;
+        Ok(std::mem::take(slots))
+    }
+
     fn convolve(&mut self, op: &Convolve, step: &Step, n: usize, y: &mut [f32]) -> Result<()> {
         let state = op.state.buffer;
         step.check_tables(self.blocks(state)?.blocks.len())?;
@@ -221,6 +246,28 @@ impl<K: Kernels> HostEngine<K> {
         self.kernels.convolve(op, step, self.rows(&op.x, n), self.rows(&op.weight, 1), &mut blocks, y);
         self.blocks_mut(state)?.blocks = blocks;
         Ok(())
+    }
+}
+
+/// Calls `run` for the rows of each sequence with the slot that its state is written to, which has
+/// the `range` of that state before the rows.
+fn each_state<B: Block>(
+    step: &Step,
+    rows: usize,
+    slots: &mut [B],
+    range: Range<usize>,
+    mut run: impl FnMut(Range<usize>, &mut [f32]),
+) {
+    for (rows, [read, write]) in step.runs(rows) {
+        if read != write {
+            let before = slots.get_mut(read as usize).map(|slot| slot.state_mut()[range.clone()].to_vec());
+            let state = &mut slots[write as usize].state_mut()[range.clone()];
+            match before {
+                Some(before) => state.copy_from_slice(&before),
+                None => state.fill(0.0),
+            }
+        }
+        run(rows, slots[write as usize].state_mut());
     }
 }
 

@@ -25,6 +25,8 @@ pub enum Function {
     SquaredRelu = 4,
     /// z · sigmoid(1.702 z) with z = min(x, 7), as in gpt-oss; see [`Function::up`]
     ClampedSwish = 5,
+    /// 1 / (1 + exp(-x))
+    Sigmoid = 6,
 }
 
 /// Bound of [`Function::ClampedSwish`].
@@ -43,6 +45,7 @@ impl Function {
             Self::SquaredRelu => x.max(0.0) * x.max(0.0),
             Self::ClampedSwish => x.min(LIMIT) / (1.0 + (-1.702 * x.min(LIMIT)).exp()),
             Self::Gelu => 0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2)),
+            Self::Sigmoid => 1.0 / (1.0 + (-x).exp()),
         }
     }
 }
@@ -89,11 +92,13 @@ impl Activation {
     }
 }
 
-/// y[t] = f(x[t][..n]), times x[t][n..] if gated, with n = y.cols
+/// y[t] = f(x[t][..n]), times x[t][n..] if gated, with n = y.cols; or y[t] times this
 #[derive(Clone, Debug)]
 pub struct Activate {
     /// The activation.
     pub activation: Activation,
+    /// Whether y is multiplied in its place.
+    pub multiplies: bool,
     /// (tokens, n), or (tokens, 2 n) if gated: gate, then up
     pub x: Tensor,
     /// (tokens, n)
@@ -105,13 +110,17 @@ const WORKGROUP: usize = 64;
 impl Op for Activate {
     fn check(&self) -> Result<()> {
         let fits = self.x.cols == self.activation.inputs() * self.y.cols;
-        ensure(fits, "activate", "x.cols = y.cols, or 2 y.cols where gated", self)
+        ensure(fits, "activate", "x.cols = y.cols, or 2 y.cols where gated", self)?;
+        ensure(!(self.multiplies && self.activation.gated), "activate", "one factor", self)
     }
 
     fn kernels(&self, _: &Variants) -> Vec<Kernel> {
         vec![Kernel {
             shader: "activate",
-            defines: if self.activation.gated { vec!["GATED"] } else { vec![] },
+            defines: [(self.activation.gated, "GATED"), (self.multiplies, "MULTIPLIES")]
+                .into_iter()
+                .filter_map(|(is_set, name)| is_set.then_some(name))
+                .collect(),
             constants: vec![self.activation.constant()],
             bindings: vec![self.x.into(), self.y.into()],
             params: vec![self.y.rows as u32, self.y.cols as u32],
@@ -122,24 +131,26 @@ impl Op for Activate {
     }
 
     fn loads(&self, _: &Variants, step: &Step) -> Vec<Loads> {
-        let row = Loads::once(self.x.cols, ceil_div(self.y.cols, WORKGROUP) as usize);
+        let values = self.x.cols + if self.multiplies { self.y.cols } else { 0 };
+        let row = Loads::once(values, ceil_div(self.y.cols, WORKGROUP) as usize);
         vec![row * step.count(self.y.rows)]
     }
 }
 
 /// `x`: (tokens, n), or (tokens, 2 n); `y`: (tokens, n).
-pub fn reference(activation: Activation, x: &[f32], n: usize, y: &mut [f32]) {
-    let Activation { function, gated } = activation;
-    for (x, y) in x.chunks_exact(activation.inputs() * n).zip(y.chunks_exact_mut(n)) {
+pub fn reference(op: &Activate, x: &[f32], y: &mut [f32]) {
+    let (Activation { function, gated }, n) = (op.activation, op.y.cols);
+    for (x, y) in x.chunks_exact(op.x.cols).zip(y.chunks_exact_mut(n)) {
         for (i, y) in y.iter_mut().enumerate() {
-            *y = function.at(x[i]) * if gated { function.up(x[n + i]) } else { 1.0 };
+            let factor = if op.multiplies { *y } else { 1.0 };
+            *y = function.at(x[i]) * if gated { function.up(x[n + i]) } else { factor };
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Function::{ClampedSwish, Gelu, GeluTanh, Relu, Silu, SquaredRelu};
+    use super::Function::{ClampedSwish, Gelu, GeluTanh, Relu, Sigmoid, Silu, SquaredRelu};
 
     #[test]
     fn functions_have_their_known_values() {
@@ -157,6 +168,7 @@ mod tests {
             assert_eq!(function.up(100.0), 100.0);
         }
         assert_eq!([-2.0, 0.0, 3.0].map(|x| SquaredRelu.at(x)), [0.0, 0.0, 9.0]);
+        assert!((Sigmoid.at(1.0) - 0.731_058_6).abs() < 1e-6 && Sigmoid.at(0.0) == 0.5);
         assert!((ClampedSwish.at(1.0) - 0.845_795_8).abs() < 1e-6, "{}", ClampedSwish.at(1.0));
         assert_eq!(ClampedSwish.at(100.0), ClampedSwish.at(7.0));
         assert_eq!([-100.0, 0.5, 100.0].map(|x| ClampedSwish.up(x)), [-6.0, 1.5, 8.0]);

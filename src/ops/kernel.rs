@@ -116,6 +116,7 @@ impl Kernel {
                 Binding::Quants(_) | Binding::Scales(_) => next_plane.next()?,
                 Binding::Values(_)
                 | Binding::KeysValues { .. }
+                | Binding::States(_)
                 | Binding::Pieces { .. }
                 | Binding::Intermediate { .. }
                 | Binding::Rows
@@ -138,6 +139,8 @@ pub enum Binding {
         /// Below [`KvCache::parts`].
         part: usize,
     },
+    /// The slots of recurrent states.
+    States(BufferId),
     /// The quants plane of a matrix.
     Quants(BufferId),
     /// The scales plane of a matrix.

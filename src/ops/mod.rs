@@ -8,8 +8,10 @@
 pub mod activate;
 pub mod adjust;
 pub mod attention;
+pub mod causal_convolve;
 pub mod combine;
 pub mod convolve;
+pub mod delta_rule;
 mod dot;
 pub mod embed;
 pub mod expert_linear;
@@ -32,8 +34,10 @@ pub mod variants;
 pub use activate::{Activate, Activation, Function};
 pub use adjust::Adjust;
 pub use attention::Attention;
+pub use causal_convolve::CausalConvolve;
 pub use combine::Combine;
 pub use convolve::Convolve;
+pub use delta_rule::{DeltaHeads, DeltaRule};
 pub use dot::dot;
 pub use embed::{Embed, Index};
 pub use expert_linear::ExpertLinear;
@@ -108,6 +112,8 @@ commands!(
     Attention,
     RopeAttention,
     Convolve,
+    CausalConvolve,
+    DeltaRule,
     Route,
     Gather,
     ExpertLinear,

@@ -11,6 +11,9 @@ pub const KV_BLOCK: usize = 64;
 /// p % `RECENT_INPUTS` of its block, so that the last ones stay.
 pub const RECENT_INPUTS: usize = 8;
 
+/// In the place of the slot that a state is read from: there is none yet, and all of it is 0.
+pub const NO_STATE: u32 = u32::MAX;
+
 /// The keys and values of one layer for all sequences: blocks of shape (2, heads, [`KV_BLOCK`],
 /// head_dim), keys before values. The block table of a sequence lists the blocks of its positions.
 ///
@@ -38,7 +41,13 @@ impl KvCache {
         Self { buffer: BufferId(0), heads: 1, head_dim, format: KvFormat::F32, parts: 1 }
     }
 
-    /// The range of a position's inputs within its block, in such a state.
+    /// The recurrent state of a layer, so many values for a sequence: a slot is a block.
+    pub fn of_state(len: usize) -> Self {
+        let heads = len.div_ceil(2 * KV_BLOCK);
+        Self { buffer: BufferId(0), heads, head_dim: 1, format: KvFormat::F32, parts: 1 }
+    }
+
+    /// The range of a position's inputs within its block, in the state of a convolution.
     pub fn inputs(cols: usize, position: usize) -> Range<usize> {
         let first = position % RECENT_INPUTS * cols;
         first..first + cols

@@ -20,7 +20,7 @@ use weft_llm::format::block::BlockType;
 use weft_llm::format::layout::Layout;
 use weft_llm::ops::variants::{ATTEND_MANY, ATTEND_ONE, Feature, MATMUL, MATMUL_ROUNDED, MATVEC};
 use weft_llm::ops::{Command, Recording, RmsNorm, Variants};
-use weft_llm::record::{BufferId, KvCache, KvFormat, Matrix, Row, Step, Tensor, rows};
+use weft_llm::record::{BufferId, KvCache, KvFormat, Matrix, NO_STATE, Row, Step, Tensor, rows};
 
 /// Largest error allowed, relative to the root mean square of the reference's results: what sums of
 /// some hundred f32 products differ by when they are added in another order.
@@ -280,6 +280,13 @@ impl Setup<'_> {
         state
     }
 
+    /// Recurrent states of random values, likewise.
+    pub fn output_slots(&mut self, len: usize) -> KvCache {
+        let state = self.cache_in(KvCache::of_state(len));
+        self.compare_cache(state);
+        state
+    }
+
     /// The same, and all of it is compared.
     pub fn output_cache(&mut self, heads: usize, head_dim: usize, format: KvFormat) -> KvCache {
         let cache = self.cache(heads, head_dim, format);
@@ -396,7 +403,14 @@ impl Suite {
             let blocks = tables.iter().map(|table| table.len()).sum();
             let (program, outputs) = prepare(engine, seed, blocks, &record);
             let second = rows[0].position as u32 + 2;
-            engine.run(program, &Step { second, ..Step::new(rows, tables) }).unwrap();
+            // states stay or go elsewhere in turns, and begin with the first position
+            let slots = |(sequence, table): (usize, &&[u32])| {
+                let begins = rows.iter().any(|row| (row.sequence, row.position) == (sequence, 0));
+                let write = table[sequence % 2 % table.len()];
+                [if begins { NO_STATE } else { table[0] }, write]
+            };
+            let states: Vec<_> = tables.iter().enumerate().map(slots).collect();
+            engine.run(program, &Step { second, states: &states, ..Step::new(rows, tables) }).unwrap();
             let read = |Output { tensor, cols, format, of_bytes }: Output| {
                 let values = read(engine, tensor.buffer, tensor.rows * tensor.cols);
                 let values = values.chunks(tensor.cols).flat_map(|row| &row[cols.clone()]).copied();

@@ -19,6 +19,7 @@ pub fn activate(activation: Activation, x: &[f32], n: usize, y_cols: usize, y_of
             Function::Gelu => row(x, y, gelu),
             Function::Relu => row(x, y, |x| x.max(F32x4::ZERO)),
             Function::SquaredRelu => row(x, y, |x| x.max(F32x4::ZERO).mul(x.max(F32x4::ZERO))),
+            Function::Sigmoid => row(x, y, |x| times_sigmoid(F32x4::splat(1.0), x)),
             // few values, of some experts
             Function::ClampedSwish => y.iter_mut().zip(x).for_each(|(y, x)| *y = Function::ClampedSwish.at(*x)),
         }
@@ -26,6 +27,13 @@ pub fn activate(activation: Activation, x: &[f32], n: usize, y_cols: usize, y_of
             *y *= activation.function.up(*up);
         }
     });
+}
+
+/// y ∘= f(x)
+pub fn multiply(function: Function, x: &[f32], y: &mut [f32]) {
+    for (y, x) in y.iter_mut().zip(x) {
+        *y *= function.at(*x);
+    }
 }
 
 #[inline(always)]

@@ -260,6 +260,13 @@ impl Block for KvBlock {
             Self::Q4(nibbles) => nibbles.read(shape, range, read),
         }
     }
+
+    fn state_mut(&mut self) -> &mut [f32] {
+        match self {
+            Self::F32(values) => values,
+            Self::F16(_) | Self::Q8(_) | Self::Q4(_) => &mut [],
+        }
+    }
 }
 
 /// Memory for what kernels read of a run in another form than it has.

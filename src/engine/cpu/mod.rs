@@ -22,12 +22,15 @@ mod simd;
 mod tiles;
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use super::EngineInfo;
 use super::host::{Block, Kernels, out_of_memory};
 use crate::Result;
 use crate::format::layout::{Layout, Planes};
-use crate::ops::{Activate, Affine, Attention, Convolve, Embed, ExpertLinear, Linear, Norm, RopeAppend};
+use crate::ops::{
+    Activate, Affine, Attention, CausalConvolve, Convolve, DeltaRule, Embed, ExpertLinear, Linear, Norm, RopeAppend,
+};
 use crate::record::{KvCache, KvFormat, Step};
 use activations::ProductBuffers;
 use blocks::KvBlock;
@@ -109,7 +112,10 @@ impl Kernels for Simd {
     }
 
     fn activate(&self, op: &Activate, x: &[f32], y: &mut [f32]) {
-        activate::activate(op.activation, x, op.y.cols, op.y.cols, 0, y);
+        match op.multiplies {
+            true => activate::multiply(op.activation.function, x, y),
+            false => activate::activate(op.activation, x, op.y.cols, op.y.cols, 0, y),
+        }
     }
 
     fn rope_append(
@@ -141,6 +147,51 @@ impl Kernels for Simd {
         });
         op.keep(step, x, |block, position, inputs| {
             blocks[block].write(&op.state, KvCache::inputs(cols, position).start, inputs);
+        });
+    }
+
+    fn causal_convolve(
+        &self,
+        op: &CausalConvolve,
+        rows: Range<usize>,
+        inputs: (&[f32], &[f32]),
+        state: &mut [f32],
+        y: &mut [f32],
+    ) {
+        let (all, positions) = (op.y.cols, op.kept() / op.y.cols);
+        let (state, y) = (pool::Shared::new(state), pool::Shared::new(y));
+        pool::run_ranges(all, |cols| {
+            let len = cols.len();
+            // SAFETY: each call has its own columns, here and below
+            let part = |position: usize| unsafe { state.slice(position * all + cols.start, len) };
+            let mut kept: Vec<f32> = (0..positions).flat_map(|position| part(position).to_vec()).collect();
+            op.columns(rows.clone(), cols.clone(), inputs, &mut kept, |row, values| {
+                // SAFETY: as above
+                unsafe { y.slice(row * all + cols.start, len) }.copy_from_slice(values);
+            });
+            for (position, kept) in kept.chunks(len.max(1)).enumerate() {
+                part(position).copy_from_slice(kept);
+            }
+        });
+    }
+
+    fn delta_rule(
+        &self,
+        op: &DeltaRule,
+        rows: Range<usize>,
+        inputs: (&[f32], &[f32], &[f32]),
+        state: &mut [f32],
+        y: &mut [f32],
+    ) {
+        let (state, y, width) = (pool::Shared::new(state), pool::Shared::new(y), op.heads.value_dim);
+        pool::run(op.heads.value, |head| {
+            let matrix = op.matrix(head);
+            // SAFETY: each call has its own matrix, and its own columns of y
+            let matrix = unsafe { state.slice(matrix.start, matrix.len()) };
+            op.head(rows.clone(), head, inputs, matrix, |row, values| {
+                // SAFETY: as above
+                unsafe { y.slice(row * op.y.cols + head * width, width) }.copy_from_slice(values);
+            });
         });
     }
 

@@ -13,7 +13,7 @@ use super::pipelines::Pipelines;
 use super::sampled_ids::Staging;
 use crate::ops::adjust::RECENT;
 use crate::ops::{Binding, Kernel, Op, Recording, Variants};
-use crate::record::{BufferId, KV_BLOCK, Row, Step};
+use crate::record::{BufferId, KV_BLOCK, NO_STATE, Row, Step};
 use crate::{Error, Result};
 
 /// Offset in bytes of the tables in a step's buffer: after the uniform header, at the largest
@@ -74,6 +74,8 @@ pub(super) struct Program {
     dispatches: Vec<Dispatch>,
     /// The bound KV caches.
     caches: Vec<BufferId>,
+    /// The bound states.
+    states: Vec<BufferId>,
     /// [`Buffers::generation`] of the bound buffers.
     generation: u64,
     pub pace: Rc<Pace>,
@@ -130,8 +132,25 @@ impl Program {
             _ => None,
         });
         let caches = caches.collect();
-        let mut program =
-            Self { capacity, step, table_words, words, params, slot, pieces, dispatches, caches, generation, pace };
+        let states = kernels.iter().flat_map(|(kernel, _)| &kernel.bindings).filter_map(|binding| match binding {
+            Binding::States(buffer) => Some(*buffer),
+            _ => None,
+        });
+        let states = states.collect();
+        let mut program = Self {
+            capacity,
+            step,
+            table_words,
+            words,
+            params,
+            slot,
+            pieces,
+            dispatches,
+            caches,
+            states,
+            generation,
+            pace,
+        };
         for (i, (kernel, pipeline)) in kernels.into_iter().enumerate() {
             let bind_group = program.bind(gpu, buffers, i, &kernel, &pipeline)?;
             program.dispatches.push(Dispatch { kernel, pipeline, bind_group });
@@ -164,6 +183,7 @@ impl Program {
                 Binding::Pieces { .. } | Binding::Intermediate { .. } => self.pieces.as_entire_binding(),
                 Binding::Values(id) | Binding::Quants(id) => buffers.get(id)?.plane(0)?.as_entire_binding(),
                 Binding::Scales(id) => buffers.get(id)?.plane(1)?.as_entire_binding(),
+                Binding::States(id) => buffers.get(id)?.plane(0)?.as_entire_binding(),
                 Binding::KeysValues { buffer, part } => buffers.get(buffer)?.plane(part)?.as_entire_binding(),
             };
             entries.push(wgpu::BindGroupEntry { binding: slot, resource });
@@ -195,7 +215,7 @@ impl Program {
         for i in 0..self.dispatches.len() {
             let Dispatch { kernel, pipeline, .. } = &self.dispatches[i];
             let is_stale = |binding: &Binding| match binding {
-                Binding::KeysValues { .. } => replaced,
+                Binding::KeysValues { .. } | Binding::States(_) => replaced,
                 Binding::Pieces { .. } | Binding::Intermediate { .. } => pieces,
                 _ => false,
             };
@@ -314,6 +334,10 @@ impl Program {
         {
             step.check_tables(blocks)?;
         }
+        let slots = |states: &BufferId| buffers.table.get(*states).map_or(0, GpuBuffer::blocks);
+        if let Some(slots) = self.states.iter().map(slots).min() {
+            step.check_states(slots)?;
+        }
         let (tables, starts) = tables(step);
         let reach = rows.iter().map(|row| row.position + 1).max().unwrap_or(0);
         self.fit(gpu, buffers, tables.len(), reach)?;
@@ -349,11 +373,13 @@ fn no_tokens(got: &str) -> Error {
     Error::Internal { op: "run", expected: "at least one token".into(), got: got.into() }
 }
 
-/// The length and the block table of each sequence of a step, concatenated, and the start of each.
+/// The slots of its state, the length and the block table of each sequence of a step, concatenated,
+/// and where the length is.
 fn tables(step: &Step) -> (Vec<u32>, Vec<u32>) {
     let (mut words, mut starts) = (Vec::new(), Vec::new());
     for (sequence, table) in step.tables.iter().enumerate() {
         let length = step.length(sequence);
+        words.extend(step.states.get(sequence).unwrap_or(&[NO_STATE; 2]));
         starts.push(words.len() as u32);
         words.push(length as u32);
         words.extend(table.iter().take(length.div_ceil(KV_BLOCK)));
@@ -395,7 +421,7 @@ fn pieces_bytes<'a>(kernels: impl Iterator<Item = &'a Kernel>, reach: usize) -> 
 /// Bytes of the buffers of a program, at the usual alignment, for a step with one sequence of
 /// `reach` positions.
 pub(super) fn program_bytes(kernels: &[Kernel], reach: usize) -> u64 {
-    let table_words = (1 + reach.div_ceil(KV_BLOCK)).next_power_of_two().max(FIRST_TABLE_WORDS);
+    let table_words = (3 + reach.div_ceil(KV_BLOCK)).next_power_of_two().max(FIRST_TABLE_WORDS);
     let params = slot_bytes(kernels, TABLES_OFFSET) * kernels.len();
     let buffers = [step_bytes(capacity(kernels), table_words), params as u64, pieces_bytes(kernels.iter(), reach)];
     buffers.map(buffer_size).iter().sum()

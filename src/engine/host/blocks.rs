@@ -27,6 +27,9 @@ pub trait Block: Clone + Default {
 
     /// Appends a range of values to `read`.
     fn read(&self, shape: &KvCache, range: Range<usize>, read: &mut Vec<f32>);
+
+    /// All values of a state, see [`KvCache::of_state`].
+    fn state_mut(&mut self) -> &mut [f32];
 }
 
 /// Values as the reference holds them: rounded to the format, and in f32 all the same.
@@ -51,6 +54,10 @@ impl Block for Vec<f32> {
 
     fn read(&self, _: &KvCache, range: Range<usize>, read: &mut Vec<f32>) {
         read.extend(&self[range]);
+    }
+
+    fn state_mut(&mut self) -> &mut [f32] {
+        self
     }
 }
 

@@ -1,14 +1,16 @@
 //! The kernels of a host engine, and how they store a matrix. Kernels without weights default to
 //! the reference of their operation.
 
+use std::ops::Range;
+
 use super::blocks::Block;
 use super::zeroed;
 use crate::Result;
 use crate::engine::EngineInfo;
 use crate::format::{Layout, Planes};
 use crate::ops::{
-    self, Activate, Affine, Attention, Combine, Convolve, Embed, ExpertLinear, Likely, Linear, MatrixView, Norm,
-    PickRows, RopeAppend, Route, Sample,
+    self, Activate, Affine, Attention, CausalConvolve, Combine, Convolve, DeltaRule, Embed, ExpertLinear, Likely,
+    Linear, MatrixView, Norm, PickRows, RopeAppend, Route, Sample,
 };
 use crate::record::{KvCache, KvFormat, Step};
 
@@ -78,7 +80,7 @@ pub trait Kernels {
 
     /// See [`ops::activate::reference`].
     fn activate(&self, op: &Activate, x: &[f32], y: &mut [f32]) {
-        ops::activate::reference(op.activation, x, op.y.cols, y);
+        ops::activate::reference(op, x, y);
     }
 
     /// See [`RopeAppend::reference`].
@@ -109,6 +111,30 @@ pub trait Kernels {
         op.keep(step, x, |block, position, inputs| {
             blocks[block].write(&op.state, KvCache::inputs(cols, position).start, inputs);
         });
+    }
+
+    /// See [`CausalConvolve::reference`].
+    fn causal_convolve(
+        &self,
+        op: &CausalConvolve,
+        rows: Range<usize>,
+        (x, weight): (&[f32], &[f32]),
+        state: &mut [f32],
+        y: &mut [f32],
+    ) {
+        op.reference(rows, x, weight, state, y);
+    }
+
+    /// See [`DeltaRule::reference`].
+    fn delta_rule(
+        &self,
+        op: &DeltaRule,
+        rows: Range<usize>,
+        inputs: (&[f32], &[f32], &[f32]),
+        state: &mut [f32],
+        y: &mut [f32],
+    ) {
+        op.reference(rows, inputs, state, y);
     }
 
     /// See [`Attention::reference`].

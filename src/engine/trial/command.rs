@@ -94,6 +94,8 @@ pub fn small(command: &Command) -> Command {
         | Command::Gather(_)
         | Command::Combine(_)
         | Command::Convolve(_)
+        | Command::CausalConvolve(_)
+        | Command::DeltaRule(_)
         | Command::PickRows(_)
         | Command::Adjust(_)
         | Command::Sample(_)
@@ -178,6 +180,8 @@ fn about(command: &Command) -> (String, usize, usize, usize) {
         Command::Combine(op) => ("answers of experts".into(), op.y.rows, any, 0),
         Command::RopeAppend(op) => ("rope".into(), op.qkv.rows, POSITIONS, 0),
         Command::Convolve(op) => ("convolution".into(), op.y.rows, POSITIONS, 0),
+        Command::CausalConvolve(op) => ("causal convolution".into(), op.y.rows, POSITIONS, 0),
+        Command::DeltaRule(op) => ("delta rule".into(), op.y.rows, POSITIONS, 0),
         Command::Attention(op) => ("attention".into(), op.y.rows, POSITIONS, 0),
         Command::RopeAttention(op) => ("rope and attention".into(), op.attention.y.rows, POSITIONS, 0),
         Command::PickRows(op) => ("picked rows".into(), op.x.rows, any, 0),
@@ -308,6 +312,22 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
             op.state = random.cache(memory, op.state, BLOCKS)?;
             (op.x, op.y) = (random.like(memory, op.x)?, random.like(memory, op.y)?);
             op.weight = random.like(memory, op.weight)?;
+            vec![Output::all(op.y), Output::all(blocks(op.state))]
+        }
+        Command::CausalConvolve(op) => {
+            op.state = random.cache(memory, op.state, BLOCKS)?;
+            (op.x, op.y) = (random.like(memory, op.x)?, random.like(memory, op.y)?);
+            op.weight = random.like(memory, op.weight)?;
+            vec![Output::all(op.y), Output::all(blocks(op.state))]
+        }
+        Command::DeltaRule(op) => {
+            op.state = random.cache(memory, op.state, BLOCKS)?;
+            (op.qkv, op.y) = (random.like(memory, op.qkv)?, random.like(memory, op.y)?);
+            op.gates = random.like(memory, op.gates)?;
+            let (count, norm) = (op.heads.value, op.heads.value_dim);
+            // a matrix must fade
+            let weights: Vec<f32> = (0..2 * count + norm).map(|i| if i < count { -0.5 } else { 0.75 }).collect();
+            op.weights = Random::put(memory, 1, op.weights.cols, &weights)?;
             vec![Output::all(op.y), Output::all(blocks(op.state))]
         }
         Command::Attention(op) => {

@@ -177,7 +177,7 @@ impl Trial {
     pub(super) fn step<T>(&self, with: impl FnOnce(&Step) -> T) -> T {
         let rows = rows(0, self.position, &self.ids);
         let second = (self.position + SECOND) as u32;
-        with(&Step { random: RANDOM, second, ..Step::new(&rows, &[&self.table]) })
+        with(&Step { random: RANDOM, second, states: &[[0, 1]], ..Step::new(&rows, &[&self.table]) })
     }
 
     fn run_step(&self, engine: &mut dyn Engine, program: ProgramId) -> Result<()> {

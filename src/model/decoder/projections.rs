@@ -60,6 +60,6 @@ impl Decoder {
             return mlp.gate_up_proj.linear(r, x, norm, Epilogue::Activate(activation), ffn);
         }
         mlp.gate_up_proj.linear(r, x, norm, Epilogue::Store, gate_up)?;
-        r.push(Activate { activation, x: gate_up, y: ffn })
+        r.push(Activate { activation, multiplies: false, x: gate_up, y: ffn })
     }
 }

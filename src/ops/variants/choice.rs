@@ -157,6 +157,8 @@ impl Variants {
             | Command::Gather(_)
             | Command::Combine(_)
             | Command::Convolve(_)
+            | Command::CausalConvolve(_)
+            | Command::DeltaRule(_)
             | Command::RopeAppend(_)
             | Command::PickRows(_)
             | Command::Adjust(_)

@@ -1,0 +1,70 @@
+// y = silu(Σ_k weight[k] · x[p - width + 1 + k]), column by column; keeps the last inputs.
+//
+// One invocation a column of a sequence, which takes its rows in turn; a workgroup takes 64
+// columns. The workgroups of a row that does not begin a sequence have nothing to do.
+#import step
+#import rows
+
+struct Params {
+    rows: u32, // capacity
+    x_cols: u32,
+    cols: u32,
+    width: u32, // positions of the convolution
+    slot: u32, // values of a slot of the state
+}
+@group(0) @binding(1) var<uniform> params: Params;
+// a sequence: before its length the slots that its state is read from and written to
+@group(0) @binding(next) var<storage, read> tables: array<u32>;
+@group(0) @binding(next) var<storage, read> x: array<f32>; // (rows, x_cols)
+@group(0) @binding(next) var<storage, read> weight: array<f32>; // (cols, width)
+@group(0) @binding(next) var<storage, read_write> state: array<f32>; // (slots, slot): (width - 1, cols), …
+@group(0) @binding(next) var<storage, read_write> y: array<f32>; // (rows, cols)
+
+const NO_STATE = 0xffffffffu;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    let count = min(step.tokens, params.rows);
+    let col = id.x;
+    let first = id.y;
+    if col >= params.cols || first >= count {
+        return;
+    }
+    let sequence = rows[first].table;
+    if first > 0u {
+        if rows[first - 1u].table == sequence {
+            return;
+        }
+    }
+    let source = tables[sequence - 2u];
+    let target_slot = tables[sequence - 1u];
+    // the inputs of the last positions, the latest last
+    var last: array<f32, WIDEST>;
+    var weights: array<f32, WIDEST>;
+    for (var i = 0u; i < params.width; i++) {
+        weights[i] = weight[col * params.width + i];
+        if source != NO_STATE && i + 1u < params.width {
+            last[i] = state[source * params.slot + i * params.cols + col];
+        }
+    }
+    for (var at = first; at < count; at++) {
+        if rows[at].table != sequence {
+            break;
+        }
+        let value = x[at * params.x_cols + col];
+        var sum = weights[params.width - 1u] * value;
+        for (var i = 0u; i + 1u < params.width; i++) {
+            sum += weights[i] * last[i];
+        }
+        y[at * params.cols + col] = sum / (1.0 + exp(min(-sum, 80.0)));
+        for (var i = 0u; i + 2u < params.width; i++) {
+            last[i] = last[i + 1u];
+        }
+        if params.width > 1u {
+            last[params.width - 2u] = value;
+        }
+    }
+    for (var i = 0u; i + 1u < params.width; i++) {
+        state[target_slot * params.slot + i * params.cols + col] = last[i];
+    }
+}

@@ -1,0 +1,122 @@
+//! `causal_convolve`: a causal convolution over the last positions of a sequence, each column by
+//! itself, before [`delta_rule`](super::delta_rule).
+//!
+//! Its state, the inputs of the last positions, is in a slot that the step names, see
+//! [`Step::states`](crate::record::Step::states). `convolve` keeps its own in blocks instead, as it
+//! has no other.
+
+use std::ops::Range;
+
+use super::loads::f32s;
+use super::{Binding, Function, Kernel, Loads, Op, RowGrid, Variants, ceil_div, ensure};
+use crate::Result;
+use crate::record::{KvCache, KvFormat, NO_STATE, Step, Tensor};
+
+/// y = silu(Σ_k weight[k] ∘ x[p - width + 1 + k]); before the first position x is 0.
+#[derive(Clone, Debug)]
+pub struct CausalConvolve {
+    /// (rows, at least y.cols), of which the first y.cols are read
+    pub x: Tensor,
+    /// (1, y.cols · width): of each column, the earliest position first
+    pub weight: Tensor,
+    /// See [`KvCache::of_state`]. A slot begins with the inputs of the last width - 1 positions,
+    /// the earliest first: (width - 1, y.cols).
+    pub state: KvCache,
+    /// (rows, cols)
+    pub y: Tensor,
+}
+
+/// Most positions.
+pub const WIDEST: usize = 4;
+
+const WORKGROUP: usize = 64;
+
+impl Op for CausalConvolve {
+    fn check(&self) -> Result<()> {
+        let Self { x, weight, state, y } = self;
+        ensure(x.cols >= y.cols && x.rows == y.rows, "causal_convolve", "x of at least y.cols", self)?;
+        let fits = weight.cols == self.width() * y.cols && (1..=WIDEST).contains(&self.width());
+        ensure(fits, "causal_convolve", "weights of up to 4 positions for each column", self)?;
+        let room = state.format == KvFormat::F32 && state.parts == 1 && state.block_len() >= self.kept();
+        ensure(room, "causal_convolve", "room for the last inputs in a slot", self)
+    }
+
+    fn kernels(&self, _: &Variants) -> Vec<Kernel> {
+        vec![Kernel {
+            shader: "causal_convolve",
+            defines: vec![],
+            constants: vec![("WIDEST", WIDEST as u32)],
+            bindings: vec![
+                Binding::Rows,
+                Binding::Tables,
+                self.x.into(),
+                self.weight.into(),
+                Binding::States(self.state.buffer),
+                self.y.into(),
+            ],
+            params: [self.y.rows, self.x.cols, self.y.cols, self.width(), self.state.block_len()]
+                .map(|v| v as u32)
+                .to_vec(),
+            workgroups: [ceil_div(self.y.cols, WORKGROUP), self.y.rows as u32, 1],
+            rows: RowGrid::along(1),
+            pieces: None,
+        }]
+    }
+
+    fn loads(&self, _: &Variants, step: &Step) -> Vec<Loads> {
+        let of_run = |(rows, [read, _]): (Range<usize>, [u32; 2])| {
+            let kept = if read == NO_STATE { 0 } else { self.kept() };
+            let values = (rows.len() + self.width()) * self.y.cols;
+            let loads = Loads::once(values, ceil_div(self.y.cols, WORKGROUP) as usize);
+            Loads { keys_values: f32s(kept), lane_activations: loads.lane_activations + f32s(kept), ..loads }
+        };
+        vec![step.runs(self.y.rows).map(of_run).sum()]
+    }
+}
+
+impl CausalConvolve {
+    fn width(&self) -> usize {
+        self.weight.cols / self.y.cols.max(1)
+    }
+
+    /// Values of a slot.
+    pub fn kept(&self) -> usize {
+        (self.width() - 1) * self.y.cols
+    }
+
+    /// These rows of a sequence. `state`: of its slot.
+    pub fn reference(&self, rows: Range<usize>, x: &[f32], weight: &[f32], state: &mut [f32], y: &mut [f32]) {
+        self.columns(rows, 0..self.y.cols, (x, weight), &mut state[..self.kept()], |row, values| {
+            y[row * self.y.cols..][..self.y.cols].copy_from_slice(values);
+        });
+    }
+
+    /// Some columns of these rows. `kept`: the inputs of the last positions, (width - 1, columns);
+    /// `write` gets the values of each row.
+    pub fn columns(
+        &self,
+        rows: Range<usize>,
+        cols: Range<usize>,
+        (x, weight): (&[f32], &[f32]),
+        kept: &mut [f32],
+        mut write: impl FnMut(usize, &[f32]),
+    ) {
+        let (count, width) = (cols.len(), self.width());
+        let weight = &weight[cols.start * width..cols.end * width];
+        let mut y = vec![0.0; count];
+        for row in rows {
+            let x = &x[row * self.x.cols + cols.start..][..count];
+            for (col, (x, y)) in x.iter().zip(&mut y).enumerate() {
+                let weight = &weight[col * width..][..width];
+                let before = weight.iter().enumerate().take(width - 1);
+                let sum: f32 = before.map(|(k, weight)| weight * kept[k * count + col]).sum();
+                *y = Function::Silu.at(sum + weight[width - 1] * x);
+            }
+            if width > 1 {
+                kept.copy_within(count.., 0);
+                kept[(width - 2) * count..].copy_from_slice(x);
+            }
+            write(row, &y);
+        }
+    }
+}

@@ -33,6 +33,7 @@ mod norm_linear;
 mod ops;
 mod pipelines;
 mod prefixes;
+mod recurrent;
 mod resume;
 mod rounding;
 mod sample;

@@ -21,7 +21,7 @@ fn tiny(seed: u64) -> Tiny {
 }
 
 /// How many tokens of a prompt were remembered, and the answer.
-fn ask(decoder: &mut LoadedDecoder, prompt: &[u32], max_tokens: usize) -> (usize, Vec<u32>) {
+pub fn ask(decoder: &mut LoadedDecoder, prompt: &[u32], max_tokens: usize) -> (usize, Vec<u32>) {
     let generation = decoder.start(prompt.to_vec(), options(None, max_tokens), 0).unwrap();
     let cached = decoder.cached_tokens(generation);
     (cached, in_turns(decoder, &[generation]).remove(0))

@@ -97,6 +97,9 @@ const ARCHITECTURES: &[&str] = &[
     "modern-bert",
     "gemma-embedding",
     "nomic-bert",
+    "qwen35",
+    "qwen35moe",
+    "qwen3next",
     "hunyuan-dense",
 ];
 
@@ -122,6 +125,13 @@ const KEYS: &[&str] = &[
     "llama.attention.temperature_scale",
     "lfm2.attention.head_count_kv",
     "lfm2.shortconv.l_cache",
+    "qwen35.full_attention_interval",
+    "qwen35.nextn_predict_layers",
+    "qwen35.ssm.conv_kernel",
+    "qwen35.ssm.group_count",
+    "qwen35.ssm.inner_size",
+    "qwen35.ssm.state_size",
+    "qwen35.ssm.time_step_rank",
     "llama.rope.dimension_count",
     "llama.rope.freq_base",
     "llama.rope.scaling.type",
@@ -238,7 +248,11 @@ fuzz_target!(|input: Input| {
         None => Tiny::new(1, |name| small[name.len() % small.len()]),
     };
     let name = pick(ARCHITECTURES, architecture);
-    let tiny = if name == "lfm2" { Tiny::convolving(1) } else { tiny };
+    let tiny = match name {
+        "lfm2" => Tiny::convolving(1),
+        "qwen35" => Tiny::recurrent(1),
+        _ => tiny,
+    };
     let tiny = edits.into_iter().fold(tiny, |tiny, edit| apply(edit, tiny));
     let mut file = renamed(tiny, name).bytes();
     for (at, byte) in damage {

@@ -237,7 +237,11 @@ async fn queue_chunks(
     let known = generation.tokens.len();
     loop {
         let done = sequence.len();
-        let end = generation.computed_with(done, runner.chunk(count));
+        let mut end = generation.computed_with(done, runner.chunk(count));
+        // the state before the last token, from which the same prompt goes on when it comes again
+        if runner.programs.kv.has_slots() && end == generation.prompt_len && end > done + 1 && !generation.prefill {
+            end -= 1;
+        }
         if done == known || (end == known && !generation.prefill) {
             return Ok(true);
         }
@@ -273,7 +277,8 @@ async fn next_words(
     let Generation { tokens, ahead, constrained, .. } = generation;
     // room that is there before the id, so that nothing is awaited behind it; beside others, their
     // steps would take the place of the logits
-    device.has_room = *constrained && count == 1 && known < runner.decoder.context && {
+    let alone = count == 1 && !runner.programs.kv.has_slots();
+    device.has_room = *constrained && alone && known < runner.decoder.context && {
         runner.grow(sequence, known..known + 1).await.is_ok()
     };
     // the step stays in the queue until its id has arrived, so that a caller may drop this future

@@ -202,7 +202,7 @@ impl CostModel {
         let costing = Costing { decoder: &decoder, programs: &programs, variants: options.profile.variants };
         let positions = options.prompt + options.position;
         let kernels = costing.kernels();
-        let kv = (positions.div_ceil(KV_BLOCK) * programs.kv.block_bytes()) as u64;
+        let kv = programs.kv.sequence_bytes(positions);
         let of_program = |kernels: &Vec<Kernel>| Planned::program_bytes(kernels, positions);
         let memory_cost = MemoryCost { weights, kv, activations, programs: kernels.iter().map(of_program).sum() };
         let MemoryCost { weights, kv, activations, programs } = memory_cost;
@@ -346,7 +346,7 @@ impl Total {
     ) -> u64 {
         let table = vec![0; (first + count).div_ceil(KV_BLOCK)];
         let (rows, tables) = (rows(0, first, &vec![0; count]), [table.as_slice()]);
-        let costs = cost::of(commands, &Step::new(&rows, &tables), variants);
+        let costs = cost::of(commands, &Step { states: &[[0, 0]], ..Step::new(&rows, &tables) }, variants);
         let mut dispatches = 0;
         for (command, cost) in commands.iter().zip(costs) {
             let name = name(command);

@@ -83,9 +83,10 @@ impl LoadedDecoder {
             let feed = activations(&mut self.runner.engine, 1, RECENT)?.buffer;
             self.runner.grow(&mut sequence, 0..1).await?;
             let rows = rows(0, 0, &[0]);
+            let states = [sequence.blocks.advance(0..1)];
             let tables = [sequence.blocks.table()];
             for program in sampled {
-                let step = Step::new(&rows, &tables);
+                let step = Step { states: &states, ..Step::new(&rows, &tables) };
                 self.runner.engine.queue(&[program], &step, &Ids { id, feed, recent: None })?.await?;
             }
             self.runner.engine.free(feed);

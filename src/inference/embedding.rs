@@ -184,10 +184,12 @@ impl LoadedDecoder {
                 runner.grow(sequence, 0..ids.len()).await?;
                 step.extend(rows(number, 0, ids));
             }
+            let advance = |(sequence, ids): (&mut Sequence, &Vec<u32>)| sequence.blocks.advance(0..ids.len());
+            let states: Vec<_> = sequences.iter_mut().zip(texts).map(advance).collect();
             let tables: Vec<_> = sequences.iter().map(|sequence| sequence.blocks.table()).collect();
             runner.write_angles(&step)?;
             for program in [runner.programs.steps.prompt, program] {
-                runner.engine.run(program, &Step::new(&step, &tables))?;
+                runner.engine.run(program, &Step { states: &states, ..Step::new(&step, &tables) })?;
             }
         }
         runner.engine.read_values(hidden.buffer, texts.len() * hidden.cols).await

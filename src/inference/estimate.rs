@@ -177,7 +177,7 @@ impl Estimator {
                 (&encoder.trunk.config, encoder.trunk.context, programs.kv, encoder.trunk.context.div_ceil(KV_BLOCK))
             }
         };
-        let kv_cache_bytes = blocks as u64 * kv.block_bytes() as u64;
+        let kv_cache_bytes = kv.sequence_bytes(context);
         // a part of a layer, of which each could be a buffer
         let part_bytes = blocks as u64 * kv.least_part_bytes() as u64;
         Ok(Estimate {

@@ -83,6 +83,9 @@ impl Prefixes {
         }
         self.touch(keys, &origin);
         self.drop_leaves(self.nodes.len().saturating_sub(self.most));
+        while self.nodes.iter().map(|node| node.block.slots()).sum::<usize>() > KvPool::most_slots(self.most) {
+            self.drop_leaves(1);
+        }
     }
 
     /// A sequence whose positions are the longest prefix of `keys` in any text that is kept or in

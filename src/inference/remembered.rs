@@ -22,6 +22,10 @@ impl LoadedDecoder {
     /// How many of these tokens are in the KV cache, and of how many, in whole blocks, more than
     /// one text goes on.
     pub fn remembered(&self, ids: &[u32]) -> [usize; 2] {
+        // without its states nothing goes on from a block
+        if self.runner.programs.kv.has_slots() {
+            return [0, 0];
+        }
         let (found, origin) = (self.longest(ids, self.origin(None), None), self.origin(None));
         [found.len(), self.runner.prefixes.shared(&found.keys, &origin)]
     }
@@ -30,7 +34,8 @@ impl LoadedDecoder {
     /// does not have them all.
     pub async fn read_block(&mut self, ids: &[u32]) -> Result<Vec<u8>> {
         let found = self.longest(ids, self.origin(None), None);
-        let Some(&block) = found.blocks.table().last().filter(|_| found.len() == ids.len()) else {
+        let is_here = found.len() == ids.len() && !self.runner.programs.kv.has_slots();
+        let Some(&block) = found.blocks.table().last().filter(|_| is_here) else {
             return Err(invalid(found.len(), ids.len()));
         };
         let mut bytes = Vec::new();
@@ -51,7 +56,7 @@ impl LoadedDecoder {
     pub async fn write_block(&mut self, ids: &[u32], bytes: &[u8]) -> Result<()> {
         self.check_ids(ids)?;
         let (block_bytes, first) = (self.runner.programs.kv.block_bytes(), (ids.len() - 1) / KV_BLOCK * KV_BLOCK);
-        if bytes.len() != block_bytes {
+        if bytes.len() != block_bytes || self.runner.programs.kv.has_slots() {
             return Err(invalid(block_bytes, bytes.len()));
         }
         let mut sequence = self.open(ids, None, first);

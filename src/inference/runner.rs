@@ -13,7 +13,7 @@ use crate::engine::{DeviceSampling, Engine, Ids, LocalFuture, ProgramId};
 use crate::model::Decoder;
 use crate::model::decoder::activations;
 use crate::ops::adjust::{self, Changes, RECENT};
-use crate::record::{KV_BLOCK, Memory, Row, Step, Tensor, rows};
+use crate::record::{KV_BLOCK, Memory, NO_STATE, Row, Step, Tensor, rows};
 use crate::sampling::Sampler;
 use crate::{Error, Result};
 
@@ -97,7 +97,7 @@ impl Runner {
         let position = sequence.len();
         self.grow(sequence, position..position + ids.len()).await?;
         self.write_angles(&rows(0, position, ids))?;
-        self.run_again(program, sequence, position, ids)?;
+        self.run_layers(program, sequence, position, ids)?;
         sequence.keys.extend(token_keys(ids));
         Ok(())
     }
@@ -107,7 +107,15 @@ impl Runner {
         self.programs.steps.activations.write_angles(&mut self.engine, &self.decoder, rows)
     }
 
-    /// Runs a program over tokens that have room, and whose angles are written.
+    /// Runs the layers over tokens that have room, and whose angles are written.
+    fn run_layers(&mut self, program: ProgramId, sequence: &mut Sequence, position: usize, ids: &[u32]) -> Result<()> {
+        self.check_selected(&sequence.origin)?;
+        let states = [sequence.blocks.advance(position..position + ids.len())];
+        let (rows, tables) = (rows(0, position, ids), [sequence.blocks.table()]);
+        self.engine.run(program, &Step { states: &states, ..Step::new(&rows, &tables) })
+    }
+
+    /// Runs a program without layers behind them, over the same tokens.
     pub fn run_again(&mut self, program: ProgramId, sequence: &Sequence, position: usize, ids: &[u32]) -> Result<()> {
         self.check_selected(&sequence.origin)?;
         self.engine.run(program, &Step::new(&rows(0, position, ids), &[sequence.blocks.table()]))
@@ -153,11 +161,13 @@ impl Runner {
 
     /// Runs the layers over rows of several sequences, which have room. Returns the logits of every
     /// row: (rows, vocab).
-    pub async fn decode_together(&mut self, rows: &[Row], tables: &[&[u32]]) -> Result<Vec<f32>> {
+    pub async fn decode_together(&mut self, rows: &[Row], sequences: &mut [&mut Sequence]) -> Result<Vec<f32>> {
         let made = |runner: &mut Self| runner.programs.together(&mut runner.engine, &runner.decoder);
         let (program, logits) = self.with_room(made).await?;
         self.write_angles(rows)?;
-        self.engine.run(program, &Step::new(rows, tables))?;
+        let states = advance(rows, sequences);
+        let tables: Vec<_> = sequences.iter().map(|sequence| sequence.blocks.table()).collect();
+        self.engine.run(program, &Step { states: &states, ..Step::new(rows, &tables) })?;
         self.engine.read_values(logits.buffer, rows.len() * self.decoder.vocab).await
     }
 
@@ -168,7 +178,7 @@ impl Runner {
         let position = tokens.len() - 1;
         let ids = [&tokens[position..], draft].concat();
         self.grow(sequence, position..position + ids.len()).await?;
-        let logits = self.decode_together(&rows(0, position, &ids), &[sequence.blocks.table()]).await?;
+        let logits = self.decode_together(&rows(0, position, &ids), &mut [sequence]).await?;
         sequence.keys.extend(token_keys(&tokens[position..]));
         Ok(logits)
     }
@@ -227,7 +237,7 @@ impl Runner {
     pub fn queue(
         &mut self,
         generation: GenerationId,
-        sequence: &Sequence,
+        sequence: &mut Sequence,
         device: &mut OnDevice,
         (position, ids): (usize, &[u32]),
         draw: Draw<'_>,
@@ -241,11 +251,17 @@ impl Runner {
         if !is_computed {
             self.write_angles(rows)?;
         }
-        if ids.len() > 1 {
-            self.run_again(self.programs.steps.prompt, sequence, position, ids)?;
-        }
+        let states = match (ids.len() > 1, is_computed) {
+            (true, _) => {
+                self.run_layers(self.programs.steps.prompt, sequence, position, ids)?;
+                None
+            }
+            (false, true) => None,
+            (false, false) => Some([sequence.blocks.advance(position..position + 1)]),
+        };
         let tables = [sequence.blocks.table()];
-        let step = Step { random: draw.random, ..Step::new(rows, &tables) };
+        let states = states.as_ref().map_or(&[][..], |states| states);
+        let step = Step { random: draw.random, states, ..Step::new(rows, &tables) };
         let many = ids.len() > 1;
         let programs = match adjusted {
             None => {
@@ -264,14 +280,16 @@ impl Runner {
     pub fn queue_together(
         &mut self,
         rows: &[Row],
-        tables: &[&[u32]],
+        sequences: &mut [&mut Sequence],
         draws: &mut [(GenerationId, &mut OnDevice, Draw<'_>)],
     ) -> Result<Vec<LocalFuture<'static, Result<Vec<u32>>>>> {
         let (program, _) = self.programs.together(&mut self.engine, &self.decoder)?;
         let [pick, pick_and_draw] = self.programs.picks(&mut self.engine, &self.decoder)?;
         let feeds: Vec<_> = draws.iter().map(|(_, device, _)| device.feed.buffer).collect();
         self.write_angles(rows)?;
-        self.engine.run_fed(program, &Step::new(rows, tables), &feeds)?;
+        let states = advance(rows, sequences);
+        let tables: Vec<_> = sequences.iter().map(|sequence| sequence.blocks.table()).collect();
+        self.engine.run_fed(program, &Step { states: &states, ..Step::new(rows, &tables) }, &feeds)?;
         let mut words = Vec::with_capacity(draws.len());
         for (number, (generation, device, draw)) in draws.iter_mut().enumerate() {
             device.computed = None;
@@ -279,7 +297,7 @@ impl Runner {
             // a draw is of the last row, and reads no id
             let own = rows[..=number].iter().enumerate();
             let rows: Vec<_> = own.map(|(i, row)| Row { id: Some(0), wanted: i == number, ..*row }).collect();
-            let step = Step { random: draw.random, ..Step::new(&rows, tables) };
+            let step = Step { random: draw.random, ..Step::new(&rows, &tables) };
             let programs = match adjusted {
                 None => vec![pick_and_draw],
                 Some(adjusted) => vec![pick, adjusted.program],
@@ -350,9 +368,9 @@ impl Runner {
 
     /// Queues the layers for the newest token of a sequence, which has room, ahead of its draw: see
     /// [`OnDevice::computed`].
-    pub fn run_ahead(&mut self, sequence: &Sequence, position: usize, ids: &[u32]) -> Result<u64> {
+    pub fn run_ahead(&mut self, sequence: &mut Sequence, position: usize, ids: &[u32]) -> Result<u64> {
         self.write_angles(&rows(0, position, ids))?;
-        self.run_again(self.programs.steps.decode, sequence, position, ids)?;
+        self.run_layers(self.programs.steps.decode, sequence, position, ids)?;
         Ok(self.engine.counters().dispatches)
     }
 
@@ -364,6 +382,20 @@ impl Runner {
 
     /// Number of steps that each of `generations` may have queued.
     pub fn depth(&self, generations: usize) -> usize {
+        // a text goes on from the state behind its last token, not behind one that was not drawn
+        if self.programs.kv.has_slots() {
+            return 1;
+        }
         (self.engine.depth() / generations.max(1)).max(1)
     }
+}
+
+/// See [`Blocks::advance`](crate::model::kv_cache::Blocks::advance), of the sequences of a step.
+fn advance(rows: &[Row], sequences: &mut [&mut Sequence]) -> Vec<[u32; 2]> {
+    let mut advanced = vec![[NO_STATE; 2]; sequences.len()];
+    for run in rows.chunk_by(|a, b| a.sequence == b.sequence) {
+        let Row { position, sequence, .. } = run[0];
+        advanced[sequence] = sequences[sequence].blocks.advance(position..position + run.len());
+    }
+    advanced
 }

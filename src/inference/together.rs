@@ -64,8 +64,8 @@ pub(super) async fn compute(
         step.extend(rows(members.len(), position, &tokens[position..]));
         members.push(Waiting { tokens, sequence, logits });
     }
-    let tables: Vec<_> = members.iter().map(|member| member.sequence.blocks.table()).collect();
-    let all = match runner.decode_together(&step, &tables).await {
+    let mut sequences: Vec<_> = members.iter_mut().map(|member| &mut *member.sequence).collect();
+    let all = match runner.decode_together(&step, &mut sequences).await {
         // each then computes its own
         Err(Error::OutOfMemory { .. }) => return Ok(()),
         computed => computed?,
@@ -162,15 +162,15 @@ async fn queue(
     if members.len() < 2 {
         return Ok(false);
     }
-    let (mut draws, mut queues, mut tables) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut draws, mut queues, mut sequences) = (Vec::new(), Vec::new(), Vec::new());
     for (other, Drawing { generation, sequence, device }) in &mut members {
         let Generation { tokens, ahead, sampler, .. } = &mut **generation;
         let random = sampler.random();
         draws.push((*other, &mut **device, Draw { random, sampler, known: tokens, ahead: ahead.len() }));
-        tables.push(sequence.blocks.table());
+        sequences.push(&mut **sequence);
         queues.push(ahead);
     }
-    let words = runner.queue_together(&step, &tables, &mut draws)?;
+    let words = runner.queue_together(&step, &mut sequences, &mut draws)?;
     drop(draws);
     queues.into_iter().zip(words).for_each(|(ahead, words)| ahead.push_back(words));
     Ok(true)

@@ -120,6 +120,12 @@ fn place(decoder: &Decoder, tensor: &str, name: &str) -> Result<(Site, Range<usi
     if decoder.layers[layer].convolution.is_some() && part.starts_with("attn_") {
         return wrong("a projection of a layer that has it, as this one has no attention", OTHER_MODEL);
     }
+    if decoder.layers[layer].gate_proj.is_some() && ["attn_q", "attn_qkv"].contains(&part) {
+        return wrong(
+            "a projection without gates, as these queries have",
+            "Train without q, or merge it and load the model.",
+        );
+    }
     let gate = if decoder.config.activation().gated { ffn } else { 0 };
     Ok(match part {
         "attn_q" => (Site::Qkv(layer), 0..q, hidden),

@@ -65,6 +65,9 @@ pub struct Architecture {
     pub deep_router: bool,
     /// Whether layers without key and value heads are short convolutions.
     pub convolutions: bool,
+    /// Whether all but every n-th layer, by default the fourth, is linear attention with a gated
+    /// delta rule, and attention has a gate for each of its values.
+    pub delta: Option<DeltaOrder>,
     /// Stem of the norm after the last layer.
     pub final_norm: &'static str,
     /// Whether the embeddings are multiplied by √hidden.
@@ -86,6 +89,15 @@ pub struct Architecture {
     /// Default scales. In these files `logit_scale` multiplies the logits; elsewhere it divides
     /// them.
     pub scales: Option<Scales>,
+}
+
+/// The order of value heads in linear attention: see [`crate::ops::DeltaHeads::tiled`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeltaOrder {
+    /// Those of a key head are as many heads apart as there are key heads.
+    Tiled,
+    /// Those of a key head are neighbours.
+    Grouped,
 }
 
 /// Position encoding.
@@ -197,6 +209,7 @@ const LLAMA: Architecture = Architecture {
     shared_expert: false,
     deep_router: false,
     convolutions: false,
+    delta: None,
     final_norm: "output_norm",
     scales_embedding: false,
     norms_embedding: false,
@@ -222,6 +235,16 @@ const LFM2: Architecture = Architecture {
     qk_norm: Some(QkNorm::Heads),
     convolutions: true,
     final_norm: "token_embd_norm",
+    ..HALF_SPLIT
+};
+
+/// Linear attention in most layers; what others call the norm of an output is that before the
+/// feed-forward layer.
+const QWEN35: Architecture = Architecture {
+    name: "qwen35",
+    qk_norm: Some(QkNorm::Heads),
+    ffn_norm: "post_attention_norm",
+    delta: Some(DeltaOrder::Tiled),
     ..HALF_SPLIT
 };
 
@@ -303,6 +326,15 @@ const ARCHITECTURES: &[Architecture] = &[
         experts: Some(Weighting::Renormalised),
         splits_ffn: true,
         ..HALF_SPLIT
+    },
+    QWEN35,
+    Architecture { name: "qwen35moe", experts: Some(Weighting::Renormalised), shared_expert: true, ..QWEN35 },
+    Architecture {
+        name: "qwen3next",
+        experts: Some(Weighting::Renormalised),
+        shared_expert: true,
+        delta: Some(DeltaOrder::Grouped),
+        ..QWEN35
     },
     Architecture { name: "hunyuan-dense", qk_norm: Some(QkNorm::HeadsBehind), ..HALF_SPLIT },
     // also OLMo 3, whose files have windows: three layers in four, without scaled RoPE

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::architecture::{Architecture, NAMES, NoRope, Positions, QkNorm, WindowedLayers, WindowedRope};
+use super::architecture::{Architecture, DeltaOrder, NAMES, NoRope, Positions, QkNorm, WindowedLayers, WindowedRope};
 use super::encoder_config::{Pooling, RANK, labels};
 use super::keys::{Keys, unsupported};
 use super::prompts::prompts;
@@ -12,7 +12,8 @@ use super::scales::Scales;
 use crate::format::Value;
 use crate::format::metadata::Metadata;
 use crate::ops::attention::Temperature;
-use crate::ops::{Activation, NormKind, RopeKind, Weighting};
+use crate::ops::causal_convolve::WIDEST;
+use crate::ops::{Activation, DeltaHeads, NormKind, RopeKind, Weighting};
 use crate::{Error, Result};
 
 /// Hyperparameters of a model.
@@ -30,6 +31,9 @@ pub struct Config {
     pub layers: usize,
     /// The kind of each.
     pub kinds: Vec<LayerKind>,
+    /// Layers behind these that draft further tokens (multi-token prediction), which weft does not
+    /// run.
+    pub drafting_layers: usize,
     /// Width of the residual stream.
     pub hidden: usize,
     /// Inner width of the feed-forward layer, or of one expert.
@@ -85,6 +89,13 @@ pub enum LayerKind {
         /// `shortconv.l_cache`
         width: usize,
     },
+    /// Linear attention with a gated delta rule, behind a convolution.
+    Delta {
+        /// `ssm.conv_kernel`
+        width: usize,
+        /// Its heads.
+        heads: DeltaHeads,
+    },
 }
 
 /// A mixture of experts.
@@ -122,7 +133,8 @@ impl Config {
         let experts = Experts::read(&keys)?;
         let hidden = keys.count("embedding_length")?;
         let heads = keys.count("attention.head_count")?;
-        let layers = keys.count("block_count")?;
+        let drafting_layers = keys.opt_count("nextn_predict_layers")?.unwrap_or(0);
+        let layers = keys.count("block_count")?.saturating_sub(drafting_layers);
         let (kinds, kv_heads) = kinds(&keys, layers, heads)?;
         let head_dim = match keys.opt_count("attention.key_length")? {
             Some(head_dim) => head_dim,
@@ -155,6 +167,7 @@ impl Config {
             size_label: about("general.size_label")?.map(str::to_string),
             layers,
             kinds,
+            drafting_layers,
             hidden,
             dense_ffn: match &experts {
                 Some(experts) if experts.has_dense() => keys.count("feed_forward_length")?,
@@ -228,8 +241,12 @@ impl Config {
             self.require("expert_shared_feed_forward_length", fits, "a multiple of 4 up to 1048576", shared)?;
         }
         for kind in &self.kinds {
-            if let LayerKind::Convolution { width } = kind {
-                self.require("shortconv.l_cache", (1..=4).contains(width), "1 to 4", width)?;
+            match kind {
+                LayerKind::Attention => {}
+                LayerKind::Convolution { width } => {
+                    self.require("shortconv.l_cache", (1..=4).contains(width), "1 to 4", width)?;
+                }
+                LayerKind::Delta { width, heads } => self.check_delta(*width, heads)?,
             }
         }
         self.require("attention.head_count", (1..=4096).contains(&self.heads), "1 to 4096", self.heads)?;
@@ -274,6 +291,18 @@ impl Config {
         self.require(eps_key, eps.is_finite() && eps >= 0.0, "a small positive number", eps)
     }
 
+    fn check_delta(&self, width: usize, heads: &DeltaHeads) -> Result<()> {
+        let DeltaHeads { key, value, key_dim, value_dim, .. } = *heads;
+        self.require("ssm.conv_kernel", (2..=WIDEST).contains(&width), "2 to 4", width)?;
+        self.require("ssm.group_count", (1..=1024).contains(&key), "1 to 1024", key)?;
+        let divides = (1..=1024).contains(&value) && value.is_multiple_of(key);
+        self.require("ssm.time_step_rank", divides, "a multiple of ssm.group_count up to 1024", value)?;
+        let fits = |dim: usize| (4..=256).contains(&dim) && dim.is_multiple_of(4);
+        self.require("ssm.state_size", fits(key_dim), "a multiple of 4 up to 256", key_dim)?;
+        let expected = "ssm.time_step_rank times a multiple of 4 up to 256";
+        self.require("ssm.inner_size", fits(value_dim), expected, value * value_dim)
+    }
+
     fn require(&self, key: &str, ok: bool, expected: &str, got: impl ToString) -> Result<()> {
         if ok {
             return Ok(());
@@ -282,15 +311,37 @@ impl Config {
         Err(Error::InvalidModel { what, expected: expected.into(), got: got.to_string() })
     }
 
+    /// Whether a tensor is of [`Config::drafting_layers`].
+    pub fn is_drafting(&self, tensor: &str) -> bool {
+        let mut parts = tensor.strip_prefix("blk.").into_iter().flat_map(|rest| rest.splitn(2, '.'));
+        let layer = parts.next().and_then(|layer| layer.parse::<usize>().ok());
+        let is_behind = layer.is_some_and(|layer| layer >= self.layers);
+        let is_draft = parts.next().is_some_and(|part| part.starts_with("nextn."));
+        self.architecture.delta.is_some() && (is_draft || (is_behind && self.drafting_layers > 0))
+    }
+
     /// Columns of the fused q, k and v projection.
     pub fn qkv_width(&self) -> usize {
         (self.heads + 2 * self.kv_heads) * self.head_dim
     }
 
-    /// Columns of what a convolution projects: its two gates and its inputs; 0 without any.
-    pub fn convolved_width(&self) -> usize {
-        let has_some = self.kinds.iter().any(|kind| *kind != LayerKind::Attention);
-        if has_some { 3 * self.hidden } else { 0 }
+    /// The most columns of what layers without attention project, and of what they give to the
+    /// output projection; 0 without any.
+    pub fn mixed_widths(&self) -> [usize; 2] {
+        let widths = self.kinds.iter().map(|kind| match kind {
+            LayerKind::Attention => [0; 2],
+            LayerKind::Convolution { .. } => [3 * self.hidden, self.hidden],
+            LayerKind::Delta { heads, .. } => [delta_width(heads), heads.values()],
+        });
+        widths.reduce(|a, b| [a[0].max(b[0]), a[1].max(b[1])]).unwrap_or_default()
+    }
+
+    /// Heads of the layers with linear attention.
+    pub fn delta_heads(&self) -> Option<DeltaHeads> {
+        self.kinds.iter().find_map(|kind| match kind {
+            LayerKind::Delta { heads, .. } => Some(*heads),
+            LayerKind::Attention | LayerKind::Convolution { .. } => None,
+        })
     }
 
     /// Activation of the feed-forward layer.
@@ -339,10 +390,32 @@ impl Config {
     }
 }
 
+/// Columns of what a layer with linear attention projects: q, k, v, z, b and a.
+pub fn delta_width(heads: &DeltaHeads) -> usize {
+    heads.qkv() + heads.values() + 2 * heads.value
+}
+
+/// The kinds of layers where all but every n-th one is linear attention.
+fn delta_kinds(keys: &Keys, layers: usize, order: DeltaOrder) -> Result<Vec<LayerKind>> {
+    let interval = keys.opt_count("full_attention_interval")?.unwrap_or(4);
+    let (key, value, key_dim) =
+        (keys.count("ssm.group_count")?, keys.count("ssm.time_step_rank")?, keys.count("ssm.state_size")?);
+    let inner = keys.count("ssm.inner_size")?;
+    // what does not divide is no width
+    let value_dim = if value > 0 && inner.is_multiple_of(value) { inner / value } else { 0 };
+    let heads = DeltaHeads { key, value, key_dim, value_dim, tiled: order == DeltaOrder::Tiled };
+    let delta = LayerKind::Delta { width: keys.count("ssm.conv_kernel")?, heads };
+    let kind = |layer: usize| if (layer + 1).is_multiple_of(interval) { LayerKind::Attention } else { delta };
+    Ok((0..layers.min(1 << 16)).map(kind).collect())
+}
+
 /// The kind of each layer, and the key and value heads of those with attention. Where there are
 /// convolutions, the file has these heads for each layer.
 fn kinds(keys: &Keys, layers: usize, heads: usize) -> Result<(Vec<LayerKind>, usize)> {
     const KEY: &str = "attention.head_count_kv";
+    if let Some(order) = keys.architecture.delta {
+        return Ok((delta_kinds(keys, layers, order)?, keys.opt_count(KEY)?.unwrap_or(heads)));
+    }
     let of_layers = match keys.value(KEY) {
         Some(Value::Array(array)) if keys.architecture.convolutions => array,
         _ => return Ok((vec![LayerKind::Attention; layers.min(1 << 16)], keys.opt_count(KEY)?.unwrap_or(heads))),

@@ -1,7 +1,7 @@
 //! The recording of a decoder-only transformer (Vaswani et al. 2017, arXiv 1706.03762). Its layer
 //! is Llama's (Touvron et al. 2023, arXiv 2302.13971); other architectures differ by their
 //! [`Config`] and by the weights in their files. In an encoder, a token sees all others. In the
-//! place of attention a layer may have a convolution: [`Config::kinds`].
+//! place of attention a layer may have a convolution or linear attention: [`Config::kinds`].
 //!
 //! | file | contents |
 //! |---|---|
@@ -38,14 +38,21 @@ pub struct Layer {
     /// Norms of the attention block.
     pub attn_norms: BlockNorms,
     /// (qkv_width, hidden): q, k and v projection stacked. Where a convolution stands in the place
-    /// of attention, (3 hidden, hidden): its two gates and its inputs.
+    /// of attention, (3 hidden, hidden): its two gates and its inputs. For linear attention q, k, v,
+    /// z, b and a, see [`DeltaRule`](crate::ops::DeltaRule).
     pub qkv_proj: Weight,
     /// QK-norm, applied before RoPE.
     pub qk_norms: Vec<HeadNorm>,
     /// (1, heads): see [`Attention::sinks`].
     pub sinks: Option<Tensor>,
-    /// (1, hidden · width): the weights of the convolution in the place of attention.
+    /// (heads · head_dim, hidden): the gates of what attention gives, if it has any.
+    pub gate_proj: Option<Weight>,
+    /// (1, columns · width): the weights of the convolution in the place of attention, or before
+    /// linear attention.
     pub convolution: Option<Tensor>,
+    /// See [`DeltaRule::weights`](crate::ops::DeltaRule::weights): of linear attention in the place
+    /// of attention.
+    pub delta: Option<Tensor>,
     /// (hidden, heads · head_dim), or (hidden, hidden) behind a convolution
     pub o_proj: Weight,
     /// Norms of the feed-forward block.
@@ -173,9 +180,10 @@ impl Decoder {
             FeedForward::Dense(_) => Tensor { cols: self.config.ffn_of(i), ..s.a.ffn },
             FeedForward::Experts(_) => s.a.ffn,
         };
-        let attn = match layer.convolution {
-            None => self.record_attention(r, i, kv, s),
-            Some(weight) => self.record_convolution(r, layer, weight, kv, s),
+        let attn = match (layer.convolution, layer.delta) {
+            (None, _) => self.record_attention(r, i, kv, s),
+            (Some(weight), None) => self.record_convolution(r, layer, weight, kv, s),
+            (Some(weight), Some(delta)) => self.record_delta(r, i, (weight, delta), kv, s),
         }?;
         if !self.config.parallel {
             self.add(r, &layer.o_proj, attn, &layer.attn_norms, s)?;

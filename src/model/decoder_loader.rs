@@ -24,10 +24,24 @@ pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
         let kv = kv_heads * head_dim;
         let qkv = [(name("attn_q"), heads * head_dim), (name("attn_k"), kv), (name("attn_v"), kv)];
         groups.extend(match config.kinds[layer] {
-            LayerKind::Attention => [
-                Group::new(&qkv, hidden).or_whole(name("attn_qkv")),
-                Group::new(&[(name("attn_output"), hidden)], heads * head_dim),
-            ],
+            LayerKind::Attention => {
+                let qkv = Group::new(&qkv, hidden);
+                let qkv = match config.architecture.delta {
+                    Some(_) => qkv.with_gates(head_dim),
+                    None => qkv.or_whole(name("attn_qkv")),
+                };
+                [qkv, Group::new(&[(name("attn_output"), hidden)], heads * head_dim)]
+            }
+            LayerKind::Delta { heads, .. } => {
+                let gates = [("attn_qkv", heads.qkv()), ("attn_gate", heads.values())];
+                let mut gates = gates.to_vec();
+                match heads.tiled {
+                    true => gates.extend([("ssm_beta", heads.value), ("ssm_alpha", heads.value)]),
+                    false => gates.push(("ssm_ba", 2 * heads.value)),
+                }
+                let gates: Vec<_> = gates.into_iter().map(|(part, rows)| (name(part), rows)).collect();
+                [Group::new(&gates, hidden), Group::new(&[(name("ssm_out"), hidden)], heads.values())]
+            }
             LayerKind::Convolution { .. } => [
                 Group::new(&[(name("shortconv.in_proj"), 3 * hidden)], hidden),
                 Group::new(&[(name("shortconv.out_proj"), hidden)], hidden),
@@ -90,15 +104,28 @@ pub fn decoder(tensors: &mut Tensors, config: &Config, (vocab, context): (usize,
     for i in 0..config.layers {
         let (attn_norms, ffn_norms) = block_norms(tensors, &config, i)?;
         let name = |part: &str| format!("blk.{i}.{part}");
-        let (qkv_proj, o_proj, qk_norms, convolution) = match config.kinds[i] {
+        let (mut qk_norms, mut gate_proj, mut convolution, mut delta) = (Vec::new(), None, None, None);
+        let (qkv_proj, o_proj) = match config.kinds[i] {
             LayerKind::Attention => {
-                let qk_norms = tensors.vectors.qk_norms(tensors.memory, &config, i)?;
-                (tensors.weight(&name("attn_qkv"))?, tensors.weight(&name("attn_output"))?, qk_norms, None)
+                qk_norms = tensors.vectors.qk_norms(tensors.memory, &config, i)?;
+                let mut qkv_proj = tensors.weight(&name("attn_q"))?;
+                if config.architecture.delta.is_some() {
+                    gate_proj = Some(qkv_proj.split_off(config.qkv_width()));
+                }
+                (qkv_proj, tensors.weight(&name("attn_output"))?)
+            }
+            LayerKind::Delta { .. } => {
+                let weight = name("ssm_conv1d.weight");
+                convolution = Some(tensors.vectors.required(tensors.memory, &weight)?);
+                let weights = ["ssm_a", "ssm_dt.bias", "ssm_norm.weight"].map(name);
+                delta = Some(tensors.vectors.joined(tensors.memory, "a delta rule", &weights)?);
+                (tensors.weight(&name("attn_qkv"))?, tensors.weight(&name("ssm_out"))?)
             }
             LayerKind::Convolution { .. } => {
-                let weight = tensors.vectors.required(tensors.memory, &name("shortconv.conv.weight"))?;
+                let weight = name("shortconv.conv.weight");
+                convolution = Some(tensors.vectors.required(tensors.memory, &weight)?);
                 let [inputs, outputs] = ["shortconv.in_proj", "shortconv.out_proj"].map(name);
-                (tensors.weight(&inputs)?, tensors.weight(&outputs)?, Vec::new(), Some(weight))
+                (tensors.weight(&inputs)?, tensors.weight(&outputs)?)
             }
         };
         let sinks = match config.architecture.sinks {
@@ -110,7 +137,9 @@ pub fn decoder(tensors: &mut Tensors, config: &Config, (vocab, context): (usize,
             qkv_proj,
             qk_norms,
             sinks,
+            gate_proj,
             convolution,
+            delta,
             o_proj,
             ffn_norms,
             feed_forward: feed_forward(tensors, &config, i)?,

@@ -5,18 +5,30 @@
 //! Kwon et al. 2023, arXiv 2309.06180). A sequence takes blocks as it grows; sequences with a
 //! common beginning share its blocks until one of them writes.
 //!
-//! The state of a layer without attention is in these blocks too, so that it is shared, copied and
-//! freed as keys and values are. But a block has the state at its end only: of a convolution, the
-//! inputs of its last positions. So a sequence goes on from the end of a block, or from few
-//! positions before the last that was written: see [`Blocks::resumable`].
+//! The state of a layer without attention is there too, so that it is shared and freed as keys and
+//! values are. Of a convolution a block has the state at its end, the inputs of its last positions:
+//! a sequence goes on from there, or from few positions before the last that was written. The state
+//! of linear attention is as large as the keys and values of hundreds of positions. It is in slots
+//! of a pool of its own, and a sequence goes on where one of its slots ends: see
+//! [`Blocks::resumable`].
+//!
+//! | file | contents |
+//! |---|---|
+//! | here | the blocks of a sequence, and the pool of a model |
+//! | `pool` | which blocks are held, and by how many |
+//! | `states` | the slots of a sequence |
 
-use std::cell::RefCell;
+mod pool;
+mod states;
+
 use std::ops::Range;
-use std::rc::Rc;
+
+use pool::{Held, Pool};
+use states::States;
 
 use crate::model::Config;
 use crate::model::config::LayerKind;
-use crate::record::{BufferId, KV_BLOCK, KvCache, KvFormat, Memory, RECENT_INPUTS};
+use crate::record::{BufferId, KV_BLOCK, KvCache, KvFormat, Memory, NO_STATE, RECENT_INPUTS};
 use crate::{Error, Result};
 
 /// The shape of a layer's keys and values, in one part and without a buffer.
@@ -30,7 +42,13 @@ fn layer_cache(config: &Config, kind: LayerKind, format: KvFormat) -> KvCache {
     match kind {
         LayerKind::Attention => cache_of(config, format),
         LayerKind::Convolution { .. } => KvCache::of_inputs(config.hidden),
+        LayerKind::Delta { width, heads } => KvCache::of_state((width - 1) * heads.qkv() + heads.matrices()),
     }
+}
+
+/// Whether a layer of this kind keeps its state in slots.
+fn has_slots(kind: LayerKind) -> bool {
+    matches!(kind, LayerKind::Delta { .. })
 }
 
 /// How many positions a sequence may go back inside a block; `None`: any number.
@@ -39,6 +57,8 @@ fn rewind_of(config: &Config) -> Option<usize> {
         LayerKind::Attention => None,
         // the inputs before a position must still be there
         LayerKind::Convolution { width } => Some(RECENT_INPUTS + 1 - width),
+        // a step of one row, which is computed again only from the state before it
+        LayerKind::Delta { .. } => Some(1),
     };
     config.kinds.iter().filter_map(rewind).min()
 }
@@ -47,24 +67,39 @@ fn rewind_of(config: &Config) -> Option<usize> {
 /// dropped; [`KvPool::trim`] frees their memory.
 #[derive(Debug)]
 pub struct Blocks {
-    table: Vec<u32>,
+    table: Held,
     /// The end of what was ever written into them.
     written: usize,
     /// See [`Blocks::resumable`].
     rewind: Option<usize>,
-    pool: Rc<RefCell<Vec<Block>>>,
+    /// Where layers have linear attention.
+    states: Option<States>,
 }
 
 impl Blocks {
     /// Block `table[p / KV_BLOCK]` holds position p, as in
     /// [`Step::tables`](crate::record::Step::tables).
     pub fn table(&self) -> &[u32] {
-        &self.table
+        self.table.ids()
+    }
+
+    /// The slots that a step at these positions, for which there is room, reads its state from and
+    /// writes it to, as in [`Step::states`](crate::record::Step::states): to be called once for
+    /// each such step, before it runs.
+    pub fn advance(&mut self, positions: Range<usize>) -> [u32; 2] {
+        self.states.as_mut().map_or([NO_STATE; 2], |states| states.advance(positions))
+    }
+
+    /// Number of slots of states that it holds.
+    pub fn slots(&self) -> usize {
+        self.states.as_ref().map_or(0, States::len)
     }
 
     /// A sequence with the first `positions` of this one, in the same blocks.
     pub fn fork(&self, positions: usize) -> Self {
-        self.some(0..positions.div_ceil(KV_BLOCK))
+        let mut forked = self.some(0..positions.div_ceil(KV_BLOCK));
+        forked.states.iter_mut().for_each(|states| states.truncate(positions));
+        forked
     }
 
     /// Block `index` alone.
@@ -75,30 +110,38 @@ impl Blocks {
     /// A sequence of some of the blocks.
     fn some(&self, blocks: Range<usize>) -> Self {
         let end = blocks.end.min(self.table.len());
-        let table = self.table[blocks.start.min(end)..end].to_vec();
-        hold(&self.pool, &table);
-        let written = self.written.min(end * KV_BLOCK).saturating_sub(blocks.start * KV_BLOCK);
-        Self { table, written, rewind: self.rewind, pool: self.pool.clone() }
+        let blocks = blocks.start.min(end)..end;
+        let positions = blocks.start * KV_BLOCK..blocks.end * KV_BLOCK;
+        let written = self.written.min(positions.end).saturating_sub(positions.start);
+        let states = self.states.as_ref().map(|states| states.some(positions));
+        Self { table: self.table.some(blocks), written, rewind: self.rewind, states }
     }
 
     /// Appends the blocks of another sequence.
     pub fn extend(&mut self, other: &Self) {
-        hold(&self.pool, &other.table);
-        self.written = self.table.len() * KV_BLOCK + other.written;
+        let positions = self.table.len() * KV_BLOCK;
+        self.written = positions + other.written;
         self.table.extend(&other.table);
+        if let (Some(states), Some(others)) = (&mut self.states, &other.states) {
+            states.extend(positions, others);
+        }
     }
 
-    /// Gives back the blocks past the first `positions`.
+    /// Gives back the blocks past the first `positions`, and the states past them.
     pub fn truncate(&mut self, positions: usize) {
         let kept = positions.div_ceil(KV_BLOCK).min(self.table.len());
-        let mut pool = self.pool.borrow_mut();
-        self.table.drain(kept..).for_each(|block| pool[block as usize].holders -= 1);
+        self.table.truncate(kept);
         self.written = self.written.min(kept * KV_BLOCK);
+        self.states.iter_mut().for_each(|states| states.truncate(positions));
     }
 
     /// How many of the first `positions` a sequence may keep in order to go on from there: all of
-    /// them, unless layers have a state that was overwritten since. Then the block begins anew.
+    /// them, unless layers have a state. One in a block may have been overwritten since; then the
+    /// block begins anew. One in a slot is that of a single place.
     pub fn resumable(&self, positions: usize) -> usize {
+        if let Some(states) = &self.states {
+            return states.latest(positions);
+        }
         let border = positions / KV_BLOCK * KV_BLOCK;
         let written = self.written.min(border + KV_BLOCK);
         let is_lost = |rewind| positions > border && written.saturating_sub(positions) > rewind;
@@ -106,39 +149,22 @@ impl Blocks {
     }
 }
 
-impl Drop for Blocks {
-    fn drop(&mut self) {
-        self.truncate(0);
-    }
-}
-
-fn hold(pool: &RefCell<Vec<Block>>, table: &[u32]) {
-    let mut pool = pool.borrow_mut();
-    table.iter().for_each(|&block| pool[block as usize].holders += 1);
-}
-
-/// The keys and values of all sequences of a model. A block has a part in each layer.
+/// The keys and values of all sequences of a model, and their states. A block has a part in each
+/// layer that keeps something of each position, a slot in each of the others.
 #[derive(Debug)]
 #[cfg_attr(test, derive(Default))]
 pub struct KvPool {
     /// One per layer.
     layers: Vec<KvCache>,
-    /// The buffers of the layers.
-    buffers: Vec<BufferId>,
+    /// Whether each keeps its state in slots.
+    in_slots: Vec<bool>,
     /// The format of keys and values.
     format: KvFormat,
     /// How many positions a sequence may go back inside a block; `None`: any number.
     rewind: Option<usize>,
-    /// Shared with the sequences.
-    blocks: Rc<RefCell<Vec<Block>>>,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Block {
-    /// Number of sequences that hold it.
-    holders: u32,
-    /// Whether it has memory in the engine.
-    backed: bool,
+    blocks: Pool,
+    /// The slots of states, where there are layers that have them.
+    slots: Option<Pool>,
 }
 
 impl KvPool {
@@ -154,14 +180,23 @@ impl KvPool {
         let limit = memory.max_buffer_bytes();
         let layer = |kind: &LayerKind| {
             let whole = layer_cache(config, *kind, format);
-            let cache = whole.divided(positions, limit).unwrap_or(KvCache { parts: whole.heads, ..whole });
+            let cache = match has_slots(*kind) {
+                true => whole,
+                false => whole.divided(positions, limit).unwrap_or(KvCache { parts: whole.heads, ..whole }),
+            };
             let buffer = memory.create_blocks("the KV cache", &cache, 0)?;
             Ok(KvCache { buffer, ..cache })
         };
-        let layers: Vec<KvCache> = config.kinds[..layers].iter().map(layer).collect::<Result<_>>()?;
-        let buffers = layers.iter().map(|layer| layer.buffer).collect();
+        let kinds = &config.kinds[..layers];
+        let layers: Vec<KvCache> = kinds.iter().map(layer).collect::<Result<_>>()?;
+        let in_slots: Vec<bool> = kinds.iter().map(|kind| has_slots(*kind)).collect();
+        let of = |slots: bool| {
+            let some = layers.iter().zip(&in_slots).filter(|(_, in_slots)| **in_slots == slots);
+            some.map(|(layer, _)| layer.buffer).collect::<Vec<_>>()
+        };
+        let (blocks, slots) = (Pool::new(of(false)), in_slots.contains(&true).then(|| Pool::new(of(true))));
         let (format, rewind) = (cache_of(config, format).format, rewind_of(config));
-        Ok(Self { layers, buffers, format, rewind, blocks: Rc::default() })
+        Ok(Self { layers, in_slots, format, rewind, blocks, slots })
     }
 
     /// The format of keys and values.
@@ -175,34 +210,66 @@ impl KvPool {
         self.rewind
     }
 
-    /// The KV cache of a layer, for a recording.
+    /// Whether layers keep their state in slots, each of one place in a text.
+    pub fn has_slots(&self) -> bool {
+        self.slots.is_some()
+    }
+
+    /// The KV cache of a layer, or its states, for a recording.
     pub fn layer(&self, layer: usize) -> KvCache {
         self.layers[layer]
     }
 
     /// A sequence without positions.
     pub fn sequence(&self) -> Blocks {
-        Blocks { table: Vec::new(), written: 0, rewind: self.rewind, pool: self.blocks.clone() }
+        let states = self.slots.as_ref().map(|slots| States::new(slots.none()));
+        Blocks { table: self.blocks.none(), written: 0, rewind: self.rewind, states }
     }
 
-    /// Bytes of a block in the layers of a decoder.
+    /// Bytes of a block in the layers of a decoder, with its share of the slots that stay.
     pub fn bytes_of_block(config: &Config, format: KvFormat) -> usize {
-        config.kinds.iter().map(|&kind| layer_cache(config, kind, format).block_bytes()).sum()
+        let of = |kind: &LayerKind| {
+            let bytes = layer_cache(config, *kind, format).block_bytes();
+            if has_slots(*kind) { bytes * KV_BLOCK / states::STAYS_EVERY } else { bytes }
+        };
+        config.kinds.iter().map(of).sum()
+    }
+
+    /// Most slots of so many blocks that are kept for later prompts.
+    pub fn most_slots(blocks: usize) -> usize {
+        states::most(blocks.saturating_mul(KV_BLOCK)) + states::most(0)
     }
 
     /// The same of this pool.
     pub fn block_bytes(&self) -> usize {
-        self.layers.iter().map(KvCache::block_bytes).sum()
+        self.bytes(false)
+    }
+
+    /// Bytes of a slot in all layers that have them.
+    pub fn slot_bytes(&self) -> usize {
+        self.bytes(true)
+    }
+
+    /// Bytes of what a sequence of so many positions holds.
+    pub fn sequence_bytes(&self, positions: usize) -> u64 {
+        let slots = if self.has_slots() { states::most(positions) } else { 0 };
+        (positions.div_ceil(KV_BLOCK) * self.block_bytes()) as u64 + (slots * self.slot_bytes()) as u64
+    }
+
+    fn bytes(&self, slots: bool) -> usize {
+        let some = self.layers.iter().zip(&self.in_slots).filter(|(_, in_slots)| **in_slots == slots);
+        some.map(|(layer, _)| layer.block_bytes()).sum()
     }
 
     /// Bytes of a block in the largest of the layers, where each is in as many parts as it can be.
     pub fn least_part_bytes(&self) -> usize {
-        self.layers.iter().map(|layer| layer.block_bytes() / layer.heads).max().unwrap_or(0)
+        let some = self.layers.iter().zip(&self.in_slots).filter(|(_, in_slots)| !**in_slots);
+        some.map(|(layer, _)| layer.block_bytes() / layer.heads).max().unwrap_or(0)
     }
 
     /// Number of blocks that sequences hold.
     pub fn held(&self) -> usize {
-        self.blocks.borrow().iter().filter(|block| block.holders > 0).count()
+        self.blocks.held()
     }
 
     /// Makes room for rows at these positions of a sequence; to be called before they run. Earlier
@@ -215,26 +282,25 @@ impl KvPool {
             let expected = format!("blocks for the {} positions before", positions.start);
             return Err(Error::Internal { op: "grow", expected, got: format!("{} blocks", blocks.table.len()) });
         }
-        let wanted: Vec<usize> = {
-            let pool = self.blocks.borrow();
-            let is_own = |&block: &u32| pool[block as usize].holders == 1;
-            (first..end).filter(|&index| !blocks.table.get(index).is_some_and(is_own)).collect()
-        };
+        if let (Some(states), Some(slots)) = (&mut blocks.states, &mut self.slots) {
+            states.grow(memory, slots, positions.clone()).await?;
+        }
+        let wanted: Vec<usize> = (first..end).filter(|&index| !blocks.table.owns(index)).collect();
         if wanted.is_empty() {
             blocks.written = blocks.written.max(positions.end);
             return Ok(());
         }
-        let mut taken = self.take(memory, wanted.len()).await?;
+        let mut taken = self.blocks.take(memory, wanted.len()).await?;
         let shared = wanted.iter().filter(|&&index| index < blocks.table.len()).count();
-        for (&index, block) in wanted.iter().zip(&mut taken.table[..shared]) {
-            let old = &mut blocks.table[index];
+        for (number, &index) in wanted[..shared].iter().enumerate() {
             if index * KV_BLOCK < positions.start {
-                memory.copy_block(&self.buffers, *old as usize, *block as usize)?;
+                let (old, block) = (blocks.table.ids()[index], taken.ids()[number]);
+                memory.copy_block(self.blocks.buffers(), old as usize, block as usize)?;
             }
             // the old one is given back with `taken`
-            std::mem::swap(old, block);
+            blocks.table.swap(index, &mut taken, number);
         }
-        blocks.table.extend(taken.table.drain(shared..));
+        blocks.table.append(&mut taken, shared);
         blocks.written = blocks.written.max(positions.end);
         Ok(())
     }
@@ -242,22 +308,10 @@ impl KvPool {
     /// Frees the memory of blocks that no sequence holds. A GPU copies the other blocks for this;
     /// without memory for the copy, nothing is freed.
     pub async fn trim(&mut self, memory: &mut dyn Memory) -> Result<()> {
-        let held: Vec<bool> = {
-            let pool = self.blocks.borrow();
-            if pool.iter().all(|block| block.holders > 0 || !block.backed) {
-                return Ok(());
-            }
-            pool.iter().map(|block| block.holders > 0).collect()
-        };
-        match memory.hold_blocks(&self.buffers, &held).await {
-            Ok(()) => {
-                let mut pool = self.blocks.borrow_mut();
-                pool.iter_mut().zip(held).for_each(|(block, held)| block.backed = held);
-                Ok(())
-            }
-            Err(Error::OutOfMemory { .. }) => Ok(()),
-            Err(error) => Err(error),
+        for pool in std::iter::once(&mut self.blocks).chain(&mut self.slots) {
+            pool.trim(memory).await?;
         }
+        Ok(())
     }
 
     /// The ranges of a layer's buffer that hold the first `positions` of a sequence: the keys of
@@ -267,33 +321,11 @@ impl KvPool {
         let cache = self.layers[layer];
         let heads = (0..2 * cache.heads).flat_map(|head| (0..positions).step_by(KV_BLOCK).map(move |p| (head, p)));
         let range = |(head, first): (usize, usize)| {
-            let start = blocks.table[first / KV_BLOCK] as usize * cache.block_len();
+            let start = blocks.table.ids()[first / KV_BLOCK] as usize * cache.block_len();
             // the values follow the keys like further heads
             let within = cache.keys(head, 0..KV_BLOCK.min(positions - first));
             start + within.start..start + within.end
         };
         heads.map(range).collect()
-    }
-
-    /// Takes free blocks and gives them memory. Errors: `OutOfMemory`; none is then taken.
-    async fn take(&mut self, memory: &mut dyn Memory, count: usize) -> Result<Blocks> {
-        let pool = self.blocks.borrow().clone();
-        let mut free: Vec<usize> = (0..pool.len()).filter(|&block| pool[block].holders == 0).collect();
-        // blocks with memory first, then the lowest, so that the end of the pool becomes free
-        free.sort_by_key(|&block| !pool[block].backed);
-        free.extend((pool.len()..).take(count.saturating_sub(free.len())));
-        free.truncate(count);
-        let most = free.iter().max().map_or(0, |last| last + 1).max(pool.len());
-        let is_backed = |&block: &usize| pool.get(block).is_some_and(|block| block.backed);
-        if !free.iter().all(is_backed) {
-            let mut held: Vec<bool> = (0..most).map(|block| is_backed(&block)).collect();
-            free.iter().for_each(|&block| held[block] = true);
-            memory.hold_blocks(&self.buffers, &held).await?;
-        }
-        let mut pool = self.blocks.borrow_mut();
-        pool.resize(most, Block::default());
-        free.iter().for_each(|&block| pool[block] = Block { holders: 1, backed: true });
-        let table = free.into_iter().map(|block| block as u32).collect();
-        Ok(Blocks { table, written: 0, rewind: self.rewind, pool: self.blocks.clone() })
     }
 }

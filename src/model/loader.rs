@@ -342,6 +342,9 @@ impl Assembly {
             if info.name.strip_suffix(".input_scale").is_some_and(|stem| parts.groups.get(stem).is_some()) {
                 continue;
             }
+            if parts.config.is_drafting(&info.name) {
+                continue;
+            }
             let stem = info.name.strip_suffix(".weight").unwrap_or(&info.name);
             // A tensor that is ignored would make the output wrong without a word.
             let unsupported = || Error::UnsupportedModel {

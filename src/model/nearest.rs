@@ -53,7 +53,7 @@ impl Candidate {
         let mut metadata = Metadata::default();
         metadata.insert("general.architecture", name);
         // where layers are alike, their names repeat, and values for each layer are of one
-        let alike = !architecture.convolutions;
+        let alike = !architecture.convolutions && architecture.delta.is_none();
         for (key, value) in keys {
             metadata.insert(format!("{name}.{key}"), if alike { largest(value) } else { (*value).clone() });
         }
@@ -177,10 +177,10 @@ mod tests {
     fn an_unknown_architecture_is_compared_with_the_nearest() {
         let tensors = [&QWEN3[..], &["blk.0.ssm_a", "blk.1.ssm_a", "blk.1.ssm_conv1d.weight"]].concat();
         let keys = [("ssm.conv_kernel", Value::from(4u32)), ("attention.head_count_kv", vec![0, 3].into())];
-        let error = told(&header("qwen35", &tensors, &keys));
+        let error = told(&header("qwen4", &tensors, &keys));
         let expected = "the nearest of these is `qwen3`, which does not know the tensors `blk.#.ssm_a`, \
                         `blk.#.ssm_conv1d.weight` and the keys `ssm.conv_kernel`. Use such a model.";
-        assert!(error.contains("general.architecture is `qwen35`; weft runs llama, "), "{error}");
+        assert!(error.contains("general.architecture is `qwen4`; weft runs llama, "), "{error}");
         assert!(error.ends_with(expected), "{error}");
     }
 

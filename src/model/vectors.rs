@@ -80,6 +80,24 @@ impl Vectors {
         Ok(NormWeights { weight, bias })
     }
 
+    /// Creates a buffer for vectors one behind the other, (1, n). Errors: as above.
+    pub fn joined(&mut self, memory: &mut dyn Memory, label: &str, names: &[String]) -> Result<Tensor> {
+        let mut places = Vec::with_capacity(names.len());
+        let mut end = 0;
+        for name in names {
+            let shape = self.shapes.get(name).filter(|_| self.has(name)).ok_or_else(|| missing_tensor(name))?;
+            places.push(0..shape.iter().product());
+            end += shape.iter().product::<usize>();
+        }
+        let (buffer, mut offset) = (memory.create_values(label, end)?, 0);
+        for (name, values) in names.iter().zip(places) {
+            let len = values.len();
+            self.places.entry(name.clone()).or_default().push(Place { values, buffer, offset, copies: 1 });
+            offset += len;
+        }
+        Ok(Tensor { buffer, rows: 1, cols: end })
+    }
+
     /// QK-norms of a layer.
     pub fn qk_norms(&mut self, memory: &mut dyn Memory, config: &Config, layer: usize) -> Result<Vec<HeadNorm>> {
         let Config { heads, kv_heads, head_dim, .. } = *config;
@@ -253,8 +271,20 @@ pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize;
         if let Some(experts) = config.experts.as_ref().filter(|experts| experts.weighting == Weighting::Sigmoid) {
             shapes.insert(format!("blk.{layer}.exp_probs_b.bias"), [experts.count, 1]);
         }
-        if let LayerKind::Convolution { width } = config.kinds[layer] {
-            shapes.insert(format!("blk.{layer}.shortconv.conv.weight"), [width, hidden]);
+        match config.kinds[layer] {
+            LayerKind::Attention => {}
+            LayerKind::Convolution { width } => {
+                shapes.insert(format!("blk.{layer}.shortconv.conv.weight"), [width, hidden]);
+            }
+            LayerKind::Delta { width, heads } => {
+                let shapes_of = [
+                    ("ssm_conv1d.weight", [width, heads.qkv()]),
+                    ("ssm_a", [heads.value, 1]),
+                    ("ssm_dt.bias", [heads.value, 1]),
+                    ("ssm_norm.weight", [heads.value_dim, 1]),
+                ];
+                shapes.extend(shapes_of.map(|(part, shape)| (format!("blk.{layer}.{part}"), shape)));
+            }
         }
         for norm in [architecture.attn_norm, architecture.ffn_norm] {
             shapes.insert(format!("blk.{layer}.{norm}.weight"), [hidden, 1]);

@@ -105,10 +105,19 @@ impl Weight {
         self.low_rank.iter().try_for_each(|term| term.record(recording, x, norm, factor, y))
     }
 
+    /// Takes the parts from this row on, which begins one, off as a weight of their own.
+    pub fn split_off(&mut self, first_row: usize) -> Self {
+        let (mut parts, own): (Vec<_>, _) = self.parts.drain(..).partition(|part| part.first_row >= first_row);
+        parts.iter_mut().for_each(|part| part.first_row -= first_row);
+        self.parts = own;
+        Self { parts, low_rank: Vec::new() }
+    }
+
     /// The parts, if [`LinearPair`] joins them.
     fn pair(&self) -> Option<&[Part; 2]> {
         let parts: &[Part; 2] = self.parts.as_slice().try_into().ok()?;
-        LinearPair::joins(parts[0].matrix.layout, parts[1].matrix.layout).then_some(parts)
+        let joins = LinearPair::joins(parts[0].matrix.layout, parts[1].matrix.layout);
+        (joins && parts[0].affine == parts[1].affine).then_some(parts)
     }
 
     /// Records y[first_col ..] = factors · x · weightᵀ + biases.
@@ -194,6 +203,9 @@ pub struct Group {
     /// The one tensor that some files have in place of all members.
     whole: Option<String>,
     cols: usize,
+    /// Width of a head where the first member has the rows of each head before those of its gates.
+    /// The gates come last, as a member of their own.
+    gated: Option<usize>,
     /// Number of experts in the only member's rows; 1 for an ordinary weight.
     experts: usize,
     pub weight: Weight,
@@ -202,7 +214,7 @@ pub struct Group {
 impl Group {
     pub fn new(members: &[(String, usize)], cols: usize) -> Self {
         let members = members.iter().map(|(stem, rows)| Member { stem: stem.clone(), rows: *rows, placed: false });
-        Self { members: members.collect(), whole: None, cols, experts: 1, weight: Weight::default() }
+        Self { members: members.collect(), whole: None, cols, gated: None, experts: 1, weight: Weight::default() }
     }
 
     /// A group of one tensor that holds the rows of all experts.
@@ -213,6 +225,12 @@ impl Group {
     /// The same group, which a file may also hold as one tensor.
     pub fn or_whole(self, stem: String) -> Self {
         Self { whole: Some(stem), ..self }
+    }
+
+    /// The same group, whose first member has each head's rows and those of its gates in turns.
+    pub fn with_gates(mut self, head_dim: usize) -> Self {
+        self.members.extend(self.members.first().cloned());
+        Self { gated: Some(head_dim), ..self }
     }
 
     /// Replaces the members by the whole tensor, if `tensors` contains it; where it has the name of
@@ -233,6 +251,7 @@ impl Group {
     /// Gives a place to the members that are in `tensors`.
     pub fn place(&mut self, memory: &mut dyn Memory, tensors: &HashMap<&str, &TensorInfo>) -> Result<()> {
         self.take_whole(tensors);
+        let gated = self.gated.map_or_else(String::new, |_| self.members[0].stem.clone());
         let mut first_row = 0;
         let mut run: Option<(Layout, usize, usize)> = None; // layout, first row, rows
         let mut runs = Vec::new();
@@ -240,10 +259,14 @@ impl Group {
             let name = format!("{}.weight", member.stem);
             match tensors.get(name.as_str()) {
                 Some(info) => {
-                    check_shape(info, &[self.cols, member.rows / self.experts, self.experts])?;
+                    let rows = if member.stem == gated { 2 * member.rows } else { member.rows };
+                    check_shape(info, &[self.cols, rows / self.experts, self.experts])?;
                     let layout = Layout::for_block(info.block);
+                    let is_apart = first_row > 0 && member.stem == gated;
                     run = match run {
-                        Some((same, start, rows)) if same == layout => Some((layout, start, rows + member.rows)),
+                        Some((same, start, rows)) if same == layout && !is_apart => {
+                            Some((layout, start, rows + member.rows))
+                        }
                         other => {
                             runs.extend(other);
                             Some((layout, first_row, member.rows))
@@ -292,7 +315,28 @@ impl Group {
     }
 
     /// Writes rows of a tensor; `first_row` is counted from the start of the group.
-    pub fn write(
+    pub fn write(&self, memory: &mut dyn Memory, info: &TensorInfo, first_row: usize, rows: &[u8]) -> Result<()> {
+        let is_gated = info.name.strip_suffix(".weight") == Some(&self.members[0].stem);
+        let Some(head_dim) = self.gated.filter(|_| is_gated) else {
+            return self.write_run(memory, info, first_row, rows);
+        };
+        let (all, mut row) = (self.members.iter().map(|member| member.rows).sum::<usize>(), first_row);
+        let gates = all - self.members[0].rows;
+        let row_bytes = info.block.row_bytes(self.cols);
+        let mut rest = rows;
+        while !rest.is_empty() {
+            let (run, within) = (row / head_dim, row % head_dim);
+            let count = (head_dim - within).min(rest.len() / row_bytes);
+            let (now, later) = rest.split_at(count * row_bytes);
+            let place = run / 2 * head_dim + within + if run % 2 == 1 { gates } else { 0 };
+            self.write_run(memory, info, place, now)?;
+            (row, rest) = (row + count, later);
+        }
+        Ok(())
+    }
+
+    /// The same of rows that stay together.
+    fn write_run(
         &self,
         memory: &mut dyn Memory,
         info: &TensorInfo,
@@ -336,7 +380,8 @@ impl Group {
             members.push((member.stem.as_str(), end..end + member.rows));
             end += member.rows;
         }
-        let is_pair = self.weight.pair().is_some();
+        // gates become a weight of their own
+        let is_pair = self.gated.is_none() && self.weight.pair().is_some();
         for i in 0..self.weight.parts.len() {
             let part = &self.weight.parts[i];
             let rows = part.first_row..part.first_row + part.matrix.rows;

@@ -126,6 +126,55 @@ impl Tiny {
             .meta("lfm2.shortconv.l_cache", 3u32)
     }
 
+    /// The same with linear attention in the place of attention in the first layer, as `qwen35` has
+    /// it.
+    pub fn recurrent(seed: u64) -> Self {
+        let Self { metadata, tensors } = Self::new(seed, |_| BlockType::Q8_0);
+        let stays = |name: &String| !name.starts_with("blk.0.attn_") || name.contains("attn_norm");
+        let renamed = |(key, value): (String, Value)| (key.replacen("llama.", "qwen35.", 1), value);
+        let mut tiny = Self {
+            metadata: metadata.into_iter().map(renamed).collect(),
+            tensors: tensors.into_iter().filter(|(name, _)| stays(name)).collect(),
+        };
+        let (keys, values, key_dim, value_dim) = (2, 4, 8, 16);
+        let qkv = 2 * keys * key_dim + values * value_dim;
+        let mut rng = Rng::new(seed + 2000);
+        for (name, cols, rows) in [
+            ("blk.0.attn_qkv", HIDDEN, qkv),
+            ("blk.0.attn_gate", HIDDEN, values * value_dim),
+            ("blk.0.ssm_beta", HIDDEN, values),
+            ("blk.0.ssm_alpha", HIDDEN, values),
+            ("blk.0.ssm_out", values * value_dim, HIDDEN),
+            ("blk.1.attn_q", HIDDEN, 2 * HEADS * HEAD_DIM),
+        ] {
+            let (dims, block) = (vec![cols as u64, rows as u64], BlockType::Q8_0);
+            let data = rng.rows(block, rows, cols);
+            tiny.tensors.insert(format!("{name}.weight"), Tensor { dims, block, data });
+        }
+        for layer in 0..LAYERS {
+            if let Some(norm) = tiny.tensors.remove(&format!("blk.{layer}.ffn_norm.weight")) {
+                tiny.tensors.insert(format!("blk.{layer}.post_attention_norm.weight"), norm);
+            }
+        }
+        tiny = tiny
+            .vector("blk.0.ssm_conv1d.weight", &rng.units(4 * qkv))
+            .vector("blk.0.ssm_a", &[-0.02, -0.1, -0.5, -1.5])
+            .vector("blk.0.ssm_dt.bias", &rng.units(values))
+            .vector("blk.0.ssm_norm.weight", &rng.units(value_dim))
+            .vector("blk.1.attn_q_norm.weight", &rng.units(HEAD_DIM))
+            .vector("blk.1.attn_k_norm.weight", &rng.units(HEAD_DIM));
+        if let Some(weight) = tiny.tensors.get_mut("blk.0.ssm_conv1d.weight") {
+            weight.dims = vec![4, qkv as u64];
+        }
+        tiny.meta("general.architecture", "qwen35")
+            .meta("qwen35.full_attention_interval", 2u32)
+            .meta("qwen35.ssm.conv_kernel", 4u32)
+            .meta("qwen35.ssm.group_count", keys as u32)
+            .meta("qwen35.ssm.time_step_rank", values as u32)
+            .meta("qwen35.ssm.state_size", key_dim as u32)
+            .meta("qwen35.ssm.inner_size", (values * value_dim) as u32)
+    }
+
     pub fn vector(mut self, name: &str, values: &[f32]) -> Self {
         let data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.tensors.insert(name.into(), Tensor { dims: vec![values.len() as u64], block: BlockType::F32, data });

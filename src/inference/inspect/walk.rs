@@ -34,14 +34,16 @@ pub(in crate::inference) struct Walk {
     routes: Vec<f32>,
     lens: Vec<LensPosition>,
     times: Option<Times>,
+    /// See [`Blocks::advance`](crate::model::kv_cache::Blocks::advance).
+    states: Option<[u32; 2]>,
 }
 
 impl Walk {
     /// `ids`: the tokens of a sequence from position `first` on. Looks at the first `depth` layers.
     pub fn new(ids: Vec<u32>, first: usize, depth: usize, options: &InspectOptions) -> Self {
-        let (x, q, routes, lens) = Default::default();
+        let (x, q, routes, lens, states) = Default::default();
         let times = options.timing.then(Times::default);
-        Self { ids, first, depth, stage: 0, done: 0, x, q, routes, lens, times }
+        Self { ids, first, depth, stage: 0, done: 0, x, q, routes, lens, times, states }
     }
 
     /// Whether all layers were read.
@@ -108,6 +110,8 @@ impl Walk {
         let rows = rows(0, self.first + chunk.start, &self.ids[chunk.clone()]);
         // no room is missing later on, and other calls wait for memory before the first layer
         runner.grow(sequence, self.first..self.first + self.ids.len()).await?;
+        let all = self.first..self.first + self.ids.len();
+        let states = *self.states.get_or_insert_with(|| sequence.blocks.advance(all));
         let (x, hidden) = (runner.programs.steps.activations.x, runner.decoder.config.hidden);
         if layer.is_some() {
             let values = &self.x[chunk.start * hidden..chunk.end * hidden];
@@ -117,7 +121,8 @@ impl Walk {
         }
         runner.write_angles(&rows)?;
         let tables = [sequence.blocks.table()];
-        let step = Step::new(&rows, &tables);
+        let states = [if chunk.start == 0 { states } else { [states[1]; 2] }];
+        let step = Step { states: &states, ..Step::new(&rows, &tables) };
         match &mut self.times {
             None => {
                 let program = runner.stage(layer, self.ids.len()).await?;

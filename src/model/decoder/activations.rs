@@ -21,6 +21,8 @@ pub struct Activations {
     pub(super) qkv: Tensor,
     /// (tokens, heads · head_dim), with room for what it gives
     pub(super) attn: Tensor,
+    /// (tokens, columns) of what linear attention convolves, or of the gates of attention.
+    pub(super) delta: Option<Tensor>,
     /// (tokens, 2 ffn), for each expert of a token; only used if gate and up projection are
     /// separate matrices.
     pub(super) gate_up: Tensor,
@@ -77,14 +79,21 @@ impl Activations {
                 })
             }
         };
-        let convolved = config.convolved_width();
+        let [projected, mixed] = config.mixed_widths();
+        let attended = config.heads * config.head_dim;
+        let convolved = config.delta_heads().map_or(0, |heads| heads.qkv());
+        let delta = match config.architecture.delta {
+            Some(_) => Some(tensor(convolved.max(attended))?),
+            None => None,
+        };
         Ok(Self {
             x: tensor(config.hidden)?,
             spare: tensor(if model.norms_outputs() { config.hidden } else { 4 })?,
             branch: tensor(if model.needs_branch() { config.hidden } else { 4 })?,
             angles: model.ropes.iter().map(|(rope, _)| tensor(rope.dim)).collect::<Result<_>>()?,
-            qkv: with_room(&mut tensor, config.qkv_width(), convolved)?,
-            attn: with_room(&mut tensor, config.heads * config.head_dim, convolved / 3)?,
+            qkv: with_room(&mut tensor, config.qkv_width(), projected)?,
+            attn: with_room(&mut tensor, attended, mixed)?,
+            delta,
             gate_up: match is_fused(model) {
                 true => tensor(inputs)?,
                 false => with_room(&mut tensor, inputs * ffn, inputs * dense_ffn)?,
@@ -129,6 +138,7 @@ impl Activations {
             angles: self.angles.iter().copied().map(cut).collect(),
             qkv: cut(self.qkv),
             attn: cut(self.attn),
+            delta: self.delta.map(cut),
             gate_up: cut(self.gate_up),
             ffn: cut(self.ffn),
             mixture: self.mixture.map(|mixture| MixtureActivations {

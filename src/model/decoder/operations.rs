@@ -40,6 +40,7 @@ impl Decoder {
 
         let names = if layer.convolution.is_some() { ["in_proj", "out_proj"] } else { ["qkv_proj", "o_proj"] };
         let mut weights = vec![(&layer.qkv_proj, names[0]), (&layer.o_proj, names[1])];
+        weights.extend(layer.gate_proj.iter().map(|weight| (weight, "attn_gate")));
         match &layer.feed_forward {
             FeedForward::Dense(mlp) => weights.extend(of_mlp(mlp)),
             FeedForward::Experts(mixture) => {

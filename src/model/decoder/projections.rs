@@ -4,7 +4,11 @@
 use super::norms::Stream;
 use super::{Decoder, Layer, Mlp};
 use crate::Result;
-use crate::ops::{Activate, Convolve, Epilogue, Norm, Recording, RmsNorm, RopeAppend, RopeAttention};
+use crate::model::config::delta_width;
+use crate::ops::{
+    Activate, Activation, CausalConvolve, Convolve, DeltaRule, Epilogue, Function, Norm, Recording, RmsNorm,
+    RopeAppend, RopeAttention,
+};
 use crate::record::{KvCache, Tensor};
 
 impl Decoder {
@@ -23,6 +27,13 @@ impl Decoder {
         let norm = norms.pop_if(|norm| RopeAttention::takes(norm, &rope));
         norms.into_iter().try_for_each(|norm| r.push(norm))?;
         r.push(RopeAttention { norm, rope, attention })?;
+        if let (Some(gate_proj), Some(delta)) = (&layer.gate_proj, a.delta) {
+            let gates = Tensor { cols: a.attn.cols, ..delta };
+            let (x, norm) = self.normed(r, layer.attn_norms.input, a)?;
+            gate_proj.linear(r, x, norm, Epilogue::Store, gates)?;
+            let activation = Activation { function: Function::Sigmoid, gated: false };
+            r.push(Activate { activation, multiplies: true, x: gates, y: a.attn })?;
+        }
         Ok(a.attn)
     }
 
@@ -42,6 +53,30 @@ impl Decoder {
         let (x, norm) = self.normed(r, layer.attn_norms.input, a)?;
         layer.qkv_proj.linear(r, x, norm, Epilogue::Store, gates)?;
         r.push(Convolve { x: gates, weight, state, y })?;
+        Ok(y)
+    }
+
+    /// The same of linear attention over norm(x).
+    pub(super) fn record_delta(
+        &self,
+        r: &mut Recording,
+        i: usize,
+        (weight, weights): (Tensor, Tensor),
+        state: KvCache,
+        s: &mut Stream,
+    ) -> Result<Tensor> {
+        self.settle(r, s)?;
+        let (a, layer) = (&s.a, &self.layers[i]);
+        let (Some(delta), Some(heads)) = (a.delta, self.config.delta_heads()) else { return Ok(a.attn) };
+        // buffers with room for either
+        let gates = Tensor { cols: delta_width(&heads), ..a.qkv };
+        let (qkv, y) = (Tensor { cols: heads.qkv(), ..delta }, Tensor { cols: heads.values(), ..a.attn });
+        let (x, norm) = self.normed(r, layer.attn_norms.input, a)?;
+        layer.qkv_proj.linear(r, x, norm, Epilogue::Store, gates)?;
+        let convolve = CausalConvolve { x: gates, weight, state, y: qkv };
+        let first = convolve.kept();
+        r.push(convolve)?;
+        r.push(DeltaRule { qkv, gates, weights, state, first, heads, eps: self.config.norm_eps, y })?;
         Ok(y)
     }
 

@@ -1,5 +1,5 @@
-//! Layers with linear attention, whose states are in slots: whatever is shared, forked or stored, an
-//! answer is that of a model which reads the text from its beginning.
+//! Layers with linear attention, whose states are in slots: whatever is shared, forked or stored,
+//! an answer is that of a model which reads the text from its beginning.
 #![allow(clippy::unwrap_used)]
 
 use crate::states::ask;

@@ -38,8 +38,8 @@ pub struct Layer {
     /// Norms of the attention block.
     pub attn_norms: BlockNorms,
     /// (qkv_width, hidden): q, k and v projection stacked. Where a convolution stands in the place
-    /// of attention, (3 hidden, hidden): its two gates and its inputs. For linear attention q, k, v,
-    /// z, b and a, see [`DeltaRule`](crate::ops::DeltaRule).
+    /// of attention, (3 hidden, hidden): its two gates and its inputs. For linear attention q, k,
+    /// v, z, b and a, see [`DeltaRule`](crate::ops::DeltaRule).
     pub qkv_proj: Weight,
     /// QK-norm, applied before RoPE.
     pub qk_norms: Vec<HeadNorm>,

@@ -19,8 +19,8 @@ use crate::record::{KvCache, KvFormat, Step, Tensor};
 pub struct DeltaRule {
     /// (rows, 2 · key_heads · key_dim + value_heads · value_dim): q, k and v
     pub qkv: Tensor,
-    /// (rows, at least qkv.cols + value_heads · (value_dim + 2)): behind the first qkv.cols values z
-    /// of each value head, then b and a, in the order that `heads` says.
+    /// (rows, at least qkv.cols + value_heads · (value_dim + 2)): behind the first qkv.cols values
+    /// z of each value head, then b and a, in the order that `heads` says.
     pub gates: Tensor,
     /// (1, 2 · value_heads + value_dim): the decay of each value head, below 0; its bias; and the
     /// weights of the norm, which all heads share.

@@ -1,7 +1,7 @@
 //! Codes: the quantised types of ggml whose quants are indices of whole vectors of eight or four
 //! numbers (IQ1_S to IQ3_S). Neighbouring weights are quantised together, to one of the 256 to 2048
-//! vectors of a codebook that llama.cpp's authors chose by how often vectors occur. Q1_0 is like them:
-//! its quants are signs.
+//! vectors of a codebook that llama.cpp's authors chose by how often vectors occur. Q1_0 is like
+//! them: its quants are signs.
 //!
 //! Of 256 values, the quants plane has the low byte of each index; then, if there are signs, a bit
 //! for each value. The scales plane has, in words of 32 bits:

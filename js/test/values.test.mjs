@@ -77,6 +77,7 @@ function check(value, type, where) {
     case 'TSUnionType':
       return type.types.some((option) => fits(value, option)) || fail('one of a union');
     case 'TSTypeReference':
+      if (type.typeName.name === 'Record') return checkRecord(value, type.typeArguments.params[1], where);
       return checkNamed(value, type.typeName.name, where);
     case 'TSTypeLiteral':
       return checkProperties(value, type.members, where);
@@ -92,6 +93,12 @@ function fits(value, type) {
   } catch {
     return false;
   }
+}
+
+/** A plain object with any names, whose values are of this type. */
+function checkRecord(value, type, where) {
+  assert.equal(Object.getPrototypeOf(value), Object.prototype, `${where} is a plain object`);
+  for (const [name, item] of Object.entries(value)) check(item, type, `${where}.${name}`);
 }
 
 function checkNamed(value, name, where = name) {

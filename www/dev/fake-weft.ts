@@ -125,6 +125,7 @@ export async function load({ model, signal, onProgress }: LoadOptions): Promise<
   return {
     info: {
       kind,
+      prompts: {},
       tasks: ['generate', 'chat'],
       labels: [],
       maskToken: null,

@@ -69,9 +69,10 @@ impl Scales {
     }
 }
 
-/// Half the value of an unsigned float of 4 exponent and 3 mantissa bits.
-pub(super) fn half_e4m3(bits: u8) -> f32 {
-    // the same fields in an f32, whose exponent is for 2^120 more
+/// Half the value of an unsigned float of 4 exponent and 3 mantissa bits, whose top bit is 0.
+#[inline(always)]
+pub fn half_e4m3(bits: u8) -> f32 {
+    // an f32 with the same fields is 2^120 times too small
     f32::from_bits(u32::from(bits) << 20) * f32::from_bits((119 + 127) << 23)
 }
 

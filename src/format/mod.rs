@@ -43,6 +43,7 @@ pub mod writer;
 pub use adapter::AdapterReader;
 pub use block::BlockType;
 pub use dequantize::dequantize_row;
+pub(crate) use dequantize::half_e4m3;
 pub use gguf::{GgufReader, Sink};
 pub use header::{Header, TensorInfo};
 pub use hugging_face::Folder;

@@ -8,6 +8,7 @@ import { after, before, test } from 'node:test';
 import { inRoot } from '../../scripts/lib/run.mjs';
 import { prepareApp, serveApp } from './app.mjs';
 import { launchChromium } from './browsers.mjs';
+import { logprobs } from './logprobs.mjs';
 import { installPacked } from './packed.mjs';
 
 const FIXTURES = inRoot('tests/fixtures');
@@ -31,12 +32,6 @@ after(async () => {
 });
 
 const reference = (file) => JSON.parse(readFileSync(join(FIXTURES, file), 'utf8')).prompts[0];
-
-/** Log-probabilities of all ids but the first. */
-function logprobs({ ids, logits }) {
-  const of = (row, id) => row[id] - Math.log(row.reduce((sum, logit) => sum + Math.exp(logit), 0));
-  return ids.slice(1).map((id, i) => of(logits[i], id));
-}
 
 function assertNear(got, expected, what) {
   assert.equal(got.length, expected.length, what);

@@ -9,6 +9,7 @@ import { after, before, test } from 'node:test';
 import { inRoot } from '../../scripts/lib/run.mjs';
 import { prepareApp, serveApp } from './app.mjs';
 import { launchChromium } from './browsers.mjs';
+import { logprobs } from './logprobs.mjs';
 import { installPacked } from './packed.mjs';
 
 const FIXTURES = inRoot('tests/fixtures/architectures');
@@ -28,12 +29,6 @@ after(async () => {
   await server?.close();
   await packed?.remove();
 });
-
-/** Log-probabilities of all ids but the first. */
-function logprobs({ ids, logits }) {
-  const of = (row, id) => row[id] - Math.log(row.reduce((sum, logit) => sum + Math.exp(logit), 0));
-  return ids.slice(1).map((id, i) => of(logits[i], id));
-}
 
 for (const device of ['cpu', 'gpu']) {
   for (const model of ['lfm2', 'qwen35', 'qwen3next']) {

@@ -29,13 +29,6 @@ pub fn activate(activation: Activation, x: &[f32], n: usize, y_cols: usize, y_of
     });
 }
 
-/// y ∘= f(x)
-pub fn multiply(function: Function, x: &[f32], y: &mut [f32]) {
-    for (y, x) in y.iter_mut().zip(x) {
-        *y *= function.at(*x);
-    }
-}
-
 #[inline(always)]
 fn row(x: &[f32], y: &mut [f32], function: impl Fn(F32x4) -> F32x4) {
     let (fours, rest) = x.as_chunks::<4>();

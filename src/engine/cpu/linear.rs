@@ -10,6 +10,7 @@ use super::activations::{ProductBuffers, QuantBlock};
 use super::pool::{self, Shared};
 use super::simd::{Dot, Lanes, Rows, Task};
 use super::tiles::{Bfloats, Column, Data, Floats, Halves, ROWS, Tiles, Words};
+use crate::format::half_e4m3;
 use crate::format::layout::{BLOCK, E2M1, GROUP, IQ4, Layout, Quantised};
 use crate::ops::{Affine, Epilogue, Linear, RmsNorm};
 
@@ -266,10 +267,8 @@ fn bfloats<V: Rows>(scales: &[Words], b: usize, group: usize) -> [(V, V); 1] {
 fn minifloats<V: Rows>(scales: &[Words], b: usize, group: usize) -> [(V, V); 2] {
     let words: [[u32; 4]; 2] = bytemuck::cast(scales[0]);
     [0, 1].map(|half| {
-        // the fields of the byte in an f32, whose exponent is for 2^120 more
-        let float = |word: u32| f32::from_bits(((word >> (16 * b + 8 * half)) & 0x7f) << 20);
-        let scale = V::load(&words.map(|rows| rows.map(float)), group);
-        (scale.mul(V::splat(f32::from_bits((119 + 127) << 23))), V::ZERO)
+        let scale = |word: u32| half_e4m3((word >> (16 * b + 8 * half)) as u8);
+        (V::load(&words.map(|rows| rows.map(scale)), group), V::ZERO)
     })
 }
 
@@ -382,8 +381,17 @@ macro_rules! quantised {
         fn multiply_quantised(layout: Layout, tiles: &[Words], part: &Part, x: &[QuantBlock], output: &Output) {
             match layout {
                 $(Layout::$layout => multiply::<$layout>(tiles.as_chunks().0, part, x, output),)+
-                // plain, or decoded before
-                _ => {}
+                // plain
+                Layout::F32 | Layout::F16 | Layout::Bf16 => {}
+                // decoded before
+                Layout::Q1
+                | Layout::Iq1S
+                | Layout::Iq1M
+                | Layout::Iq2Xxs
+                | Layout::Iq2Xs
+                | Layout::Iq2S
+                | Layout::Iq3Xxs
+                | Layout::Iq3S => {}
             }
         }
     };

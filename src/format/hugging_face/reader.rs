@@ -227,14 +227,8 @@ impl FolderReader {
             return self.experts(entry, &name, stem, interleaved, tensors).map(Some);
         }
         let order = match self.model.skipped_positions {
-            0 => order,
-            skipped => {
-                if stem == "position_embd" {
-                    Order::Behind(skipped)
-                } else {
-                    order
-                }
-            }
+            skipped if skipped > 0 && stem == "position_embd" => Order::Behind(skipped),
+            _ => order,
         };
         let block = entry.block()?;
         // GGUF stores a matrix of one row as a vector

@@ -115,6 +115,23 @@ test('an answer in many small pieces looks like the same answer in one', { timeo
     assert.ok(seen[2].includes(part), `${part} is not in ${seen[2]}`);
 });
 
+test('an address that comes last does not take formulas away for a frame', { timeout }, async (t) => {
+  const say = `$$\na^2\n$$\n\nSee [this][later].\n\n${'word '.repeat(200)}\n\n[later]: https://example.org/later\n`;
+  const page = await open(t, { say, query: { wait: 10 } });
+  await load(page);
+  await page.evaluate(() => {
+    globalThis.removed = 0;
+    new MutationObserver((changes) => {
+      for (const { removedNodes } of changes)
+        for (const node of removedNodes) globalThis.removed += node.querySelectorAll?.('.katex').length ?? 0;
+    }).observe(document.getElementById('turns'), { childList: true, subtree: true });
+  });
+  await ask(page);
+  await page.locator('.answer .katex').waitFor();
+  await page.locator('.answer a[href="https://example.org/later"]').waitFor();
+  assert.equal(await page.evaluate(() => globalThis.removed), 0);
+});
+
 test('nothing moves on the page while an answer streams', { timeout }, async (t) => {
   const page = await open(t, { query: { wait: 10 } });
   await load(page);

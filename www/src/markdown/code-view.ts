@@ -49,11 +49,26 @@ export class CodeView {
     if (this.#name.textContent !== name) this.#name.textContent = name;
   }
 
-  /** `text` starts with what was shown before. `closed`: the last line is whole too. */
+  /**
+   * `text` starts with what was shown before, except that the mark which closes the code takes the
+   * last end of line with it. `closed`: the last line is whole too.
+   */
   show(text: string, closed: boolean): void {
     if (text.length === this.#length && closed === this.#closed) return;
     this.#length = text.length;
     this.#closed = closed;
+    if (text.length < this.#whole) this.#removeLineEnd();
+    else this.#grow(text, closed);
+  }
+
+  #removeLineEnd(): void {
+    this.#lines.pop()?.remove();
+    const end = this.#lines.at(-1)?.lastChild;
+    if (end) end.textContent = end.textContent!.replace(/\n$/, '');
+    this.#highlight([], true);
+  }
+
+  #grow(text: string, closed: boolean): void {
     const lines = text.slice(this.#whole).split('\n');
     const rest = lines.pop()!;
     const whole = lines.map((line) => `${line}\n`);

@@ -59,6 +59,17 @@ export class Content {
     this.#removeFrom(index);
   }
 
+  /** Makes the nodes of some of the parts again; `parts` are those that are shown. */
+  makeAgain(parts: readonly Part[], which: (part: Part) => boolean): void {
+    for (const [index, part] of parts.entries()) {
+      const shown = this.#shown[index];
+      if (!shown || !which(part)) continue;
+      const made = this.#make(part);
+      shown.node.replaceWith(made.node);
+      this.#shown[index] = { ...part, ...made };
+    }
+  }
+
   #removeFrom(index: number): void {
     for (const { node } of this.#shown.splice(index)) node.remove();
   }

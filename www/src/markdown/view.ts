@@ -14,7 +14,7 @@ import { Autolink, parser as commonMark, Strikethrough, TaskList } from '@lezer/
 import { Content } from './content.js';
 import { normalizedLabel } from './links.js';
 import { MathSyntax } from './math-syntax.js';
-import { partsOf, type Answer } from './parts.js';
+import { partsOf, type Answer, type Part } from './parts.js';
 import { TableSyntax } from './table-syntax.js';
 
 const parser = commonMark.configure([
@@ -56,19 +56,25 @@ export class MarkdownView implements Answer {
     this.#text = text;
     cancelAnimationFrame(this.#frame);
     this.#render();
-    if (!text.includes(']:')) return;
-    // A definition may come after the links that use it.
-    this.#tree?.iterate({
-      enter: ({ name, node }) => {
-        if (name !== 'LinkReference') return;
-        const label = node.getChild('LinkLabel');
+    if (this.#tree && text.includes(']:')) this.#showReferences(this.#tree);
+  }
+
+  /** Shows links again whose address is defined by a label, which may come after them. */
+  #showReferences(tree: Tree): void {
+    const links: number[] = [];
+    tree.iterate({
+      enter: ({ name, from, node }) => {
         const url = node.getChild('URL');
-        if (label && url) this.#references.set(normalizedLabel(this.slice(label)), this.slice(url));
+        const label = node.getChild('LinkLabel');
+        if (name === 'Link' && !url) links.push(from);
+        if (name === 'LinkReference' && url && label)
+          this.#references.set(normalizedLabel(this.slice(label)), this.slice(url));
       },
     });
     if (this.#references.size === 0) return;
-    this.element.replaceChildren();
-    new Content(this, this.element, 0).update(partsOf(this.#tree!.topNode, false));
+    // The rest stays, since a formula that is made again is text for a frame.
+    const hasLink = ({ from, to }: Part) => links.some((link) => link >= from && link < to);
+    this.#root.makeAgain(partsOf(tree.topNode, false), hasLink);
   }
 
   slice({ from, to }: { from: number; to: number }): string {

@@ -84,7 +84,7 @@ impl PeftReader {
         let Base { heads, kv_heads, head_dim, .. } = base;
         Ok(Self {
             base,
-            heads: Heads { heads, kv_heads, head_dim },
+            heads: Heads { heads, kv_heads, head_dim, ..Heads::default() },
             // PEFT's own default
             alpha: number("lora_alpha", config.get("lora_alpha").unwrap_or(&Value::from(8)))?,
             alphas: match config.get("alpha_pattern") {
@@ -199,6 +199,10 @@ impl PeftReader {
         let is_b = part == "lora_b";
         // an input that is stored in another order does not occur; outputs are those of the weight
         let order = family.orders.iter().find(|(ordered, _)| *ordered == stem).map_or(Order::Kept, |(_, order)| *order);
+        if order.is_of_linear_attention() {
+            let remedy = "Adapt attention and feed-forward layers, or load the adapter as GGUF.";
+            return Err(of_tensor("a projection outside of linear attention", remedy));
+        }
         let order = if is_b && order != Order::Transposed { order } else { Order::Kept };
         if let Some(expected) = order.expected(self.heads, rows as usize).filter(|&expected| expected as u64 != rows) {
             return Err(shape(tensor, &format!("{expected} rows")));
@@ -206,7 +210,8 @@ impl PeftReader {
         let block = tensor.block()?;
         let info = TensorInfo { name: format!("{name}.{part}"), dims: vec![cols, rows], block, offset: 0 };
         check_dims(&info)?;
-        let place = Place { info, first_row: 0, order, block, cols: cols as usize, whole: false, experts: None };
+        let cols = cols as usize;
+        let place = Place { info, first_row: 0, order, block, cols, whole: false, rest: None, experts: None };
         Ok((place, (!is_b).then(|| self.alpha(module, rows as f64))))
     }
 

@@ -12,7 +12,7 @@ use crate::format::Metadata;
 use crate::{Error, Result};
 
 /// Settings that must have this value or be absent: GGUF's architectures have no other.
-const FIXED: [(&str, &str); 26] = [
+const FIXED: [(&str, &str); 27] = [
     ("use_bidirectional_attention", "false"),
     ("moe_every_n_layers", "0"),
     ("classifier_activation", "\"gelu\""),
@@ -37,6 +37,7 @@ const FIXED: [(&str, &str); 26] = [
     ("attn_config.clip_qkv", "null"),
     ("attn_config.prefix_lm", "false"),
     ("attn_config.qk_ln", "false"),
+    ("attn_output_gate", "true"),
     ("swiglu_alpha", "1.702"),
     ("swiglu_limit", "7.0"),
 ];
@@ -62,7 +63,7 @@ const REQUIRED: usize = 4;
 
 /// Limit of heads, head width and experts: far above all models, and small enough for sums not to
 /// overflow.
-const MOST: usize = 1 << 16;
+pub(super) const MOST: usize = 1 << 16;
 
 const FACTORS: [(&str, &str); 9] = [
     ("attn_logit_softcapping", "attn_logit_softcapping"),
@@ -138,6 +139,7 @@ impl ParsedConfig {
     pub(super) fn new(text: &str) -> Result<Self> {
         let json: Value = parse("config.json", text)?;
         // a vision model has the text model's configuration inside its own
+        let outer = Object(&json);
         let json = json.get("text_config").filter(|text| text.is_object()).unwrap_or(&json);
         let config = Object(json);
         let model_type =
@@ -160,6 +162,7 @@ impl ParsedConfig {
             tied: config
                 .flag("tie_embedding")?
                 .or(config.flag("tie_word_embeddings")?)
+                .or(outer.flag("tie_word_embeddings")?)
                 .unwrap_or(ties(family.architecture)),
             class,
             skipped_positions: 0,
@@ -169,6 +172,9 @@ impl ParsedConfig {
         model.check(&config)?;
         model.hyperparameters(&config)?;
         model.window(&config)?;
+        if model.is_delta() {
+            model.delta(&config)?;
+        }
         model.classes(&config);
         if is_encoder(family.architecture) {
             model.encoder(&config, &model_type)?;
@@ -244,7 +250,7 @@ impl ParsedConfig {
             let got = format!("{heads}, {kv_heads}, {head_dim} and {} experts", self.experts);
             return Err(invalid("num_attention_heads", expected, got));
         }
-        self.heads = Heads { heads, kv_heads, head_dim };
+        self.heads = Heads { heads, kv_heads, head_dim, ..Heads::default() };
         self.put("attention.head_count_kv", kv_heads as u32);
         if hidden != heads * head_dim {
             self.put("attention.key_length", head_dim as u32);
@@ -299,6 +305,10 @@ impl ParsedConfig {
         matches!(self.family.architecture, "lfm2" | "lfm2moe")
     }
 
+    fn is_delta(&self) -> bool {
+        matches!(self.family.architecture, "qwen35" | "qwen35moe" | "qwen3next")
+    }
+
     /// Reads which layers of LFM2 are convolutions. Returns the width of its feed-forward layers,
     /// which is less than the configuration says.
     fn convolutions(&mut self, config: &Object, kv_heads: u32, ffn: u32) -> Result<u32> {
@@ -337,7 +347,7 @@ impl ParsedConfig {
             Windowed::AllButFirstOf(n) => used && !layer.is_multiple_of(n),
         };
         let expected = |layer: usize| if windowed(layer) { "sliding_attention" } else { "full_attention" };
-        let types = config.get("layer_types").filter(|_| !self.convolves());
+        let types = config.get("layer_types").filter(|_| !self.convolves() && !self.is_delta());
         if let Some(types) = types.and_then(Value::as_array) {
             let listed = used && !matches!(self.family.windowed, Windowed::Never | Windowed::All);
             let known = |layer: usize| {
@@ -529,6 +539,18 @@ mod tests {
         refused(json!({"num_hidden_layers": null}), "`num_hidden_layers`: expected an integer, got none");
         refused(json!({"no_rope_layers": [1, 0]}), "no_rope_layers[1]");
         refused(json!({"model_type": "falcon", "alibi": true, "hidden_act": "gelu"}), "`alibi` is `true`");
+        let delta = |name: &str, value: Value| {
+            let mut config = json!({"model_type": "qwen3_next", "linear_num_key_heads": 2, "linear_num_value_heads": 4,
+                "linear_key_head_dim": 8, "linear_value_head_dim": 12, "linear_conv_kernel_dim": 4});
+            config[name] = value;
+            config
+        };
+        refused(delta("linear_num_value_heads", json!(3)), "linear_num_value_heads");
+        refused(delta("linear_key_head_dim", json!(null)), "linear_key_head_dim");
+        refused(delta("linear_conv_kernel_dim", json!(0)), "linear_conv_kernel_dim");
+        refused(delta("attn_output_gate", json!(false)), "`attn_output_gate` is `false`");
+        let types = ["linear_attention", "full_attention", "full_attention"];
+        refused(delta("layer_types", json!(types)), "layer_types[2]");
         let mpt = |attention| json!({"model_type": "mpt", "hidden_act": null, "attn_config": attention});
         refused(mpt(json!({"alibi": false})), "`attn_config.alibi` is `false`");
         refused(mpt(json!({"clip_qkv": 6})), "`attn_config.clip_qkv` is `6`");

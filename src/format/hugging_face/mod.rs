@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`adapter`] | a folder of PEFT → the tensors of a GGUF adapter |
 //! | [`config`] | `config.json` → metadata |
+//! | [`delta`] | linear attention in `config.json` |
 //! | [`experts`] | all experts of a layer in one tensor |
 //! | [`names`] | tensor names of transformers → those of GGUF |
 //! | [`order`] | tensors whose rows GGUF stores in another order |
@@ -14,6 +15,7 @@
 
 mod adapter;
 mod config;
+mod delta;
 mod experts;
 mod names;
 mod order;

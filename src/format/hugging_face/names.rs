@@ -69,6 +69,35 @@ const PLUS_ONE: &[(&str, Order)] = &[
     ("output_norm", Order::PlusOne),
 ];
 
+/// Linear attention whose value heads are tiled, its norms, and the gates and up projections of
+/// experts that are together in some files.
+const TILED: &[(&str, Order)] = &[
+    ("attn_norm", Order::PlusOne),
+    ("attn_q_norm", Order::PlusOne),
+    ("attn_k_norm", Order::PlusOne),
+    ("post_attention_norm", Order::PlusOne),
+    ("output_norm", Order::PlusOne),
+    ("attn_qkv", Order::ValuesBehindKeys),
+    ("ssm_conv1d", Order::ValuesBehindKeys),
+    ("attn_gate", Order::ValueRows),
+    ("ssm_beta", Order::ValueHeads),
+    ("ssm_alpha", Order::ValueHeads),
+    ("ssm_dt", Order::ValueHeads),
+    ("ssm_a", Order::Decay { tiled: true }),
+    ("ssm_out", Order::ValueColumns),
+    ("ffn_gate_up_exps", Order::Experts { interleaved: false }),
+];
+const GROUPED: &[(&str, Order)] = &[
+    ("attn_norm", Order::PlusOne),
+    ("attn_q_norm", Order::PlusOne),
+    ("attn_k_norm", Order::PlusOne),
+    ("post_attention_norm", Order::PlusOne),
+    ("output_norm", Order::PlusOne),
+    ("attn_qkv", Order::KeyHeads),
+    ("ssm_a", Order::Decay { tiled: false }),
+    ("ffn_gate_up_exps", Order::Experts { interleaved: false }),
+];
+
 /// Models with a norm before and after each block: here `post_attention_layernorm` does come after
 /// attention.
 const NORMS_AROUND: &[(&str, &str)] = &[
@@ -105,6 +134,9 @@ pub(super) const FAMILIES: &[Family] = &[
     family(&["qwen2"], "qwen2"),
     family(&["hunyuan_v1_dense"], "hunyuan-dense"),
     family(&["qwen3"], "qwen3"),
+    Family { orders: TILED, names: POST_ATTENTION, ..family(&["qwen3_5_text", "qwen3_5"], "qwen35") },
+    Family { orders: TILED, names: POST_ATTENTION, ..family(&["qwen3_5_moe_text", "qwen3_5_moe"], "qwen35moe") },
+    Family { orders: GROUPED, names: POST_ATTENTION, ..family(&["qwen3_next"], "qwen3next") },
     family(&["qwen2_moe"], "qwen2moe"),
     family(&["qwen3_moe"], "qwen3moe"),
     family(&["olmoe"], "olmoe"),
@@ -218,6 +250,16 @@ const NAMES: &[(&str, &str)] = &[
     ("layers.#.block_sparse_moe.experts.#.w1", "blk.#.ffn_gate_exps"),
     ("layers.#.block_sparse_moe.experts.#.w2", "blk.#.ffn_down_exps"),
     ("layers.#.block_sparse_moe.experts.#.w3", "blk.#.ffn_up_exps"),
+    // Qwen 3.5 and Qwen3-Next
+    ("layers.#.linear_attn.in_proj_qkv", "blk.#.attn_qkv"),
+    ("layers.#.linear_attn.in_proj_qkvz", "blk.#.attn_qkv"),
+    ("layers.#.linear_attn.in_proj_z", "blk.#.attn_gate"),
+    ("layers.#.linear_attn.in_proj_b", "blk.#.ssm_beta"),
+    ("layers.#.linear_attn.in_proj_a", "blk.#.ssm_alpha"),
+    ("layers.#.linear_attn.in_proj_ba", "blk.#.ssm_ba"),
+    ("layers.#.linear_attn.conv1d", "blk.#.ssm_conv1d"),
+    ("layers.#.linear_attn.norm", "blk.#.ssm_norm"),
+    ("layers.#.linear_attn.out_proj", "blk.#.ssm_out"),
     // LFM2
     ("embedding_norm", "token_embd_norm"),
     ("layers.#.operator_norm", "blk.#.attn_norm"),
@@ -352,11 +394,15 @@ const NAMES: &[(&str, &str)] = &[
 /// is their suffix in GGUF.
 const PARAMETERS: &[(&str, &str)] = &[
     ("layers.#.self_attn.sinks", "blk.#.attn_sinks"),
+    ("layers.#.linear_attn.A_log", "blk.#.ssm_a"),
+    ("layers.#.linear_attn.dt", "blk.#.ssm_dt"),
     ("layers.#.feed_forward.expert", "blk.#.exp_probs_b"),
     ("layers.#.mlp.experts.gate_up_proj", "blk.#.ffn_gate_up_exps"),
     ("layers.#.mlp.experts.down_proj", "blk.#.ffn_down_exps"),
 ];
 const PARAMETER_SUFFIXES: [&str; 3] = ["bias", "blocks", "scales"];
+/// Those without a suffix in GGUF too.
+const BARE: [&str; 1] = ["blk.#.ssm_a"];
 
 /// Tensors of old checkpoints that are not weights: masks, positions, frequencies, the head for
 /// pairs of sentences, and a second copy of the bias of a masked language model.
@@ -373,9 +419,17 @@ const BUFFERS: [&str; 10] = [
     "cls.predictions.decoder.bias",
 ];
 
-/// The vision parts of a model; its text part does not need them.
-const OTHER_PARTS: [&str; 4] =
-    ["vision_tower.", "model.vision_tower.", "multi_modal_projector.", "model.multi_modal_projector."];
+/// The vision parts of a model, and layers that draft further tokens; its text part does not need
+/// them.
+const OTHER_PARTS: [&str; 7] = [
+    "vision_tower.",
+    "model.vision_tower.",
+    "multi_modal_projector.",
+    "model.multi_modal_projector.",
+    "visual.",
+    "model.visual.",
+    "mtp.",
+];
 
 /// Destination of a tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -428,8 +482,9 @@ pub(super) fn target(family: &Family, name: &str) -> Option<Target> {
         None => parameter(&pattern)?,
     };
     let layer = gguf.starts_with("blk.").then(|| numbers.first().copied()).flatten();
+    let name = layer.map_or((*gguf).into(), |layer| gguf.replace('#', &layer.to_string()));
     Some(Target::Tensor {
-        name: format!("{}.{suffix}", layer.map_or((*gguf).into(), |layer| gguf.replace('#', &layer.to_string()))),
+        name: if BARE.contains(&gguf) { name } else { format!("{name}.{suffix}") },
         stem: gguf.strip_prefix("blk.#.").unwrap_or(gguf),
         layer,
         index: numbers.get(1).copied(),
@@ -471,6 +526,10 @@ mod tests {
         means("bert", "bert.embeddings.LayerNorm.gamma", "token_embd_norm.weight");
         means("bert", "cls.predictions.bias", "output.bias");
         means("distilbert", "distilbert.transformer.layer.0.ffn.lin2.weight", "blk.0.ffn_down.weight");
+        means("qwen3_5", "model.language_model.layers.2.linear_attn.A_log", "blk.2.ssm_a");
+        means("qwen3_5", "model.language_model.layers.2.linear_attn.dt_bias", "blk.2.ssm_dt.bias");
+        means("qwen3_5", "model.visual.blocks.0.norm1.weight", "dropped");
+        means("qwen3_next", "mtp.layers.0.mlp.gate.weight", "dropped");
         means("gpt_oss", "model.layers.2.self_attn.sinks", "blk.2.attn_sinks.weight");
         means("gpt_oss", "model.layers.2.mlp.experts.gate_up_proj", "blk.2.ffn_gate_up_exps.weight");
         means("gpt_oss", "model.layers.2.mlp.experts.down_proj_bias", "blk.2.ffn_down_exps.bias");

@@ -234,7 +234,7 @@ impl FolderReader {
         // GGUF stores a matrix of one row as a vector
         let shape: Vec<u64> = entry.shape.iter().copied().skip_while(|&dim| dim == 1).collect();
         let mut dims: Vec<u64> = if shape.is_empty() { vec![1] } else { shape.iter().rev().copied().collect() };
-        if stem == "shortconv.conv" {
+        if matches!(stem, "shortconv.conv" | "ssm_conv1d") {
             // a convolution of each column by itself has one input
             dims.retain(|&dim| dim != 1);
         }
@@ -242,9 +242,10 @@ impl FolderReader {
         // saturating: with a dimension of 0, the others may be any number
         let rows = dims[1..].iter().fold(1u64, |rows, &dim| rows.saturating_mul(dim)) as usize;
         let cols = dims[0] as usize;
-        let ordered = if is_vector { cols } else { rows };
+        let ordered = if is_vector || order == Order::ValueColumns { cols } else { rows };
         if let Some(expected) = order.expected(self.model.heads, ordered).filter(|&expected| expected != ordered) {
-            return Err(wrong_shape(&entry.name, &format!("{expected} rows"), &entry.shape));
+            let what = if order == Order::ValueColumns { "columns" } else { "rows" };
+            return Err(wrong_shape(&entry.name, &format!("{expected} {what}"), &entry.shape));
         }
         let order = if is_vector && order == Order::Transposed { Order::Kept } else { order };
         match order {
@@ -256,6 +257,17 @@ impl FolderReader {
             _ => {}
         }
         let stored = if is_vector { BlockType::F32 } else { block };
+        let rest = (order == Order::KeyHeads).then(|| {
+            let qkv = self.model.heads.delta.qkv() as u64;
+            let gates = dims[1] - qkv;
+            dims[1] = qkv;
+            let name = name.replace(stem, "attn_gate");
+            TensorInfo { name, dims: vec![dims[0], gates], block: stored, offset: 0 }
+        });
+        if let Some(rest) = &rest {
+            self.made.insert(rest.name.clone());
+            tensors.push(rest.clone());
+        }
         let mut info = TensorInfo { name, dims, block: stored, offset: 0 };
         check_dims(&info)?;
         let first_row = match index {
@@ -276,7 +288,7 @@ impl FolderReader {
             }
         };
         let whole = is_vector || order == Order::Transposed;
-        Ok(Some(Place { info, first_row, order, block, cols, whole, experts: None }))
+        Ok(Some(Place { info, first_row, order, block, cols, whole, rest, experts: None }))
     }
 
     /// Destination of a tensor of all experts.
@@ -323,7 +335,7 @@ impl FolderReader {
             tensors.push(info.clone());
         }
         let (order, block, cols, whole) = (Order::Kept, experts.block, info.cols(), experts.is_half());
-        Ok(Place { info, first_row: 0, order, block, cols, whole, experts: Some(experts) })
+        Ok(Place { info, first_row: 0, order, block, cols, whole, rest: None, experts: Some(experts) })
     }
 
     /// Registers a part of a stack. Returns the number of parts of the whole stack.

@@ -42,6 +42,8 @@ pub(super) struct Place {
     pub(super) cols: usize,
     /// Whether all rows must arrive before any can be passed on.
     pub(super) whole: bool,
+    /// Takes the rows behind those of `info`.
+    pub(super) rest: Option<TensorInfo>,
     /// Of all experts together.
     pub(super) experts: Option<Experts>,
 }
@@ -109,7 +111,7 @@ impl Values {
 impl Place {
     /// Passes on bytes after `done` others of the tensor: whole rows, or all of it.
     fn hand_on(&self, heads: Heads, done: u64, bytes: &[u8], sink: &mut dyn Sink) -> Result<()> {
-        let Self { info, first_row, order, block, cols, whole, experts: _ } = self;
+        let Self { info, first_row, order, block, cols, whole, rest, experts: _ } = self;
         if *order == Order::Transposed {
             return sink.rows(info, *first_row, &transposed(bytes, *cols, block.row_bytes(1)));
         }
@@ -118,11 +120,14 @@ impl Place {
             dequantize(*block, bytes, &mut Planes::default(), &mut values);
             let mut ordered = vec![0.0; *cols];
             for (i, value) in values.into_iter().enumerate() {
-                ordered[order.row(heads, i)] = if *order == Order::PlusOne { value + 1.0 } else { value };
+                ordered[order.row(heads, i)] = order.value(value);
             }
             return sink.rows(info, *first_row, &bytes_of(&ordered));
         }
         let row_bytes = block.row_bytes(*cols);
+        let moved = (*order == Order::ValueColumns).then(|| with_columns_moved(bytes, *order, heads, row_bytes / cols));
+        let bytes = moved.as_deref().unwrap_or(bytes);
+        let rows = if rest.is_some() { info.rows() } else { usize::MAX };
         let row = |i: usize| order.row(heads, (done / row_bytes as u64) as usize + i);
         let count = bytes.len() / row_bytes;
         let mut start = match order {
@@ -131,14 +136,30 @@ impl Place {
         };
         while start < count {
             let mut end = start + 1;
-            while end < count && row(end) == row(end - 1) + 1 {
+            while end < count && row(end) == row(end - 1) + 1 && row(end) != rows {
                 end += 1;
             }
-            sink.rows(info, first_row + row(start), &bytes[start * row_bytes..end * row_bytes])?;
+            let bytes = &bytes[start * row_bytes..end * row_bytes];
+            match rest {
+                Some(rest) if row(start) >= rows => sink.rows(rest, row(start) - rows, bytes)?,
+                _ => sink.rows(info, first_row + row(start), bytes)?,
+            }
             start = end;
         }
         Ok(())
     }
+}
+
+/// Rows in the order's columns, each value of `size` bytes.
+fn with_columns_moved(bytes: &[u8], order: Order, heads: Heads, size: usize) -> Vec<u8> {
+    let cols = order.expected(heads, 0).unwrap_or(1);
+    let mut out = vec![0; bytes.len()];
+    for (from, to) in bytes.chunks_exact(cols * size).zip(out.chunks_exact_mut(cols * size)) {
+        for (column, value) in from.chunks_exact(size).enumerate() {
+            to[order.column(heads, column) * size..][..size].copy_from_slice(value);
+        }
+    }
+    out
 }
 
 /// Transposes a matrix of rows of `cols` values, each of `size` bytes.

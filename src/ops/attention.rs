@@ -31,7 +31,7 @@ pub struct Attention {
     /// (rows, cols): the first heads · head_dim values of a row are q, after RoPE.
     pub q: Tensor,
     /// Keys and values; `kv.heads` divides `heads`, and `kv.head_dim` is a multiple of
-    /// [`KvFormat::unit`](crate::record::KvFormat::unit) and at most 256.
+    /// [`KvFormat::unit`](crate::record::KvFormat::unit) and at most 512.
     pub kv: KvCache,
     /// Query heads.
     pub heads: usize,
@@ -89,7 +89,7 @@ impl Op for Attention {
         ensure(grouped, "attention", "kv.heads divides heads", self)?;
         ensure(kv_heads.is_multiple_of(self.kv.parts), "attention", "equal parts of kv.heads", self.kv)?;
         let whole = head_dim.is_multiple_of(self.kv.format.unit());
-        ensure(whole && head_dim <= 256, "attention", "head_dim ≤ 256, in units of its format", self.kv)
+        ensure(whole && head_dim <= 512, "attention", "head_dim ≤ 512, in units of its format", self.kv)
     }
 
     fn kernels(&self, variants: &Variants) -> Vec<Kernel> {
@@ -173,7 +173,7 @@ impl Op for Attention {
             Kernel {
                 shader: "attention_merge",
                 defines: merge_sinks.map(|_| "SINKS").into_iter().collect(),
-                constants: [&constants[..], &[("MERGE_WORKGROUP", MERGE_WORKGROUP as u32)]].concat(),
+                constants: [&constants[..], &[("MERGE_WORKGROUP", self.merge_lanes() as u32)]].concat(),
                 bindings: [Binding::Rows, Binding::Tables, partial, self.y.into()]
                     .into_iter()
                     .chain(merge_sinks.map(Binding::from))
@@ -204,7 +204,7 @@ const MOST_PIECES: usize = 64;
 /// Fewer rows leave most of a tile of queries empty; also, they are of several sequences.
 const FEWEST_ROWS: usize = 16;
 
-/// Invocations of a workgroup that merges pieces: at least [`MOST_PIECES`].
+/// The same at least: [`MOST_PIECES`] or more.
 const MERGE_WORKGROUP: usize = 64;
 
 /// Heads of a workgroup of the shader `attention`: what it keeps of each must fit registers, and
@@ -213,6 +213,11 @@ const MOST_TOGETHER: usize = 8;
 const MOST_QUERIES: usize = 1024;
 
 impl Attention {
+    /// Invocations of a workgroup that merges pieces: one for each four values of a head at least.
+    fn merge_lanes(&self) -> usize {
+        MERGE_WORKGROUP.max((self.kv.head_dim / 4).next_power_of_two())
+    }
+
     /// Heads of a workgroup of the shader `attention`, of those that share keys and values, and the
     /// number of workgroups for these.
     fn together(&self) -> (usize, usize) {
@@ -222,10 +227,11 @@ impl Attention {
     }
 
     /// Whether the dispatch over keys and values can also do what comes before: see
-    /// [`RopeAttention`](super::RopeAttention).
+    /// [`RopeAttention`](super::RopeAttention). Of wider heads, it has not an invocation for each
+    /// quad of a key and a value.
     pub(super) fn takes_prologue(&self, variants: &Variants) -> bool {
-        let variant = self.variant(variants);
-        variant.shader == "attention" && variant.split > 0 && self.together().1 == 1
+        let (variant, fits) = (self.variant(variants), self.kv.head_dim <= 256);
+        variant.shader == "attention" && variant.split > 0 && self.together().1 == 1 && fits
     }
 
     /// The pieces of the positions of a row; `None`: a row is done in one.

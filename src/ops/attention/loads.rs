@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Attention, MERGE_WORKGROUP, Tile};
+use super::{Attention, Tile};
 use crate::ops::loads::f32s;
 use crate::ops::variants::AttentionVariant;
 use crate::ops::{Loads, Variants};
@@ -149,13 +149,13 @@ impl Attention {
     /// Of the dispatch that merges pieces.
     pub(super) fn merge_loads(&self, variant: &AttentionVariant, step: &Step) -> Loads {
         let quads = self.kv.head_dim / 4;
-        let groups = MERGE_WORKGROUP / quads;
+        let groups = self.merge_lanes() / quads;
         let of_row = |row: &Row| {
             let pieces = self.pieces_of(variant, step, row).1.len();
             // of a piece: its values, four at a time, and four numbers with its maximum and its sum
             let once = 4 * pieces * (quads + 1);
             // every maximum, by all; a factor and a sum for each four values; the sums of groups
-            let memory = pieces * (MERGE_WORKGROUP + 2 * quads) + 4 * quads * (groups - 1);
+            let memory = pieces * (self.merge_lanes() + 2 * quads) + 4 * quads * (groups - 1);
             let (activations, lane_activations) = (f32s(once), f32s(once + memory));
             Loads { activations, lane_activations, workgroups: 1, ..Loads::default() } * self.heads
         };

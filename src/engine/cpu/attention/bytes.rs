@@ -107,7 +107,7 @@ pub struct Scaled {
 }
 
 /// The most groups of a head.
-const GROUPS: usize = 256 / GROUP;
+const GROUPS: usize = 512 / GROUP;
 
 impl Default for Scaled {
     fn default() -> Self {

@@ -2,7 +2,7 @@
 // for the whole row.
 //
 // A workgroup takes one group of a token. LAYER subtracts the mean first; ACCUMULATE adds to y, the
-// residual connection; ADD adds what is elsewhere; IN_PLACE: x is y.
+// residual connection; ADD adds what is elsewhere; SCALE multiplies the result; IN_PLACE: x is y.
 #import step
 
 struct Params {
@@ -25,6 +25,9 @@ struct Params {
 #endif
 #ifdef ADD
 @group(0) @binding(next) var<storage, read> added: array<f32>; // (tokens, y_cols)
+#endif
+#ifdef SCALE
+@group(0) @binding(next) var<storage, read> factor: array<f32>; // (1)
 #endif
 
 var<workgroup> partial: array<f32, LANES>;
@@ -84,6 +87,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 #endif
 #ifdef ADD
         value += added[y_row + i];
+#endif
+#ifdef SCALE
+        value *= factor[0];
 #endif
         y[y_row + i] = value;
     }

@@ -30,7 +30,7 @@ fn recording(engine: &mut GpuEngine, capacity: usize, layers: usize) -> (Recordi
     let mut recording = Recording::default();
     recording.push(Embed { table, first_row: 0, index: Index::Id, scale: 1.0, y: x }).unwrap();
     for _ in 0..layers {
-        recording.push(Activate { activation: Activation::SWIGLU, multiplies: false, x, y }).unwrap();
+        recording.push(Activate { activation: Activation::SWIGLU, multiplies: false, x, y, up: None }).unwrap();
     }
     recording.push(PickRows { x, y: last }).unwrap();
     (recording, last)

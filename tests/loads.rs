@@ -281,7 +281,7 @@ fn norm_linear() {
             let of = |buffer, cols| Tensor { buffer: BufferId(buffer), ..tensor(capacity, cols) };
             let (x, add, y) = (of(3, cols), Some(of(4, cols)), of(5, cols));
             let (weight, bias, kind, eps) = (tensor(1, cols), None, NormKind::Rms, 0.0);
-            let norm = Norm { x, first_col: 0, groups: 1, weight, bias, kind, eps, add, y };
+            let norm = Norm { x, first_col: 0, groups: 1, weight, bias, kind, eps, add, y, scale: None };
             let next = Some(RmsNorm { weight, eps });
             let weight = Matrix { cols, ..matrix(Layout::Q4, 192) };
             let linear = Linear {
@@ -376,7 +376,7 @@ fn rope_attention() {
                 let (groups, bias, add, window) = (heads + kv_heads, None, None, (i == 0).then_some(5));
                 let (first_col, eps, kind) = (0, 1e-5, NormKind::Rms);
                 let weight = tensor(1, groups * head_dim);
-                let norm = Norm { x: qkv, first_col, groups, weight, bias, kind, eps, add, y: qkv };
+                let norm = Norm { x: qkv, first_col, groups, weight, bias, kind, eps, add, y: qkv, scale: None };
                 let (scale, cap, alibi, causal, y) = (1.0, None, None, true, tensor(capacity, heads * head_dim));
                 let attention = Attention {
                     q: qkv,
@@ -582,7 +582,8 @@ fn norm() {
         for (y, add, groups) in
             [(x, None, 2), (elsewhere, None, 1), (elsewhere, Some(elsewhere), 4), (elsewhere, Some(other), 4)]
         {
-            let op = Norm { x, first_col: 0, groups, weight, bias, kind, eps, add, y };
+            let scale = (groups == 1).then_some(Tensor { buffer: BufferId(95), ..tensor(1, 1) });
+            let op = Norm { x, first_col: 0, groups, weight, bias, kind, eps, add, y, scale };
             at(0, 3, |step| seen.compare("norm", op, step));
         }
     }
@@ -609,10 +610,13 @@ fn small_operations() {
     for (activation, inputs) in [(Activation::SWIGLU, 2), (Activation { gated: false, ..Activation::SWIGLU }, 1)] {
         let (x, y) = (tensor(4, inputs * 96), tensor(4, 96));
         for multiplies in [false, true].into_iter().filter(|multiplies| inputs == 1 || !multiplies) {
-            let op = Activate { activation, multiplies, x, y };
+            let op = Activate { activation, multiplies, x, y, up: None };
             at(0, 3, |step| seen.compare("activate", op, step));
         }
     }
+    let up = Some((Tensor { buffer: OTHER, ..tensor(4, 300) }, 7));
+    let op = Activate { activation: Activation::SWIGLU, multiplies: false, x: tensor(4, 96), y: tensor(4, 96), up };
+    at(0, 3, |step| seen.compare("activate", op, step));
     for accumulate in [false, true] {
         let (x, route, y) = (tensor(4, 2 * 96), Tensor { buffer: OTHER, ..tensor(4, 4) }, tensor(4, 96));
         let op = Combine { x, route, chosen: 2, scale: 1.0, accumulate, y };

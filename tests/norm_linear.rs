@@ -32,7 +32,7 @@ fn norm_linear(
     let y = s.output(capacity, cols);
     let RmsNorm { weight, eps } = s.norm(cols);
     let (kind, bias, add) = (NormKind::Rms, None, Some(add));
-    let norm = Norm { x, first_col: 0, groups: 1, weight, bias, kind, eps, add, y };
+    let norm = Norm { x, first_col: 0, groups: 1, weight, bias, kind, eps, add, y, scale: None };
     let next = Some(s.norm(cols));
     let (weight, outputs) = (s.matrix(block, rows, cols), rows / epilogue.inputs());
     let out = s.output(capacity, outputs + 3);

@@ -10,7 +10,7 @@ use weft_llm::ops::{
     ExpertLinear, Function, Gather, Index, Linear, LinearPair, Norm, NormKind, PickRows, RopeAppend, RopeAttention,
     RopeKind, Route, Weighting,
 };
-use weft_llm::record::{KvFormat, Row, rows};
+use weft_llm::record::{KvCache, KvFormat, Row, rows};
 
 /// (tokens of the step, capacity of the recording)
 const TOKENS: [(usize, usize); 5] = [(1, 1), (3, 8), (8, 8), (13, 20), (33, 33)];
@@ -195,13 +195,23 @@ fn activate() {
                         // gates far out on both sides too
                         let x: Vec<f32> =
                             Rng::new(3).units(capacity * width).iter().map(|v| v.powi(5) * 120.0).collect();
-                        Activate {
-                            activation,
-                            multiplies: false,
-                            x: s.tensor_of(capacity, width, &x),
-                            y: s.output(capacity, cols),
-                        }
+                        let (x, y) = (s.tensor_of(capacity, width, &x), s.output(capacity, cols));
+                        Activate { activation, multiplies: false, x, y, up: None }
                     });
+                    if gated {
+                        let name =
+                            format!("{activation:?} of columns elsewhere, tokens {tokens}/{capacity} cols {cols}");
+                        suite.case(name, 0, &vec![0; tokens], |s: &mut Setup| {
+                            let (x, y) = (s.tensor(capacity, cols), s.output(capacity, cols));
+                            Activate {
+                                activation,
+                                multiplies: false,
+                                x,
+                                y,
+                                up: Some((s.tensor(capacity, 2 * cols + 3), cols / 2 + 1)),
+                            }
+                        });
+                    }
                 }
             }
         }
@@ -237,7 +247,8 @@ fn norm() {
                             1 => Some(y),
                             _ => Some(s.tensor(capacity, cols)),
                         };
-                        Norm { x, first_col, groups, weight, bias, kind, eps: 1e-5, add, y }
+                        let scale = (added > 0 && !in_place).then(|| s.tensor(1, 1));
+                        Norm { x, first_col, groups, weight, bias, kind, eps: 1e-5, add, y, scale }
                     });
                 }
             }
@@ -389,7 +400,8 @@ fn format(head_dim: usize, turn: usize) -> KvFormat {
 }
 
 /// (query heads, key and value heads, values a head)
-const HEADS: [(usize, usize, usize); 6] = [(1, 1, 4), (9, 3, 64), (4, 4, 80), (7, 1, 64), (2, 1, 256), (3, 3, 12)];
+const HEADS: [(usize, usize, usize); 7] =
+    [(1, 1, 4), (9, 3, 64), (4, 4, 80), (7, 1, 64), (2, 1, 256), (3, 3, 12), (3, 1, 512)];
 
 #[test]
 fn rope_append() {
@@ -411,6 +423,15 @@ fn rope_append() {
                             RopeAppend { qkv, angles, kv, heads, kind, behind }
                         });
                     }
+                    // of a layer that reads the keys of another: the cache stays as it is
+                    let name = format!("{kind:?} queries alone, {heads} × {head_dim}, {rotary_dim} tokens {tokens}");
+                    suite.case(name, 17, &vec![0; tokens], |s: &mut Setup| {
+                        let qkv = s.tensor(capacity, heads * head_dim);
+                        s.compare(qkv, 0..heads * head_dim);
+                        let kv = s.output_cache(kv_heads, head_dim, format(head_dim, tokens));
+                        let kv = KvCache { heads: 0, ..kv };
+                        RopeAppend { qkv, angles: s.tensor(capacity, rotary_dim), kv, heads, kind, behind: None }
+                    });
                 }
             }
         }
@@ -504,7 +525,7 @@ fn gates_multiply_in_place() {
     for (tokens, capacity) in TOKENS {
         suite.case(format!("tokens {tokens}/{capacity}"), 0, &vec![0; tokens], |s: &mut Setup| {
             let (x, y) = (s.tensor(capacity, 67), s.output(capacity, 67));
-            Activate { activation, multiplies: true, x, y }
+            Activate { activation, multiplies: true, x, y, up: None }
         });
     }
     suite.report("activate");
@@ -542,7 +563,15 @@ fn linear_pair() {
 #[test]
 fn rope_attention() {
     let mut suite = Suite::new();
-    let shapes = [(9, 3, 64, 64), (4, 4, 80, 40), (7, 1, 64, 32), (4, 1, 256, 256), (3, 3, 12, 12), (16, 2, 128, 0)];
+    let shapes = [
+        (9, 3, 64, 64),
+        (4, 4, 80, 40),
+        (7, 1, 64, 32),
+        (4, 1, 256, 256),
+        (3, 3, 12, 12),
+        (16, 2, 128, 0),
+        (2, 1, 512, 512),
+    ];
     for (i, (heads, kv_heads, head_dim, rotary_dim)) in shapes.into_iter().enumerate() {
         for (tokens, capacity) in [(1, 1), (5, 8)] {
             for (k, position) in [0, 63, 64, 130].into_iter().enumerate() {
@@ -586,6 +615,7 @@ fn rope_attention() {
                         eps: 1e-5,
                         add: None,
                         y: qkv,
+                        scale: None,
                     });
                     RopeAttention { norm, rope, attention }
                 });

@@ -102,7 +102,7 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
         let of = |buffer, cols| Tensor { buffer: BufferId(buffer), rows: 1, cols };
         let (cols, eps, bias, kind) = (2816, 1e-6, None, NormKind::Rms);
         let (x, y, add, weight) = (of(1, cols), of(2, cols), Some(of(3, cols)), of(4, cols));
-        let norm = Norm { x, first_col: 0, groups: 1, weight, bias, kind, eps, add, y };
+        let norm = Norm { x, first_col: 0, groups: 1, weight, bias, kind, eps, add, y, scale: None };
         let next = Some(RmsNorm { weight, eps });
         let weight = Matrix { buffer, layout, rows: 64, cols };
         let cap = Epilogue::Cap { scale: 1.0, cap: Some(30.0) };
@@ -123,7 +123,7 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
         for rows in [1, 2, 16, 16_384] {
             for (cap, alibi) in [(None, None), (Some(50.0), None), (None, Some(8.0)), (Some(50.0), Some(8.0))] {
                 // of one head of keys, and the most that the heads of a workgroup may need
-                for (heads, head_dim) in [(heads, head_dim), (8, 128), (8, 256)] {
+                for (heads, head_dim) in [(heads, head_dim), (8, 128), (8, 256), (8, 512)] {
                     let cols = heads * head_dim;
                     let q = Tensor { buffer, rows, cols: cols + 2 * head_dim };
                     let (y, kv) = (Tensor { buffer, rows, cols }, KvCache { head_dim, ..kv });
@@ -158,7 +158,7 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
                         let (groups, bias, add) = (heads + 1, None, None);
                         let weight = Tensor { buffer, rows: 1, cols: groups * head_dim };
                         let (first_col, kind, eps) = (0, NormKind::Rms, 1e-5);
-                        let norm = Norm { x: q, first_col, groups, weight, bias, kind, eps, add, y: q };
+                        let norm = Norm { x: q, first_col, groups, weight, bias, kind, eps, add, y: q, scale: None };
                         let norm = normed.then_some(norm);
                         commands.push(RopeAttention { norm, rope, attention: attention.clone() }.into());
                     }
@@ -168,14 +168,29 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
         }
     }
     for activation in [Activation::SWIGLU, PLAIN_GELU] {
-        commands.push(Activate { activation, multiplies: false, x: tensor(1), y: tensor(1) }.into());
+        commands.push(Activate { activation, multiplies: false, x: tensor(1), y: tensor(1), up: None }.into());
     }
+    commands.push(
+        Activate {
+            activation: Activation::SWIGLU,
+            multiplies: false,
+            x: tensor(1),
+            y: tensor(1),
+            up: Some((tensor(1), 0)),
+        }
+        .into(),
+    );
     for (kind, bias) in [(NormKind::Rms, None), (NormKind::Layer, None), (NormKind::Layer, Some(tensor(1)))] {
         let (x, weight, eps) = (tensor(1), tensor(1), 1e-5);
         let elsewhere = Tensor { buffer: BufferId(1), ..x };
         let other = Tensor { buffer: BufferId(2), ..x };
         for (y, add) in [(x, None), (elsewhere, None), (elsewhere, Some(elsewhere)), (elsewhere, Some(other))] {
-            commands.push(Norm { x, first_col: 0, groups: 1, weight, bias, kind, eps, add, y }.into());
+            commands.push(Norm { x, first_col: 0, groups: 1, weight, bias, kind, eps, add, y, scale: None }.into());
+        }
+        let scale = Some(Tensor { rows: 1, cols: 1, ..other });
+        for add in [elsewhere, other].into_iter().filter(|_| kind == NormKind::Rms) {
+            let (y, add, groups) = (elsewhere, Some(add), 1);
+            commands.push(Norm { x, first_col: 0, groups, weight, bias, kind, eps, add, y, scale }.into());
         }
     }
     let (route, y) = (tensor(1), tensor(1));
@@ -193,7 +208,7 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
         commands.push(Convolve { x, weight, state: KvCache::of_inputs(32), y: tensor(rows) }.into());
     }
     let activation = Activation { function: Function::Sigmoid, gated: false };
-    commands.push(Activate { activation, multiplies: true, x: tensor(1), y: tensor(1) }.into());
+    commands.push(Activate { activation, multiplies: true, x: tensor(1), y: tensor(1), up: None }.into());
     let (x, weight, state) = (tensor(1), Tensor { cols: 128, ..tensor(1) }, KvCache::of_state(1000));
     commands.push(CausalConvolve { x, weight, state, y: Tensor { cols: 32, ..tensor(1) } }.into());
     let heads = DeltaHeads { key: 1, value: 2, key_dim: 8, value_dim: 12, tiled: true };

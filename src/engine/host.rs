@@ -156,6 +156,10 @@ impl<K: Kernels> HostEngine<K> {
                     y.copy_from_slice(self.rows(&add, n));
                 }
                 kernels.norm(op, x, self.rows(&op.weight, 1), bias, y);
+                if let Some(scale) = &op.scale {
+                    let scale = self.rows(scale, 1)[0];
+                    y.iter_mut().for_each(|y| *y *= scale);
+                }
             }
             Command::Linear(op) => {
                 let norm = op.norm.as_ref().map(|norm| self.rows(&norm.weight, 1));
@@ -174,7 +178,12 @@ impl<K: Kernels> HostEngine<K> {
                 kernels.expert_linear(op, x, norm, route, weight, y);
             }
             Command::Combine(op) => kernels.combine(op, self.rows(&op.x, n), self.rows(&op.route, n), y),
-            Command::Activate(op) => kernels.activate(op, self.rows(&op.x, n), y),
+            Command::Activate(op) => {
+                kernels.activate(op, self.rows(&op.x, n), y);
+                if let Some((up, _)) = &op.up {
+                    op.multiply(self.rows(up, n), y);
+                }
+            }
             Command::RopeAppend(op) => self.rope_append(op, step, y)?,
             Command::Convolve(op) => self.convolve(op, step, n, y)?,
             Command::CausalConvolve(op) => {

@@ -66,9 +66,9 @@ impl Encoder {
     }
 
     /// x = norm(x)
-    fn record_norm(&self, r: &mut Recording, NormWeights { weight, bias }: NormWeights, x: Tensor) -> Result<()> {
+    fn record_norm(&self, r: &mut Recording, NormWeights { weight, bias, .. }: NormWeights, x: Tensor) -> Result<()> {
         let (kind, eps) = (self.trunk.config.architecture.norm, self.trunk.config.norm_eps);
-        r.push(Norm { x, first_col: 0, groups: 1, weight, bias, kind, eps, add: None, y: x })
+        r.push(Norm { x, first_col: 0, groups: 1, weight, bias, kind, eps, add: None, y: x, scale: None })
     }
 
     /// Records the first row of `x` → `logits`, (1, labels). `pooled`, (1, hidden), holds the

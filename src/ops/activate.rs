@@ -4,7 +4,7 @@
 //! A separate operation only if gate and up projection cannot share one matrix; otherwise the
 //! epilogue of [`Linear`](super::Linear).
 
-use super::{Kernel, Loads, Op, RowGrid, Variants, ceil_div, ensure};
+use super::{Binding, Kernel, Loads, Op, RowGrid, Variants, ceil_div, ensure};
 use crate::Result;
 use crate::record::{Step, Tensor};
 
@@ -92,7 +92,8 @@ impl Activation {
     }
 }
 
-/// y[t] = f(x[t][..n]), times x[t][n..] if gated, with n = y.cols; or y[t] times this
+/// y[t] = f(x[t][..n]), times x[t][n..] if gated, with n = y.cols. These may be elsewhere: `up`. Or
+/// y[t] times f(x[t]).
 #[derive(Clone, Debug)]
 pub struct Activate {
     /// The activation.
@@ -103,27 +104,31 @@ pub struct Activate {
     pub x: Tensor,
     /// (tokens, n)
     pub y: Tensor,
+    /// (tokens, at least first + n), and the first column: what gates multiply, of which x has then
+    /// none.
+    pub up: Option<(Tensor, usize)>,
 }
 
 const WORKGROUP: usize = 64;
 
 impl Op for Activate {
     fn check(&self) -> Result<()> {
-        let fits = self.x.cols == self.activation.inputs() * self.y.cols;
-        ensure(fits, "activate", "x.cols = y.cols, or 2 y.cols where gated", self)?;
+        let inputs = self.of_x().inputs();
+        ensure(self.x.cols == inputs * self.y.cols, "activate", "x.cols = y.cols, or 2 y.cols where gated", self)?;
+        let within = |(up, first): (Tensor, usize)| self.activation.gated && first + self.y.cols <= up.cols;
+        ensure(self.up.is_none_or(within), "activate", "gates, and as many columns of what they multiply", self)?;
         ensure(!(self.multiplies && self.activation.gated), "activate", "one factor", self)
     }
 
     fn kernels(&self, _: &Variants) -> Vec<Kernel> {
+        let gated = self.activation.gated.then_some(if self.up.is_some() { "UP" } else { "GATED" });
+        let (up, place) = self.up.map(|(up, first)| (up, [up.cols as u32, first as u32])).unzip();
         vec![Kernel {
             shader: "activate",
-            defines: [(self.activation.gated, "GATED"), (self.multiplies, "MULTIPLIES")]
-                .into_iter()
-                .filter_map(|(is_set, name)| is_set.then_some(name))
-                .collect(),
+            defines: gated.into_iter().chain(self.multiplies.then_some("MULTIPLIES")).collect(),
             constants: vec![self.activation.constant()],
-            bindings: vec![self.x.into(), self.y.into()],
-            params: vec![self.y.rows as u32, self.y.cols as u32],
+            bindings: [self.x, self.y].into_iter().chain(up).map(Binding::from).collect(),
+            params: [&[self.y.rows as u32, self.y.cols as u32], place.as_slice().as_flattened()].concat(),
             workgroups: [ceil_div(self.y.cols, WORKGROUP), self.y.rows as u32, 1],
             rows: RowGrid::along(1),
             pieces: None,
@@ -131,15 +136,30 @@ impl Op for Activate {
     }
 
     fn loads(&self, _: &Variants, step: &Step) -> Vec<Loads> {
-        let values = self.x.cols + if self.multiplies { self.y.cols } else { 0 };
-        let row = Loads::once(values, ceil_div(self.y.cols, WORKGROUP) as usize);
+        let others = if self.multiplies || self.up.is_some() { self.y.cols } else { 0 };
+        let row = Loads::once(self.x.cols + others, ceil_div(self.y.cols, WORKGROUP) as usize);
         vec![row * step.count(self.y.rows)]
+    }
+}
+
+impl Activate {
+    /// The activation of x alone.
+    pub fn of_x(&self) -> Activation {
+        Activation { gated: self.activation.gated && self.up.is_none(), ..self.activation }
+    }
+
+    /// Multiplies y, the activation of x alone, with columns of `up`: (tokens, up.cols).
+    pub fn multiply(&self, up: &[f32], y: &mut [f32]) {
+        let Some((tensor, first)) = self.up else { return };
+        for (y, up) in y.chunks_exact_mut(self.y.cols).zip(up.chunks_exact(tensor.cols)) {
+            y.iter_mut().zip(&up[first..]).for_each(|(y, up)| *y *= self.activation.function.up(*up));
+        }
     }
 }
 
 /// `x`: (tokens, n), or (tokens, 2 n); `y`: (tokens, n).
 pub fn reference(op: &Activate, x: &[f32], y: &mut [f32]) {
-    let (Activation { function, gated }, n) = (op.activation, op.y.cols);
+    let (Activation { function, gated }, n) = (op.of_x(), op.y.cols);
     for (x, y) in x.chunks_exact(op.x.cols).zip(y.chunks_exact_mut(n)) {
         for (i, y) in y.iter_mut().enumerate() {
             let factor = if op.multiplies { *y } else { 1.0 };

@@ -16,8 +16,8 @@ pub enum NormKind {
     Layer,
 }
 
-/// y[t][g] = add[t][g] + normalised(x[t][first_col..][g]) · weight[g] + bias[g], for each of
-/// `groups` groups of columns
+/// y[t][g] = scale · (add[t][g] + normalised(x[t][first_col..][g]) · weight[g] + bias[g]), for each
+/// of `groups` groups of columns
 #[derive(Clone, Debug)]
 pub struct Norm {
     /// (tokens, at least first_col + weight.cols)
@@ -39,6 +39,8 @@ pub struct Norm {
     pub add: Option<Tensor>,
     /// (tokens, columns of all groups), or x itself, whose columns are then replaced.
     pub y: Tensor,
+    /// (1, 1): a learned factor of all of y, which is not x then.
+    pub scale: Option<Tensor>,
 }
 
 impl Norm {
@@ -73,7 +75,9 @@ impl Op for Norm {
         let fits = if self.in_place() { self.x == self.y && self.add.is_none() } else { self.y.cols == cols };
         ensure(fits, "norm", "y.cols = weight.cols, or y = x", self)?;
         let same = self.add.is_none_or(|add| add.cols == self.y.cols && add.rows >= self.y.rows);
-        ensure(same, "norm", "what is added has the shape of y", self)
+        ensure(same, "norm", "what is added has the shape of y", self)?;
+        let is_one = self.scale.is_none_or(|scale| (scale.rows, scale.cols) == (1, 1) && !self.in_place());
+        ensure(is_one, "norm", "one factor, of what is not x", self.scale)
     }
 
     fn kernels(&self, _: &Variants) -> Vec<Kernel> {
@@ -99,6 +103,10 @@ impl Op for Norm {
             }
             None => {}
         }
+        if let Some(scale) = self.scale {
+            defines.push("SCALE");
+            bindings.push(scale.into());
+        }
         let sizes = [self.y.rows, self.width(), self.x.cols, self.first_col, self.y.cols, self.y_first_col()];
         vec![Kernel {
             shader: "norm",
@@ -114,13 +122,16 @@ impl Op for Norm {
 
     fn loads(&self, _: &Variants, step: &Step) -> Vec<Loads> {
         let (cols, bias) = (self.weight.cols, self.bias.map_or(0, |bias| bias.cols));
-        let added = self.add.map_or(0, |_| cols);
+        let (added, scales) = (self.add.map_or(0, |_| cols), self.scale.map_or(0, |_| cols));
+        let factor = scales.min(1);
         // the sum of squares, the mean before it, and the result
         let (passes, sums) = if self.kind == NormKind::Layer { (3, 2) } else { (2, 1) };
         let row = Loads {
-            activations: f32s(2 * cols + bias + added),
+            activations: f32s(2 * cols + bias + added + factor),
             // the sums of two invocations, until there is one, which all load
-            lane_activations: f32s((passes + 1) * cols + bias + added + self.groups * sums * (3 * self.lanes() - 2)),
+            lane_activations: f32s(
+                (passes + 1) * cols + bias + added + scales + self.groups * sums * (3 * self.lanes() - 2),
+            ),
             workgroups: self.groups as u64,
             ..Loads::default()
         };
@@ -130,7 +141,7 @@ impl Op for Norm {
 
 impl Norm {
     /// `x`: (tokens, x.cols), `None` if it is y; `weight`, `bias`: (columns of all groups); `y`:
-    /// (tokens, y.cols), with what is added.
+    /// (tokens, y.cols), with what is added. [`Norm::scale`] is the engine's to multiply with.
     pub fn reference(&self, x: Option<&[f32]>, weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
         let (width, first) = (self.width(), self.y_first_col());
         for (t, y) in y.chunks_exact_mut(self.y.cols).enumerate() {
@@ -166,7 +177,7 @@ mod tests {
         let tensor = |buffer, cols| Tensor { buffer: BufferId(buffer), rows: 1, cols };
         let (kind, weight) = (NormKind::Layer, tensor(1, 6));
         let (x, y) = (tensor(0, 8), tensor(2, 6));
-        let norm = Norm { x, first_col: 1, groups: 2, weight, bias: None, kind, eps: 0.0, add: None, y };
+        let norm = Norm { x, first_col: 1, groups: 2, weight, bias: None, kind, eps: 0.0, add: None, y, scale: None };
         norm.check().unwrap();
         let mut y = [0.0; 6];
         norm.reference(Some(&[9.0, 3.0, -4.0, 0.0, 5.0, 1.0, 2.0, 9.0]), &[1.0; 6], None, &mut y);

@@ -83,6 +83,7 @@ impl NormLinear {
     /// Whether it joins these two.
     pub fn takes(norm: &Norm, linear: &Linear) -> bool {
         let plain = norm.kind == NormKind::Rms && norm.groups == 1 && norm.first_col == 0 && norm.bias.is_none();
+        let plain = plain && norm.scale.is_none();
         let whole = norm.x.cols == norm.y.cols && linear.x == norm.y && linear.affine.is_none();
         let stores = matches!(linear.epilogue, Epilogue::Store | Epilogue::Activate(_) | Epilogue::Cap { .. });
         let buffers = [Some(norm.x), norm.add, Some(norm.y), Some(linear.y)].map(|t| t.map(|t| t.buffer));

@@ -114,7 +114,7 @@ impl Kernels for Simd {
     fn activate(&self, op: &Activate, x: &[f32], y: &mut [f32]) {
         match op.multiplies {
             true => crate::ops::activate::reference(op, x, y),
-            false => activate::activate(op.activation, x, op.y.cols, op.y.cols, 0, y),
+            false => activate::activate(op.of_x(), x, op.y.cols, op.y.cols, 0, y),
         }
     }
 

@@ -78,7 +78,7 @@ pub trait Kernels {
         op.reference(x, route, y);
     }
 
-    /// See [`ops::activate::reference`].
+    /// See [`ops::activate::reference`]; of [`Activate::of_x`].
     fn activate(&self, op: &Activate, x: &[f32], y: &mut [f32]) {
         ops::activate::reference(op, x, y);
     }

@@ -260,6 +260,7 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
             if let Some(bias) = &mut op.bias {
                 *bias = random.like(memory, *bias)?;
             }
+            op.scale = op.scale.map(|scale| random.like(memory, scale)).transpose()?;
             vec![Output::all(op.y)]
         }
         Command::Route(op) => {
@@ -299,14 +300,21 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
         }
         Command::Activate(op) => {
             (op.x, op.y) = (random.like(memory, op.x)?, random.like(memory, op.y)?);
+            if let Some((up, _)) = &mut op.up {
+                *up = random.like(memory, *up)?;
+            }
             vec![Output::all(op.y)]
         }
         Command::RopeAppend(op) => {
-            op.kv = random.cache(memory, op.kv, BLOCKS)?;
+            // where it appends nothing, a head that stays as it is
+            let heads = op.kv.heads;
+            op.kv = random.cache(memory, KvCache { heads: heads.max(1), ..op.kv }, BLOCKS)?;
+            let cache = Output::all(blocks(op.kv));
+            op.kv.heads = heads;
             (op.qkv, op.angles) = (random.like(memory, op.qkv)?, random.like(memory, op.angles)?);
             op.behind = op.behind.map(|behind| random.like(memory, behind)).transpose()?;
             let q = Output { cols: 0..op.heads * op.kv.head_dim, ..Output::all(op.qkv) };
-            vec![q, Output::all(blocks(op.kv))]
+            vec![q, cache]
         }
         Command::Convolve(op) => {
             op.state = random.cache(memory, op.state, BLOCKS)?;

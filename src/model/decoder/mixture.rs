@@ -64,7 +64,7 @@ impl Decoder {
             proj.linear(r, x, norm, route, first, a.gate_up)?;
             first += chosen * self.config.ffn;
         }
-        r.push(Activate { activation: self.config.activation(), multiplies: false, x: a.gate_up, y: a.ffn })?;
+        r.push(Activate { activation: self.config.activation(), multiplies: false, x: a.gate_up, y: a.ffn, up: None })?;
         mixture.down_proj.linear(r, a.ffn, None, route, 0, outputs)?;
         if let (Some(shared), Some((gate_up, ffn))) = (&mixture.shared, shared_activations) {
             self.record_mlp(r, shared, x, norm, gate_up, ffn)?;

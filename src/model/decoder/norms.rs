@@ -74,7 +74,7 @@ impl Decoder {
     /// QK-norm of `qkv`, in place; applied before RoPE.
     pub(super) fn head_norm(&self, HeadNorm { first_col, groups, weight, .. }: HeadNorm, qkv: Tensor) -> Norm {
         let (kind, eps) = (self.config.architecture.norm, self.config.norm_eps);
-        Norm { x: qkv, first_col, groups, weight, bias: None, kind, eps, add: None, y: qkv }
+        Norm { x: qkv, first_col, groups, weight, bias: None, kind, eps, add: None, y: qkv, scale: None }
     }
 
     /// Whether a block's output is added, its factor, and the tensor it goes to: the residual
@@ -125,7 +125,7 @@ impl Decoder {
     pub(super) fn norm_op(&self, norm: NormWeights, x: Tensor, add: Option<Tensor>, y: Tensor) -> Norm {
         let (kind, eps) = (self.config.architecture.norm, self.config.norm_eps);
         let NormWeights { weight, bias } = norm;
-        Norm { x, first_col: 0, groups: 1, weight, bias, kind, eps, add, y }
+        Norm { x, first_col: 0, groups: 1, weight, bias, kind, eps, add, y, scale: None }
     }
 
     /// Whether outputs of blocks are normalised before they are added.

@@ -32,7 +32,7 @@ impl Decoder {
             let (x, norm) = self.normed(r, layer.attn_norms.input, a)?;
             gate_proj.linear(r, x, norm, Epilogue::Store, gates)?;
             let activation = Activation { function: Function::Sigmoid, gated: false };
-            r.push(Activate { activation, multiplies: true, x: gates, y: a.attn })?;
+            r.push(Activate { activation, multiplies: true, x: gates, y: a.attn, up: None })?;
         }
         Ok(a.attn)
     }
@@ -95,6 +95,6 @@ impl Decoder {
             return mlp.gate_up_proj.linear(r, x, norm, Epilogue::Activate(activation), ffn);
         }
         mlp.gate_up_proj.linear(r, x, norm, Epilogue::Store, gate_up)?;
-        r.push(Activate { activation, multiplies: false, x: gate_up, y: ffn })
+        r.push(Activate { activation, multiplies: false, x: gate_up, y: ffn, up: None })
     }
 }

@@ -76,6 +76,7 @@ const ARCHITECTURES: &[&str] = &[
     "gemma",
     "gemma2",
     "gemma3",
+    "gemma4",
     "phi3",
     "smollm3",
     "granite",

@@ -108,11 +108,7 @@ impl LoadedDecoder {
         let sizes = [self.runner.decoder.vocab, self.context()];
         Info {
             tasks: tasks.into_iter().filter_map(|(can, task)| can.then_some(task)).collect(),
-            kv_width: if self.runner.programs.kv.rewind().is_some() {
-                0
-            } else {
-                2 * config.kv_heads * config.head_dim
-            },
+            kv_width: if self.runner.programs.kv.is_uniform() { 2 * config.kv_heads * config.head_dim } else { 0 },
             kv_cache: Some(self.runner.programs.kv.format()),
             vocabulary_fingerprint: Some(format!("{:016x}", self.vocabulary_fingerprint())),
             has_chat_template: !self.chat_templates.is_empty(),

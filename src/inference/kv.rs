@@ -95,8 +95,8 @@ impl LoadedDecoder {
     }
 
     fn check_kv(&self, layer: usize, tokens: usize) -> Result<()> {
-        if self.runner.programs.kv.rewind().is_some() {
-            let expected = "none, as layers of this model keep a state instead: its text is read again".into();
+        if !self.runner.programs.kv.is_uniform() {
+            let expected = "none, as layers of this model keep other things: its text is read again".into();
             return Err(invalid(expected, "keys and values"));
         }
         let (layers, context) = (self.runner.decoder.layers.len(), self.context());

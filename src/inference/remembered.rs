@@ -39,7 +39,7 @@ impl LoadedDecoder {
             return Err(invalid(found.len(), ids.len()));
         };
         let mut bytes = Vec::new();
-        for layer in 0..self.runner.decoder.layers.len() {
+        for layer in self.runner.programs.kv.keeping().to_vec() {
             let cache = self.runner.programs.kv.layer(layer);
             let start = block as usize * cache.block_len();
             let all = start..start + cache.block_len();
@@ -68,7 +68,7 @@ impl LoadedDecoder {
         self.runner.grow(&mut sequence, first..written.min(first + KV_BLOCK)).await?;
         let block = sequence.blocks.table().last().map_or(0, |&block| block as usize);
         let mut rest = bytes;
-        for layer in 0..self.runner.decoder.layers.len() {
+        for layer in self.runner.programs.kv.keeping().to_vec() {
             let cache = self.runner.programs.kv.layer(layer);
             let (now, later) = rest.split_at(cache.block_bytes());
             self.runner.engine.write_block(&cache, block, now)?;

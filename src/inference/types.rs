@@ -178,8 +178,8 @@ pub struct Info {
     /// Layers.
     pub layers: usize,
     /// Values per token and layer in the KV cache, keys and values together: 2 · kv_heads ·
-    /// head_dim. 0 for an encoder, and for a decoder with layers that keep a state instead, of
-    /// which conversations are saved without keys and values.
+    /// head_dim. 0 for an encoder, and for a decoder with layers that keep a state instead, that
+    /// differ in width or share keys, of which conversations are saved without keys and values.
     pub kv_width: usize,
     /// How the engine holds keys and values; null for an encoder, which keeps none.
     #[cfg_attr(target_arch = "wasm32", tsify(type = "KvFormat | null"))]

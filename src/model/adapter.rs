@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-use super::config::Config;
+use super::config::{Config, Widths};
 use super::decoder::{Decoder, FeedForward};
 use super::weights::{LowRank, Weight};
 use crate::format::adapter::ALPHA;
@@ -96,7 +96,7 @@ fn weight_of(decoder: &mut Decoder, site: Site) -> Option<&mut Weight> {
 /// The weight that a projection is part of, by its name in GGUF without `.weight`, its rows there,
 /// and the number of its inputs.
 fn place(decoder: &Decoder, tensor: &str, name: &str) -> Result<(Site, Range<usize>, usize)> {
-    let Config { hidden, ffn, heads, kv_heads, head_dim, architecture, .. } = decoder.config;
+    let Config { hidden, heads, architecture, .. } = decoder.config;
     let wrong = |expected: &str, remedy| {
         let (expected, got) = (expected.into(), "another one".into());
         Err(Error::InvalidAdapter { what: format!("tensor `{tensor}`"), expected, got, remedy })
@@ -113,7 +113,8 @@ fn place(decoder: &Decoder, tensor: &str, name: &str) -> Result<(Site, Range<usi
     let Some(layer) = layer.parse::<usize>().ok().filter(|&layer| layer < decoder.layers.len()) else {
         return wrong(&format!("one of the {} layers of the model", decoder.layers.len()), OTHER_MODEL);
     };
-    let (q, kv) = (heads * head_dim, kv_heads * head_dim);
+    let Widths { head_dim, ffn, .. } = decoder.config.widths[layer];
+    let (q, kv) = (heads * head_dim, decoder.config.own_kv_heads(layer) * head_dim);
     if decoder.config.experts.is_some() && part.starts_with("ffn_") {
         return wrong("a projection of attention, no expert", "Train without experts, or merge it and load the model.");
     }
@@ -129,6 +130,9 @@ fn place(decoder: &Decoder, tensor: &str, name: &str) -> Result<(Site, Range<usi
     let gate = if decoder.config.activation().gated { ffn } else { 0 };
     Ok(match part {
         "attn_q" => (Site::Qkv(layer), 0..q, hidden),
+        "attn_k" | "attn_v" if kv == 0 => {
+            return wrong("a projection of a layer that has it, as this one reads the keys of another", OTHER_MODEL);
+        }
         "attn_k" => (Site::Qkv(layer), q..q + kv, hidden),
         "attn_v" => (Site::Qkv(layer), q + kv..q + 2 * kv, hidden),
         "attn_qkv" => (Site::Qkv(layer), 0..q + 2 * kv, hidden),
@@ -302,11 +306,11 @@ impl Destination<'_> {
 }
 
 fn inputs_of(decoder: &Decoder, site: Site) -> usize {
-    let Config { hidden, ffn, heads, head_dim, .. } = decoder.config;
+    let Config { hidden, heads, ref widths, .. } = decoder.config;
     match site {
         Site::Qkv(_) | Site::GateUp(_) | Site::Head => hidden,
-        Site::Output(_) => heads * head_dim,
-        Site::Down(_) => ffn,
+        Site::Output(layer) => heads * widths[layer].head_dim,
+        Site::Down(layer) => widths[layer].ffn,
     }
 }
 

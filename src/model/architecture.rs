@@ -68,6 +68,12 @@ pub struct Architecture {
     /// Whether all but every n-th layer, by default the fourth, is linear attention with a gated
     /// delta rule, and attention has a gate for each of its values.
     pub delta: Option<DeltaOrder>,
+    /// Whether layers differ in width: those with a window have heads of their own, and the file
+    /// may list key and value heads and widths of feed-forward layers for each layer.
+    pub varied_widths: bool,
+    /// Whether values are normalised too, each head alone and without weights. Attention scores are
+    /// not scaled by default then.
+    pub norms_values: bool,
     /// Stem of the norm after the last layer.
     pub final_norm: &'static str,
     /// Whether the embeddings are multiplied by √hidden.
@@ -210,6 +216,8 @@ const LLAMA: Architecture = Architecture {
     deep_router: false,
     convolutions: false,
     delta: None,
+    varied_widths: false,
+    norms_values: false,
     final_norm: "output_norm",
     scales_embedding: false,
     norms_embedding: false,
@@ -361,6 +369,17 @@ const ARCHITECTURES: &[Architecture] = &[
         ..GEMMA
     },
     GEMMA3,
+    // its dense models
+    Architecture {
+        name: "gemma4",
+        norms: GEMMA_NORMS,
+        qk_norm: Some(QkNorm::Heads),
+        windowed: WindowedLayers::AllButEvery(6),
+        windowed_rope: WindowedRope::Unscaled { base: Some(10000.0) },
+        varied_widths: true,
+        norms_values: true,
+        ..GEMMA
+    },
     Architecture { name: "phi3", fused_gate_up: true, long_rope: true, ..HALF_SPLIT },
     Architecture {
         name: "phimoe",

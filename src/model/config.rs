@@ -36,7 +36,7 @@ pub struct Config {
     pub drafting_layers: usize,
     /// Width of the residual stream.
     pub hidden: usize,
-    /// Inner width of the feed-forward layer, or of one expert.
+    /// Inner width of the widest feed-forward layer, or of one expert.
     pub ffn: usize,
     /// The same of layers without experts, where others have some.
     pub dense_ffn: usize,
@@ -44,10 +44,17 @@ pub struct Config {
     pub experts: Option<Experts>,
     /// Query heads.
     pub heads: usize,
-    /// Key and value heads; fewer than `heads` means grouped-query attention.
+    /// Key and value heads, the most of any layer; fewer than `heads` means grouped-query
+    /// attention.
     pub kv_heads: usize,
-    /// Width of a head.
+    /// Width of a head, the largest of any layer.
     pub head_dim: usize,
+    /// The same of each layer.
+    pub widths: Vec<Widths>,
+    /// For each layer, the one whose keys and values it reads: itself, or an earlier one.
+    pub kv_layers: Vec<usize>,
+    /// Values of a token's input to each layer beside the residual stream; 0 without.
+    pub per_layer_input: usize,
     /// Context length in training, in tokens.
     pub trained_context: usize,
     /// The same, or longer where a caller has RoPE scaled.
@@ -96,6 +103,17 @@ pub enum LayerKind {
         /// Its heads.
         heads: DeltaHeads,
     },
+}
+
+/// The widths that layers of a model may differ in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Widths {
+    /// Key and value heads.
+    pub kv_heads: usize,
+    /// Width of a head.
+    pub head_dim: usize,
+    /// Inner width of the feed-forward block, or of one of its experts.
+    pub ffn: usize,
 }
 
 /// A mixture of experts.
@@ -158,8 +176,50 @@ impl Config {
         }
         let trained_context = keys.count("context_length")?;
         let rope = Rope::read(&keys, head_dim, trained_context)?;
-        let scaled_width =
-            if architecture.wide_heads_at == Some(layers) { hidden as f32 / heads as f32 } else { head_dim as f32 };
+        let scaled_width = match architecture.norms_values {
+            true => 1.0,
+            false if architecture.wide_heads_at == Some(layers) => hidden as f32 / heads as f32,
+            false => head_dim as f32,
+        };
+        let window = match keys.opt_count("attention.sliding_window")?.or(architecture.window) {
+            // that of an encoder has half of the number on each side
+            Some(window) if architecture.encoder => Some(window / 2 + 1),
+            window => window,
+        };
+        let windowed = windowed(&keys, layers)?;
+        let windowed_head_dim = keys.opt_count("attention.key_length_swa")?.unwrap_or(head_dim);
+        let ffn = match (keys.opt_count("expert_feed_forward_length")?, &experts) {
+            (Some(ffn), Some(_)) => ffn,
+            (None, Some(experts)) if architecture.splits_ffn => {
+                keys.count("feed_forward_length")? / experts.chosen.max(1)
+            }
+            (_, _) => most(&of_layers(&keys, "feed_forward_length", layers)?),
+        };
+        let dense_ffn = match &experts {
+            Some(experts) if experts.has_dense() => keys.count("feed_forward_length")?,
+            // unused
+            _ => 4,
+        };
+        let has_window = |layer: usize| window.is_some() && windowed.get(layer).copied().unwrap_or(false);
+        let widths = {
+            let all_kv_heads = match architecture.varied_widths && keys.value(KV_HEADS).is_some() {
+                true => of_layers(&keys, KV_HEADS, layers)?,
+                false => Vec::new(),
+            };
+            let ffns = match &experts {
+                None => of_layers(&keys, "feed_forward_length", layers)?,
+                Some(experts) => {
+                    (0..kinds.len()).map(|layer| if experts.has(layer) { ffn } else { dense_ffn }).collect()
+                }
+            };
+            let of_layer = |layer: usize| Widths {
+                kv_heads: all_kv_heads.get(layer).copied().unwrap_or(kv_heads),
+                head_dim: if has_window(layer) { windowed_head_dim } else { head_dim },
+                ffn: ffns.get(layer).copied().unwrap_or(ffn),
+            };
+            (0..kinds.len()).map(of_layer).collect::<Vec<Widths>>()
+        };
+        let kv_layers = kv_layers(&keys, layers, has_window)?;
         let about = |key| metadata.opt_str(key).map(|text| text.filter(|text| !text.is_empty()));
         let config = Self {
             name: about("general.name")?.unwrap_or(name).to_string(),
@@ -169,22 +229,15 @@ impl Config {
             kinds,
             drafting_layers,
             hidden,
-            dense_ffn: match &experts {
-                Some(experts) if experts.has_dense() => keys.count("feed_forward_length")?,
-                // unused
-                _ => 4,
-            },
-            ffn: match (keys.opt_count("expert_feed_forward_length")?, &experts) {
-                (Some(ffn), Some(_)) => ffn,
-                (None, Some(experts)) if architecture.splits_ffn => {
-                    keys.count("feed_forward_length")? / experts.chosen.max(1)
-                }
-                (_, _) => keys.count("feed_forward_length")?,
-            },
+            dense_ffn,
+            ffn,
             experts,
             heads,
             kv_heads,
-            head_dim,
+            head_dim: head_dim.max(windowed_head_dim),
+            widths,
+            kv_layers,
+            per_layer_input: keys.opt_count("embedding_length_per_layer_input")?.unwrap_or(0),
             trained_context,
             longest_context: trained_context,
             norm_eps,
@@ -198,27 +251,21 @@ impl Config {
                 Ok(Some(RANK)) if !architecture.encoder => Some(labels(&keys)?),
                 _ => None,
             },
-            windowed_rope: windowed_rope(&keys, &rope)?,
+            windowed_rope: windowed_rope(&keys, &rope, windowed_head_dim)?,
             temperature: temperature(&keys, trained_context)?,
             rope,
             alibi: largest_bias(&keys)?,
-            window: match keys.opt_count("attention.sliding_window")?.or(architecture.window) {
-                // that of an encoder has half of the number on each side
-                Some(window) if architecture.encoder => Some(window / 2 + 1),
-                window => window,
-            },
-            windowed: windowed(&keys, layers)?,
+            window,
+            windowed,
             scales: Scales::read(&keys, hidden, scaled_width)?,
             architecture,
         };
         config.check(eps_key)?;
-        if let Some(value_length) = keys.opt_count("attention.value_length")? {
-            config.require(
-                "attention.value_length",
-                value_length == head_dim,
-                "the same as key_length",
-                value_length,
-            )?;
+        for (key, expected) in [("attention.value_length", head_dim), ("attention.value_length_swa", windowed_head_dim)]
+        {
+            if let Some(length) = keys.opt_count(key)? {
+                config.require(key, length == expected, "the same as key_length", length)?;
+            }
         }
         Ok(config)
     }
@@ -250,13 +297,31 @@ impl Config {
             }
         }
         self.require("attention.head_count", (1..=4096).contains(&self.heads), "1 to 4096", self.heads)?;
-        let heads_divide = self.kv_heads > 0 && self.heads.is_multiple_of(self.kv_heads);
-        self.require("attention.head_count_kv", heads_divide, "a divisor of head_count", self.kv_heads)?;
-        let head_dim_fits = (4..=256).contains(&self.head_dim) && self.head_dim.is_multiple_of(4);
-        self.require("attention.key_length", head_dim_fits, "a multiple of 4 up to 256", self.head_dim)?;
-        let allowed = if self.architecture.rope().is_some() { 0..=self.head_dim } else { 0..=0 };
-        let rope_fits = allowed.contains(&self.rope.dim) && self.rope.dim.is_multiple_of(2);
-        self.require("rope.dimension_count", rope_fits, "an even number up to key_length", self.rope.dim)?;
+        for (layer, &Widths { kv_heads, head_dim, ffn }) in self.widths.iter().enumerate() {
+            let heads_divide = kv_heads > 0 && self.heads.is_multiple_of(kv_heads);
+            self.require("attention.head_count_kv", heads_divide, "a divisor of head_count", kv_heads)?;
+            let windowed = self.window_of(layer).is_some() && self.architecture.varied_widths;
+            let (key, rope_key) = match windowed {
+                true => ("attention.key_length_swa", "rope.dimension_count_swa"),
+                false => ("attention.key_length", "rope.dimension_count"),
+            };
+            let head_dim_fits = (4..=512).contains(&head_dim) && head_dim.is_multiple_of(4);
+            self.require(key, head_dim_fits, "a multiple of 4 up to 512", head_dim)?;
+            let rope = self.windowed_rope.as_ref().filter(|_| windowed).unwrap_or(&self.rope);
+            let allowed = if self.architecture.rope().is_some() { 0..=head_dim } else { 0..=0 };
+            let rope_fits = allowed.contains(&rope.dim) && rope.dim.is_multiple_of(2);
+            self.require(rope_key, rope_fits, "an even number up to key_length", rope.dim)?;
+            let fits = (4..=1 << 20).contains(&ffn) && ffn.is_multiple_of(4);
+            self.require("feed_forward_length", fits, "a multiple of 4 up to 1048576", ffn)?;
+        }
+        for (layer, &source) in self.kv_layers.iter().enumerate() {
+            let shape = |layer: usize| (self.widths[layer].kv_heads, self.widths[layer].head_dim);
+            let (same, heads) = (shape(source) == shape(layer), shape(layer).0);
+            self.require("attention.head_count_kv", same, "that of the layer whose keys a layer reads", heads)?;
+        }
+        let (inputs, most) = (self.per_layer_input, (1 << 24) / self.layers);
+        let fits = inputs <= most && inputs.is_multiple_of(4);
+        self.require("embedding_length_per_layer_input", fits, "a multiple of 4, not too large", inputs)?;
         let behind = self.qk_norm() == Some(QkNorm::HeadsBehind);
         self.require("rope.dimension_count", !behind || self.rope.dim == self.head_dim, "key_length", self.rope.dim)?;
         self.require("context_length", self.trained_context > 0, "at least 1", self.trained_context)?;
@@ -320,7 +385,7 @@ impl Config {
         self.architecture.delta.is_some() && (is_draft || (is_behind && self.drafting_layers > 0))
     }
 
-    /// Columns of the fused q, k and v projection.
+    /// Columns of the fused q, k and v projection, the most of any layer.
     pub fn qkv_width(&self) -> usize {
         (self.heads + 2 * self.kv_heads) * self.head_dim
     }
@@ -342,6 +407,11 @@ impl Config {
             LayerKind::Delta { heads, .. } => Some(*heads),
             LayerKind::Attention | LayerKind::Convolution { .. } => None,
         })
+    }
+
+    /// Key and value heads of what a layer projects: none where it reads those of another.
+    pub fn own_kv_heads(&self, layer: usize) -> usize {
+        if self.kv_layers[layer] == layer { self.widths[layer].kv_heads } else { 0 }
     }
 
     /// Activation of the feed-forward layer.
@@ -366,13 +436,12 @@ impl Config {
 
     /// Whether a layer has a mixture of experts.
     pub fn has_experts(&self, layer: usize) -> bool {
-        let has = |experts: &Experts| layer >= experts.dense_layers && layer % experts.every == 1 % experts.every;
-        self.experts.as_ref().is_some_and(has)
+        self.experts.as_ref().is_some_and(|experts| experts.has(layer))
     }
 
     /// Inner width of the feed-forward block of a layer, or of one of its experts.
     pub fn ffn_of(&self, layer: usize) -> usize {
-        if self.experts.is_some() && !self.has_experts(layer) { self.dense_ffn } else { self.ffn }
+        self.widths[layer].ffn
     }
 
     /// RoPE of a layer; `None` if the layer has none.
@@ -409,23 +478,65 @@ fn delta_kinds(keys: &Keys, layers: usize, order: DeltaOrder) -> Result<Vec<Laye
     Ok((0..layers.min(1 << 16)).map(kind).collect())
 }
 
+/// For each layer, the one whose keys and values it reads. The last `attention.shared_kv_layers`
+/// read those of the last layer before them that has a window, or has none, as they do.
+fn kv_layers(keys: &Keys, layers: usize, has_window: impl Fn(usize) -> bool) -> Result<Vec<usize>> {
+    const KEY: &str = "attention.shared_kv_layers";
+    let (shared, layers) = (keys.opt_count(KEY)?.unwrap_or(0), layers.min(1 << 16));
+    let own = layers.saturating_sub(shared);
+    let last = |windowed: bool| (0..own).rev().find(|&layer| has_window(layer) == windowed);
+    let sources = [last(false), last(true)];
+    let of_layer = |layer: usize| if layer < own { Some(layer) } else { sources[usize::from(has_window(layer))] };
+    let found: Option<Vec<usize>> = (0..layers).map(of_layer).collect();
+    found.ok_or_else(|| Error::InvalidModel {
+        what: keys.key(KEY),
+        expected: "layers before them, with a window and without".into(),
+        got: shared.to_string(),
+    })
+}
+
+/// A number for each layer, where the architecture has some that differ; else that of all.
+fn of_layers(keys: &Keys, key: &str, layers: usize) -> Result<Vec<usize>> {
+    let array = match keys.value(key) {
+        Some(Value::Array(array)) if keys.architecture.varied_widths => array,
+        _ => return Ok(vec![keys.count(key)?; layers.min(1 << 16)]),
+    };
+    let numbers = array.numbers().filter(|numbers| numbers.len() >= layers);
+    let whole = numbers.filter(|numbers| numbers.iter().all(|n| (0.0..=f64::from(1 << 24)).contains(n)));
+    let numbers = whole.ok_or_else(|| Error::InvalidModel {
+        what: keys.key(key),
+        expected: format!("a number for each of {layers} layers"),
+        got: Value::Array(array.clone()).to_string(),
+    })?;
+    Ok(numbers[..layers].iter().map(|&number| number as usize).collect())
+}
+
+fn most(numbers: &[usize]) -> usize {
+    numbers.iter().copied().max().unwrap_or(0)
+}
+
+const KV_HEADS: &str = "attention.head_count_kv";
+
 /// The kind of each layer, and the key and value heads of those with attention. Where there are
 /// convolutions, the file has these heads for each layer.
 fn kinds(keys: &Keys, layers: usize, heads: usize) -> Result<(Vec<LayerKind>, usize)> {
-    const KEY: &str = "attention.head_count_kv";
     if let Some(order) = keys.architecture.delta {
-        return Ok((delta_kinds(keys, layers, order)?, keys.opt_count(KEY)?.unwrap_or(heads)));
+        return Ok((delta_kinds(keys, layers, order)?, keys.opt_count(KV_HEADS)?.unwrap_or(heads)));
     }
-    let of_layers = match keys.value(KEY) {
+    let (array, all) = (keys.value(KV_HEADS), || vec![LayerKind::Attention; layers.min(1 << 16)]);
+    let of_layers = match array {
         Some(Value::Array(array)) if keys.architecture.convolutions => array,
-        _ => return Ok((vec![LayerKind::Attention; layers.min(1 << 16)], keys.opt_count(KEY)?.unwrap_or(heads))),
+        Some(Value::Array(_)) if keys.architecture.varied_widths => {
+            return Ok((all(), most(&of_layers(keys, KV_HEADS, layers)?)));
+        }
+        _ => return Ok((all(), keys.opt_count(KV_HEADS)?.unwrap_or(heads))),
     };
     let mut numbers = of_layers.numbers().filter(|numbers| numbers.len() >= layers).unwrap_or_default();
     numbers.truncate(layers);
     let most = numbers.iter().copied().fold(0.0, f64::max);
     if numbers.is_empty() || numbers.iter().any(|&heads| heads != 0.0 && heads != most) {
         return Err(Error::InvalidModel {
-            what: keys.key(KEY),
+            what: keys.key(KV_HEADS),
             expected: format!("for each of {layers} layers 0 or the same number"),
             got: Value::Array(of_layers.clone()).to_string(),
         });
@@ -450,13 +561,17 @@ fn temperature(keys: &Keys, trained_context: usize) -> Result<Option<Temperature
 }
 
 /// RoPE of the layers with a window, if it is not that of the others.
-fn windowed_rope(keys: &Keys, rope: &Rope) -> Result<Option<Rope>> {
+fn windowed_rope(keys: &Keys, rope: &Rope, head_dim: usize) -> Result<Option<Rope>> {
     let base = keys.opt_f32("rope.freq_base_swa")?;
+    let dim = match keys.architecture.varied_widths {
+        true => keys.opt_count("rope.dimension_count_swa")?.unwrap_or(head_dim),
+        false => rope.dim,
+    };
     let windowed = match keys.architecture.windowed_rope {
         WindowedRope::Same => Rope { base: base.unwrap_or(rope.base), ..rope.clone() },
         WindowedRope::Unscaled { base: usual } => {
             let base = base.or(usual).unwrap_or(rope.base);
-            Rope { base, scaling: Scaling::None, attention_factor: 1.0, ..rope.clone() }
+            Rope { base, dim, scaling: Scaling::None, attention_factor: 1.0, has_factors: false }
         }
     };
     Ok(Some(windowed).filter(|windowed| windowed != rope))
@@ -486,6 +601,11 @@ fn windowed(keys: &Keys, layers: usize) -> Result<Vec<bool>> {
 }
 
 impl Experts {
+    /// Whether a layer has them.
+    fn has(&self, layer: usize) -> bool {
+        layer >= self.dense_layers && layer % self.every == 1 % self.every
+    }
+
     /// Whether some layers have none.
     pub fn has_dense(&self) -> bool {
         self.dense_layers > 0 || self.every > 1

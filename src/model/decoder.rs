@@ -9,6 +9,7 @@
 //! | `projections` | q, k and v; gate and up: fused with what follows where they are one matrix |
 //! | `norms` | the norms of a layer |
 //! | `mixture` | the mixture of experts |
+//! | `per_layer` | inputs of layers beside the residual stream |
 //! | `activations` | buffers for intermediate results |
 //! | `operations` | names of the recorded operations |
 
@@ -16,11 +17,13 @@ mod activations;
 mod mixture;
 mod norms;
 mod operations;
+mod per_layer;
 mod projections;
 
 pub use activations::{Activations, activations};
 pub use mixture::MixtureWeights;
 pub use norms::{BlockNorms, HeadNorm, NormWeights};
+pub use per_layer::{PerLayerEmbedding, PerLayerWeights};
 
 use norms::Stream;
 
@@ -59,6 +62,8 @@ pub struct Layer {
     pub ffn_norms: BlockNorms,
     /// The feed-forward block.
     pub feed_forward: FeedForward,
+    /// What follows the feed-forward block where layers have an input beside the residual stream.
+    pub per_layer: Option<PerLayerWeights>,
     /// Index of its RoPE in [`Decoder::ropes`].
     pub rope: usize,
 }
@@ -105,6 +110,8 @@ pub struct Decoder {
     pub embed_segments: Option<Weight>,
     /// Norm of the embeddings, if the model has one.
     pub embed_norm: Option<NormWeights>,
+    /// What makes the inputs of the layers beside the residual stream, if they have any.
+    pub per_layer: Option<PerLayerEmbedding>,
     /// One per decoder layer.
     pub layers: Vec<Layer>,
     /// The RoPEs of the layers, and their frequencies, which may lack the factors of a tensor that
@@ -161,7 +168,7 @@ impl Decoder {
         if let Some(norm) = self.embed_norm {
             r.push(self.norm_op(norm, a.x, None, a.x))?;
         }
-        Ok(())
+        self.record_per_layer_inputs(r, a)
     }
 
     /// One decoder layer alone: from the residual stream in `a.x` to that in `a.x`.
@@ -195,13 +202,23 @@ impl Decoder {
         match &layer.feed_forward {
             FeedForward::Dense(mlp) => self.add(r, &mlp.down_proj, ffn, &layer.ffn_norms, s),
             FeedForward::Experts(_) => self.add_experts(r, &layer.ffn_norms, s),
-        }
+        }?;
+        self.add_per_layer_input(r, i, s)
+    }
+
+    /// q, k and v of a layer in a.qkv, or q alone where it reads the keys and values of another;
+    /// and its attention in a.attn. These have room for every layer.
+    fn qkv(&self, i: usize, a: &Activations) -> (Tensor, Tensor) {
+        let (heads, head_dim) = (self.config.heads, self.config.widths[i].head_dim);
+        let cols = (heads + 2 * self.config.own_kv_heads(i)) * head_dim;
+        (Tensor { cols, ..a.qkv }, Tensor { cols: heads * head_dim, ..a.attn })
     }
 
     /// The attention of a layer, of the queries in a.qkv; before the output projection.
     pub fn attention(&self, i: usize, kv: KvCache, a: &Activations) -> Attention {
+        let (q, y) = self.qkv(i, a);
         Attention {
-            q: a.qkv,
+            q,
             kv,
             heads: self.config.heads,
             scale: self.config.scales.attention,
@@ -211,7 +228,7 @@ impl Decoder {
             causal: !self.config.architecture.encoder,
             sinks: self.layers[i].sinks,
             temperature: self.config.temperature,
-            y: a.attn,
+            y,
         }
     }
 

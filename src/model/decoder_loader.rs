@@ -1,8 +1,10 @@
 //! Builds a decoder from tensors with GGUF names.
 
 use super::architecture::{Norms, Positions};
-use super::config::{Config, Experts, LayerKind};
-use super::decoder::{BlockNorms, Decoder, FeedForward, Layer, MixtureWeights, Mlp};
+use super::config::{Config, Experts, LayerKind, Widths};
+use super::decoder::{
+    BlockNorms, Decoder, FeedForward, Layer, MixtureWeights, Mlp, PerLayerEmbedding, PerLayerWeights,
+};
 use super::rope::{ALL_FACTORS, Frequencies, Rope};
 use super::tensors::Tensors;
 use super::weights::{ExpertWeight, Group, missing_tensor};
@@ -10,7 +12,7 @@ use crate::Result;
 
 /// The matrices that a decoder with this configuration may have.
 pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
-    let Config { hidden, heads, kv_heads, head_dim, .. } = *config;
+    let Config { hidden, heads, per_layer_input, .. } = *config;
     let mut groups =
         vec![Group::new(&[("token_embd".into(), vocab)], hidden), Group::new(&[("output".into(), vocab)], hidden)];
     if config.architecture.positions == Positions::Learned {
@@ -19,11 +21,25 @@ pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
     if let Some(labels) = &config.ranking {
         groups.push(Group::new(&[("cls.output".into(), labels.len())], hidden));
     }
+    if per_layer_input > 0 {
+        let all = config.layers * per_layer_input;
+        groups.push(Group::new(&[("per_layer_token_embd".into(), vocab)], all));
+        groups.push(Group::new(&[("per_layer_model_proj".into(), all)], hidden));
+    }
     for layer in 0..config.layers {
         let name = |part: &str| format!("blk.{layer}.{part}");
+        let Widths { kv_heads, head_dim, .. } = config.widths[layer];
         let kv = kv_heads * head_dim;
         let qkv = [(name("attn_q"), heads * head_dim), (name("attn_k"), kv), (name("attn_v"), kv)];
+        if per_layer_input > 0 {
+            groups.push(Group::new(&[(name("inp_gate"), per_layer_input)], hidden));
+            groups.push(Group::new(&[(name("proj"), hidden)], per_layer_input));
+        }
         groups.extend(match config.kinds[layer] {
+            LayerKind::Attention if config.kv_layers[layer] < layer => [
+                Group::new(&qkv[..1], hidden).or_ignored(&qkv[1..]),
+                Group::new(&[(name("attn_output"), hidden)], heads * head_dim),
+            ],
             LayerKind::Attention => {
                 let qkv = Group::new(&qkv, hidden);
                 let qkv = match config.architecture.delta {
@@ -100,10 +116,32 @@ pub fn decoder(tensors: &mut Tensors, config: &Config, (vocab, context): (usize,
         true => Some(tensors.norm("token_embd_norm")?),
         false => None,
     };
+    let per_layer = match config.per_layer_input {
+        0 => None,
+        _ => Some(PerLayerEmbedding {
+            table: tensors.weight("per_layer_token_embd")?,
+            projection: tensors.weight("per_layer_model_proj")?,
+            norm: tensors.vectors.repeated(tensors.memory, "per_layer_proj_norm.weight", config.layers)?,
+        }),
+    };
     let mut layers = Vec::with_capacity(config.layers);
     for i in 0..config.layers {
-        let (attn_norms, ffn_norms) = block_norms(tensors, &config, i)?;
+        let (attn_norms, mut ffn_norms) = block_norms(tensors, &config, i)?;
         let name = |part: &str| format!("blk.{i}.{part}");
+        let mut per_layer = match config.per_layer_input {
+            0 => None,
+            _ => Some(PerLayerWeights {
+                gate: tensors.weight(&name("inp_gate"))?,
+                projection: tensors.weight(&name("proj"))?,
+                norm: tensors.norm(&name("post_norm"))?,
+            }),
+        };
+        let scale = tensors.vectors.optional(tensors.memory, &name("layer_output_scale.weight"))?;
+        // of the sum with the last block's output
+        match (&mut per_layer, &mut ffn_norms.output) {
+            (Some(PerLayerWeights { norm, .. }), _) | (None, Some(norm)) => norm.scale = scale,
+            (None, None) => {}
+        }
         let (mut qk_norms, mut gate_proj, mut convolution, mut delta) = (Vec::new(), None, None, None);
         let (qkv_proj, o_proj) = match config.kinds[i] {
             LayerKind::Attention => {
@@ -143,6 +181,7 @@ pub fn decoder(tensors: &mut Tensors, config: &Config, (vocab, context): (usize,
             o_proj,
             ffn_norms,
             feed_forward: feed_forward(tensors, &config, i)?,
+            per_layer,
             rope: index_of(config.rope_of(i), &mut ropes),
         });
     }
@@ -154,7 +193,7 @@ pub fn decoder(tensors: &mut Tensors, config: &Config, (vocab, context): (usize,
         Some(_) => Some(tensors.weight("cls.output")?),
         None => None,
     };
-    for (rope, _) in &ropes {
+    for (rope, _) in ropes.iter().filter(|(rope, _)| rope.has_factors) {
         let factors = rope.factors_name(context);
         if !tensors.vectors.has(factors) && ALL_FACTORS.into_iter().any(|other| tensors.vectors.has(other)) {
             return Err(missing_tensor(factors));
@@ -168,6 +207,7 @@ pub fn decoder(tensors: &mut Tensors, config: &Config, (vocab, context): (usize,
         embed_positions,
         embed_segments,
         embed_norm,
+        per_layer,
         layers,
         ropes,
         norm,

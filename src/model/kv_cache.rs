@@ -27,20 +27,26 @@ use pool::{Held, Pool};
 use states::States;
 
 use crate::model::Config;
-use crate::model::config::LayerKind;
+use crate::model::config::{LayerKind, Widths};
 use crate::record::{BufferId, KV_BLOCK, KvCache, KvFormat, Memory, NO_STATE, RECENT_INPUTS};
 use crate::{Error, Result};
 
-/// The shape of a layer's keys and values, in one part and without a buffer.
+/// The largest shape of a layer's keys and values, in one part and without a buffer.
 pub(super) fn cache_of(config: &Config, format: KvFormat) -> KvCache {
-    let Config { kv_heads: heads, head_dim, .. } = *config;
+    cache_of_heads(config.kv_heads, config.head_dim, format)
+}
+
+fn cache_of_heads(heads: usize, head_dim: usize, format: KvFormat) -> KvCache {
     KvCache { buffer: BufferId(0), heads, head_dim, format: format.of_heads(head_dim), parts: 1 }
 }
 
-/// The same of what a layer of this kind keeps.
-fn layer_cache(config: &Config, kind: LayerKind, format: KvFormat) -> KvCache {
-    match kind {
-        LayerKind::Attention => cache_of(config, format),
+/// The shape of what a layer keeps.
+fn layer_cache(config: &Config, layer: usize, format: KvFormat) -> KvCache {
+    match config.kinds[layer] {
+        LayerKind::Attention => {
+            let Widths { kv_heads, head_dim, .. } = config.widths[layer];
+            cache_of_heads(kv_heads, head_dim, format)
+        }
         LayerKind::Convolution { .. } => KvCache::of_inputs(config.hidden),
         LayerKind::Delta { width, heads } => KvCache::of_state((width - 1) * heads.qkv() + heads.matrices()),
     }
@@ -49,6 +55,11 @@ fn layer_cache(config: &Config, kind: LayerKind, format: KvFormat) -> KvCache {
 /// Whether a layer of this kind keeps its state in slots.
 fn has_slots(kind: LayerKind) -> bool {
     matches!(kind, LayerKind::Delta { .. })
+}
+
+/// The layers that keep something: not those that read the keys and values of another.
+fn keeping(config: &Config, layers: usize) -> impl Iterator<Item = usize> {
+    (0..layers).filter(|&layer| config.kv_layers[layer] == layer)
 }
 
 /// How many positions a sequence may go back inside a block; `None`: any number.
@@ -158,6 +169,8 @@ pub struct KvPool {
     layers: Vec<KvCache>,
     /// Whether each keeps its state in slots.
     in_slots: Vec<bool>,
+    /// The layers with keys and values, or a state, of their own.
+    keeping: Vec<usize>,
     /// The format of keys and values.
     format: KvFormat,
     /// How many positions a sequence may go back inside a block; `None`: any number.
@@ -178,25 +191,29 @@ impl KvPool {
         positions: usize,
     ) -> Result<Self> {
         let limit = memory.max_buffer_bytes();
-        let layer = |kind: &LayerKind| {
-            let whole = layer_cache(config, *kind, format);
-            let cache = match has_slots(*kind) {
+        let mut caches: Vec<KvCache> = Vec::with_capacity(layers);
+        for (layer, &source) in config.kv_layers[..layers].iter().enumerate() {
+            if source < layer {
+                caches.push(caches[source]);
+                continue;
+            }
+            let whole = layer_cache(config, layer, format);
+            let cache = match has_slots(config.kinds[layer]) {
                 true => whole,
                 false => whole.divided(positions, limit).unwrap_or(KvCache { parts: whole.heads, ..whole }),
             };
             let buffer = memory.create_blocks("the KV cache", &cache, 0)?;
-            Ok(KvCache { buffer, ..cache })
-        };
-        let kinds = &config.kinds[..layers];
-        let layers: Vec<KvCache> = kinds.iter().map(layer).collect::<Result<_>>()?;
-        let in_slots: Vec<bool> = kinds.iter().map(|kind| has_slots(*kind)).collect();
+            caches.push(KvCache { buffer, ..cache });
+        }
+        let in_slots: Vec<bool> = config.kinds[..layers].iter().map(|kind| has_slots(*kind)).collect();
+        let (keeping, layers) = (keeping(config, layers).collect::<Vec<_>>(), caches);
         let of = |slots: bool| {
-            let some = layers.iter().zip(&in_slots).filter(|(_, in_slots)| **in_slots == slots);
-            some.map(|(layer, _)| layer.buffer).collect::<Vec<_>>()
+            let some = keeping.iter().filter(|&&layer| in_slots[layer] == slots);
+            some.map(|&layer| layers[layer].buffer).collect::<Vec<_>>()
         };
         let (blocks, slots) = (Pool::new(of(false)), in_slots.contains(&true).then(|| Pool::new(of(true))));
         let (format, rewind) = (cache_of(config, format).format, rewind_of(config));
-        Ok(Self { layers, in_slots, format, rewind, blocks, slots })
+        Ok(Self { layers, in_slots, keeping, format, rewind, blocks, slots })
     }
 
     /// The format of keys and values.
@@ -215,6 +232,18 @@ impl KvPool {
         self.slots.is_some()
     }
 
+    /// Whether all layers keep keys and values of one shape, each its own.
+    pub fn is_uniform(&self) -> bool {
+        let shape = |cache: &KvCache| (cache.heads, cache.head_dim);
+        let same = self.layers.iter().all(|cache| shape(cache) == shape(&self.layers[0]));
+        same && self.rewind.is_none() && !self.has_slots() && self.keeping.len() == self.layers.len()
+    }
+
+    /// The layers with keys and values, or a state, of their own.
+    pub fn keeping(&self) -> &[usize] {
+        &self.keeping
+    }
+
     /// The KV cache of a layer, or its states, for a recording.
     pub fn layer(&self, layer: usize) -> KvCache {
         self.layers[layer]
@@ -228,11 +257,11 @@ impl KvPool {
 
     /// Bytes of a block in the layers of a decoder, with its share of the slots that stay.
     pub fn bytes_of_block(config: &Config, format: KvFormat) -> usize {
-        let of = |kind: &LayerKind| {
-            let bytes = layer_cache(config, *kind, format).block_bytes();
-            if has_slots(*kind) { bytes * KV_BLOCK / states::STAYS_EVERY } else { bytes }
+        let of = |layer: usize| {
+            let bytes = layer_cache(config, layer, format).block_bytes();
+            if has_slots(config.kinds[layer]) { bytes * KV_BLOCK / states::STAYS_EVERY } else { bytes }
         };
-        config.kinds.iter().map(of).sum()
+        keeping(config, config.layers).map(of).sum()
     }
 
     /// Most slots of so many blocks that are kept for later prompts.
@@ -257,8 +286,8 @@ impl KvPool {
     }
 
     fn bytes(&self, slots: bool) -> usize {
-        let some = self.layers.iter().zip(&self.in_slots).filter(|(_, in_slots)| **in_slots == slots);
-        some.map(|(layer, _)| layer.block_bytes()).sum()
+        let some = self.keeping.iter().filter(|&&layer| self.in_slots[layer] == slots);
+        some.map(|&layer| self.layers[layer].block_bytes()).sum()
     }
 
     /// Bytes of a block in the largest of the layers, where each is in as many parts as it can be.
@@ -327,5 +356,34 @@ impl KvPool {
             start + within.start..start + within.end
         };
         heads.map(range).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::metadata::Metadata;
+
+    #[test]
+    fn keys_that_layers_share_count_once() {
+        let mut metadata = Metadata::default();
+        metadata.insert("general.architecture", "gemma4");
+        let mut put = |key: &str, count: u32| metadata.insert(format!("gemma4.{key}"), count);
+        put("block_count", 6);
+        put("embedding_length", 24);
+        put("feed_forward_length", 96);
+        put("context_length", 64);
+        put("attention.head_count", 4);
+        put("attention.head_count_kv", 2);
+        put("attention.key_length", 16);
+        put("attention.key_length_swa", 8);
+        put("attention.sliding_window", 8);
+        put("attention.sliding_window_pattern", 2);
+        put("attention.shared_kv_layers", 3);
+        metadata.insert("gemma4.attention.layer_norm_rms_epsilon", 1e-6f32);
+        let config = Config::from_metadata(&metadata).unwrap();
+        assert_eq!(config.kv_layers, [0, 1, 2, 1, 2, 1]);
+        let own = [8, 16, 8].map(|head_dim| 2 * 2 * head_dim * KV_BLOCK * size_of::<f32>());
+        assert_eq!(KvPool::bytes_of_block(&config, KvFormat::F32), own.iter().sum::<usize>());
     }
 }

@@ -58,7 +58,7 @@ impl Network {
             Self::Encoder(encoder) => &mut encoder.trunk,
         };
         for (rope, frequencies) in &mut decoder.ropes {
-            if rope.factors_name(decoder.context) == name {
+            if rope.has_factors && rope.factors_name(decoder.context) == name {
                 *frequencies = rope.frequencies(Some(factors));
             }
         }
@@ -356,6 +356,9 @@ impl Assembly {
             if touched.insert(index) {
                 group.place(memory, &by_name)?;
             }
+            if group.ignores(stem) {
+                continue;
+            }
             // such as a part of what is there as a whole
             group.first_row(stem).ok_or_else(unsupported)?;
         }
@@ -372,7 +375,7 @@ impl Assembly {
             return Ok(());
         }
         let stem = info.name.strip_suffix(".weight").unwrap_or(&info.name);
-        let Some(group) = parts.groups.get(stem) else { return Ok(()) };
+        let Some(group) = parts.groups.get(stem).filter(|group| !group.ignores(stem)) else { return Ok(()) };
         let start = group.first_row(stem).unwrap_or(0);
         group.write(memory, info, start + first_row, rows)
     }

@@ -27,6 +27,8 @@ pub struct Rope {
     pub scaling: Scaling,
     /// Factor of cos and sin, in addition to the factor of [`Scaling::Yarn`].
     pub attention_factor: f32,
+    /// Whether the factors of a tensor count, if the file has one.
+    pub has_factors: bool,
 }
 
 /// How the frequencies are scaled for contexts longer than in pretraining.
@@ -64,7 +66,8 @@ pub enum Scaling {
 
 impl Rope {
     /// No RoPE.
-    pub(super) const NOTHING: Self = Self { base: 1.0, dim: 0, scaling: Scaling::None, attention_factor: 1.0 };
+    pub(super) const NOTHING: Self =
+        Self { base: 1.0, dim: 0, scaling: Scaling::None, attention_factor: 1.0, has_factors: true };
 
     /// Reads the file's hyperparameters.
     pub(super) fn read(keys: &Keys, head_dim: usize, trained_context: usize) -> Result<Self> {
@@ -106,6 +109,7 @@ impl Rope {
             dim: keys.opt_count("rope.dimension_count")?.unwrap_or(head_dim),
             scaling,
             attention_factor,
+            has_factors: true,
         })
     }
 

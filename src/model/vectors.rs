@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::architecture::{Norms, QkNorm};
-use super::config::{Config, LayerKind};
+use super::config::{Config, LayerKind, Widths};
 use super::decoder::{HeadNorm, NormWeights};
 use super::rope::ALL_FACTORS;
 use super::weights::{check_shape, missing_tensor};
@@ -33,6 +33,8 @@ pub struct Vectors {
     shapes: HashMap<String, [usize; 2]>,
     /// Names of the vectors in the headers so far.
     announced: HashSet<String>,
+    /// Those that nothing reads, though files have them.
+    ignored: HashSet<String>,
     places: HashMap<String, Vec<Place>>,
     /// Values that are not written yet: name, index of the first value, values.
     waiting: Vec<(String, usize, Vec<f32>)>,
@@ -41,7 +43,7 @@ pub struct Vectors {
 impl Vectors {
     /// Expects vectors of these shapes.
     pub fn new(shapes: HashMap<String, [usize; 2]>) -> Self {
-        Self { shapes, announced: HashSet::new(), places: HashMap::new(), waiting: Vec::new() }
+        Self { shapes, announced: HashSet::new(), ignored: HashSet::new(), places: HashMap::new(), waiting: Vec::new() }
     }
 
     /// Whether the architecture has a vector of this name.
@@ -72,12 +74,27 @@ impl Vectors {
         Ok(Tensor { buffer, rows: 1, cols: len })
     }
 
+    /// The same of a vector that a model may lack.
+    pub fn optional(&mut self, memory: &mut dyn Memory, name: &str) -> Result<Option<Tensor>> {
+        if self.has(name) { self.required(memory, name).map(Some) } else { Ok(None) }
+    }
+
+    /// The same of a vector that is repeated, (1, times · n).
+    pub fn repeated(&mut self, memory: &mut dyn Memory, name: &str, times: usize) -> Result<Tensor> {
+        let shape = self.shapes.get(name).filter(|_| self.has(name)).ok_or_else(|| missing_tensor(name))?;
+        let len: usize = shape.iter().product();
+        let buffer = memory.create_values(name, times * len)?;
+        let place = |time: usize| Place { values: 0..len, buffer, offset: time * len, copies: 1 };
+        self.places.entry(name.into()).or_default().extend((0..times).map(place));
+        Ok(Tensor { buffer, rows: 1, cols: times * len })
+    }
+
     /// `stem.weight` and, if present, `stem.bias` of a norm.
     pub fn norm(&mut self, memory: &mut dyn Memory, stem: &str) -> Result<NormWeights> {
         let weight = self.required(memory, &format!("{stem}.weight"))?;
         let bias = format!("{stem}.bias");
         let bias = if self.has(&bias) { Some(self.required(memory, &bias)?) } else { None };
-        Ok(NormWeights { weight, bias })
+        Ok(NormWeights { weight, bias, scale: None })
     }
 
     /// Creates a buffer for vectors one behind the other, (1, n). Errors: as above.
@@ -100,7 +117,8 @@ impl Vectors {
 
     /// QK-norms of a layer.
     pub fn qk_norms(&mut self, memory: &mut dyn Memory, config: &Config, layer: usize) -> Result<Vec<HeadNorm>> {
-        let Config { heads, kv_heads, head_dim, .. } = *config;
+        let heads = config.heads;
+        let head_dim = config.widths[layer].head_dim;
         let [q, k] = ["q", "k"].map(|part| format!("blk.{layer}.attn_{part}_norm.weight"));
         match config.qk_norm() {
             None => Ok(Vec::new()),
@@ -112,11 +130,20 @@ impl Vectors {
                 ])
             }
             Some(QkNorm::EachHead) if !self.has(&q) && !self.has(&k) => Ok(Vec::new()),
+            // a layer that reads the keys of another has no use for its own norm of keys
+            Some(QkNorm::Heads) if config.kv_layers[layer] < layer && self.ignored.insert(k.clone()) => {
+                self.qk_norms(memory, config, layer)
+            }
             Some(kind @ (QkNorm::Heads | QkNorm::HeadsBehind | QkNorm::EachHead)) => {
-                let groups = heads + kv_heads;
+                let own = config.own_kv_heads(layer);
+                let keys = heads + own;
+                let groups = if config.architecture.norms_values { keys + own } else { keys };
                 let cols = groups * head_dim;
                 let buffer = memory.create_values("norms of q and k", cols)?;
-                for head in 0..groups {
+                if groups > keys {
+                    memory.write_values(buffer, keys * head_dim, &vec![1.0; own * head_dim])?;
+                }
+                for head in 0..keys {
                     let (name, number) = if head < heads { (&q, head) } else { (&k, head - heads) };
                     if !self.has(name) {
                         return Err(missing_tensor(name));
@@ -141,7 +168,10 @@ impl Vectors {
     /// Checks, when all buffers exist, that every vector of the headers is used: one that is not
     /// would silently give wrong output.
     pub fn check_used(&self) -> Result<()> {
-        let unused = |name: &&String| !self.places.contains_key(*name) && !ALL_FACTORS.contains(&name.as_str());
+        let unused = |name: &&String| {
+            let ignored = ALL_FACTORS.contains(&name.as_str()) || self.ignored.contains(*name);
+            !self.places.contains_key(*name) && !ignored
+        };
         match self.announced.iter().filter(unused).min() {
             None => Ok(()),
             Some(name) => Err(Error::UnsupportedModel {
@@ -225,8 +255,7 @@ fn ones_and_zeros(memory: &mut dyn Memory, len: usize) -> Result<BufferId> {
 
 /// Names and shapes of all vectors that a decoder may have.
 pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize; 2]> {
-    let Config { hidden, ffn, heads, kv_heads, head_dim, architecture, .. } = *config;
-    let (q, kv) = (heads * head_dim, kv_heads * head_dim);
+    let Config { hidden, ffn, heads, kv_heads, per_layer_input, architecture, .. } = *config;
     let mut lengths: HashMap<String, usize> = HashMap::from([("output.bias".into(), vocab)]);
     if architecture.norms != Norms::After {
         lengths.insert(format!("{}.weight", architecture.final_norm), hidden);
@@ -238,16 +267,14 @@ pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize;
         lengths.extend(["weight", "bias"].map(|part| (format!("token_embd_norm.{part}"), hidden)));
     }
     lengths.extend(ALL_FACTORS.map(|name| (name.into(), config.rope.dim / 2)));
-    let mut vectors = vec![
-        ("attn_qkv.bias", q + 2 * kv),
-        ("attn_q.bias", q),
-        ("attn_k.bias", kv),
-        ("attn_v.bias", kv),
-        ("attn_output.bias", hidden),
-        ("ffn_gate.bias", ffn),
-        ("ffn_up.bias", ffn),
-        ("ffn_down.bias", hidden),
-    ];
+    let mut vectors = vec![("attn_output.bias", hidden), ("ffn_down.bias", hidden)];
+    if per_layer_input > 0 {
+        lengths.insert("per_layer_proj_norm.weight".into(), per_layer_input);
+        vectors.push(("post_norm.weight", hidden));
+    }
+    if architecture.varied_widths {
+        vectors.push(("layer_output_scale.weight", 1));
+    }
     if architecture.norm == NormKind::Layer {
         vectors.extend([("attn_norm_2.weight", hidden), ("attn_norm_2.bias", hidden)]);
         if architecture.norms != Norms::After {
@@ -258,16 +285,20 @@ pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize;
         vectors.push(("attn_sinks.weight", heads));
     }
     let experts = config.experts.as_ref().map_or(0, |experts| experts.count);
-    match architecture.qk_norm {
-        None | Some(QkNorm::EachHead) => {}
-        Some(QkNorm::Heads | QkNorm::HeadsBehind) => {
-            vectors.extend([("attn_q_norm.weight", head_dim), ("attn_k_norm.weight", head_dim)])
-        }
-        Some(QkNorm::Rows) => vectors.extend([("attn_q_norm.weight", q), ("attn_k_norm.weight", kv)]),
-    }
     let mut shapes: HashMap<String, [usize; 2]> = lengths.into_iter().map(|(name, len)| (name, [len, 1])).collect();
     for layer in 0..config.layers {
-        shapes.extend(vectors.iter().map(|(name, len)| (format!("blk.{layer}.{name}"), [*len, 1])));
+        let Widths { kv_heads: layer_kv_heads, head_dim, ffn: layer_ffn } = config.widths[layer];
+        let (q, kv) = (heads * head_dim, layer_kv_heads * head_dim);
+        let biases = [("attn_qkv.bias", q + 2 * kv), ("attn_q.bias", q), ("attn_k.bias", kv), ("attn_v.bias", kv)];
+        let biases = biases.into_iter().chain([("ffn_gate.bias", layer_ffn), ("ffn_up.bias", layer_ffn)]);
+        let norms = match architecture.qk_norm {
+            None | Some(QkNorm::EachHead) => None,
+            Some(QkNorm::Heads | QkNorm::HeadsBehind) => Some([head_dim, head_dim]),
+            Some(QkNorm::Rows) => Some([q, kv]),
+        };
+        let norms = norms.map(|[q, k]| [("attn_q_norm.weight", q), ("attn_k_norm.weight", k)]).into_iter().flatten();
+        let of_layer = vectors.iter().copied().chain(biases).chain(norms);
+        shapes.extend(of_layer.map(|(name, len)| (format!("blk.{layer}.{name}"), [len, 1])));
         if let Some(experts) = config.experts.as_ref().filter(|experts| experts.weighting == Weighting::Sigmoid) {
             shapes.insert(format!("blk.{layer}.exp_probs_b.bias"), [experts.count, 1]);
         }

@@ -202,6 +202,8 @@ pub struct Group {
     members: Vec<Member>,
     /// The one tensor that some files have in place of all members.
     whole: Option<String>,
+    /// Tensors that nothing reads, though files have them.
+    ignored: Vec<Member>,
     cols: usize,
     /// Width of a head where the first member has the rows of each head before those of its gates.
     /// The gates come last, as a member of their own.
@@ -214,7 +216,15 @@ pub struct Group {
 impl Group {
     pub fn new(members: &[(String, usize)], cols: usize) -> Self {
         let members = members.iter().map(|(stem, rows)| Member { stem: stem.clone(), rows: *rows, placed: false });
-        Self { members: members.collect(), whole: None, cols, gated: None, experts: 1, weight: Weight::default() }
+        Self {
+            members: members.collect(),
+            whole: None,
+            ignored: Vec::new(),
+            cols,
+            gated: None,
+            experts: 1,
+            weight: Weight::default(),
+        }
     }
 
     /// A group of one tensor that holds the rows of all experts.
@@ -231,6 +241,16 @@ impl Group {
     pub fn with_gates(mut self, head_dim: usize) -> Self {
         self.members.extend(self.members.first().cloned());
         Self { gated: Some(head_dim), ..self }
+    }
+
+    /// The same group, beside which a file may have tensors that nothing reads.
+    pub fn or_ignored(self, members: &[(String, usize)]) -> Self {
+        Self { ignored: Self::new(members, self.cols).members, ..self }
+    }
+
+    /// Whether it is a tensor that nothing reads.
+    pub fn ignores(&self, stem: &str) -> bool {
+        self.ignored.iter().any(|member| member.stem == stem)
     }
 
     /// Replaces the members by the whole tensor, if `tensors` contains it; where it has the name of
@@ -309,9 +329,10 @@ impl Group {
         Some(self.members[..index].iter().map(|member| member.rows).sum())
     }
 
-    /// The stems of all members, and of the whole tensor.
+    /// The stems of all members, of the whole tensor, and of what is ignored.
     pub fn stems(&self) -> impl Iterator<Item = &str> {
-        self.members.iter().map(|member| &member.stem).chain(&self.whole).map(String::as_str)
+        let members = self.members.iter().chain(&self.ignored).map(|member| &member.stem);
+        members.chain(&self.whole).map(String::as_str)
     }
 
     /// Writes rows of a tensor; `first_row` is counted from the start of the group.

@@ -36,6 +36,9 @@ fn what_is_missing_or_has_a_wrong_length_is_named() {
     lacks("modern-bert", "blk.1.attn_norm.weight");
     lacks("modern-bert", "output_norm.weight");
     lacks("modern-bert-sequence-classification", "cls.weight");
+    for tensor in ["per_layer_token_embd", "per_layer_proj_norm", "blk.3.inp_gate", "blk.0.post_norm", "blk.1.attn_v"] {
+        lacks("gemma4", &format!("{tensor}.weight"));
+    }
     let wrong = |name: &str, tensor: &str| refused(fixture(name).vector(tensor, &[0.5; 3]), tensor);
     wrong("gpt-oss", "blk.1.attn_sinks.weight");
     wrong("gpt-oss", "blk.0.ffn_down_exps.bias");
@@ -56,4 +59,19 @@ fn what_is_missing_or_has_a_wrong_length_is_named() {
     key("mistral3", "mistral3.attention.temperature_scale", f32::NAN);
     key("mistral3", "mistral3.attention.temperature_scale", -1.0);
     key("minicpm", "minicpm.residual_scale", f32::INFINITY);
+    wrong("gemma4", "blk.2.layer_output_scale.weight");
+    let counts = |key: &str, value: &[i32]| {
+        let key = format!("gemma4.{key}");
+        let file = fixture("gemma4");
+        refused(if let [one] = value { file.meta(&key, *one) } else { file.meta(&key, value.to_vec()) }, &key);
+    };
+    // no layer without a window is left before those that share
+    counts("attention.shared_kv_layers", &[5]);
+    counts("attention.head_count_kv", &[2, 2, 2, 3, 2, 2]);
+    // the fifth layer reads keys of the third
+    counts("attention.head_count_kv", &[2, 2, 2, 2, 4, 2]);
+    counts("attention.key_length_swa", &[6]);
+    counts("rope.dimension_count_swa", &[10]);
+    counts("feed_forward_length", &[24, 24, 24]);
+    counts("embedding_length_per_layer_input", &[7]);
 }

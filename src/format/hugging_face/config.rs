@@ -12,7 +12,7 @@ use crate::format::Metadata;
 use crate::{Error, Result};
 
 /// Settings that must have this value or be absent: GGUF's architectures have no other.
-const FIXED: [(&str, &str); 27] = [
+const FIXED: &[(&str, &str)] = &[
     ("use_bidirectional_attention", "false"),
     ("moe_every_n_layers", "0"),
     ("classifier_activation", "\"gelu\""),
@@ -38,6 +38,8 @@ const FIXED: [(&str, &str); 27] = [
     ("attn_config.prefix_lm", "false"),
     ("attn_config.qk_ln", "false"),
     ("attn_output_gate", "true"),
+    ("attention_k_eq_v", "false"),
+    ("enable_moe_block", "false"),
     ("swiglu_alpha", "1.702"),
     ("swiglu_limit", "7.0"),
 ];
@@ -182,6 +184,9 @@ impl ParsedConfig {
         if !matches!(family.architecture, "bert" | "jina-bert-v2") {
             model.rope(&config)?;
         }
+        if family.architecture == "gemma4" {
+            model.varied_widths(&config)?;
+        }
         Ok(model)
     }
 
@@ -205,7 +210,7 @@ impl ParsedConfig {
             "gemma-embedding" => "use_bidirectional_attention",
             _ => "",
         };
-        for (name, expected) in FIXED.into_iter().filter(|(name, _)| *name != own) {
+        for &(name, expected) in FIXED.iter().filter(|(name, _)| *name != own) {
             if let Some(found) = config.get(name).map(Value::to_string).filter(|found| found != expected) {
                 return Err(unsupported(name, &found, expected));
             }
@@ -445,7 +450,17 @@ impl ParsedConfig {
 fn ties(architecture: &str) -> bool {
     matches!(
         architecture,
-        "lfm2" | "lfm2moe" | "gemma" | "gemma2" | "gemma3" | "gpt2" | "openai-gpt" | "falcon" | "mpt" | "bloom"
+        "lfm2"
+            | "lfm2moe"
+            | "gemma"
+            | "gemma2"
+            | "gemma3"
+            | "gemma4"
+            | "gpt2"
+            | "openai-gpt"
+            | "falcon"
+            | "mpt"
+            | "bloom"
     ) || is_encoder(architecture)
 }
 

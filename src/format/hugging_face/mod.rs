@@ -17,6 +17,7 @@ mod adapter;
 mod config;
 mod delta;
 mod experts;
+mod gemma;
 mod names;
 mod order;
 mod reader;

@@ -173,6 +173,12 @@ pub(super) const FAMILIES: &[Family] = &[
         names: NORMS_AROUND,
         ..family(&["gemma3_text"], "gemma-embedding")
     },
+    Family {
+        activations: GELU_TANH,
+        windowed: Windowed::AllButEvery(6),
+        names: NORMS_AROUND,
+        ..family(&["gemma4_text", "gemma4"], "gemma4")
+    },
     Family { activations: GELU_TANH, windowed: Windowed::All, ..family(&["starcoder2"], "starcoder2") },
     Family { activations: GELU_TANH, ..family(&["phi"], "phi2") },
     Family { activations: GELU_TANH, orders: TRANSPOSED, ..family(&["gpt2"], "gpt2") },
@@ -260,6 +266,13 @@ const NAMES: &[(&str, &str)] = &[
     ("layers.#.linear_attn.conv1d", "blk.#.ssm_conv1d"),
     ("layers.#.linear_attn.norm", "blk.#.ssm_norm"),
     ("layers.#.linear_attn.out_proj", "blk.#.ssm_out"),
+    // Gemma 4
+    ("embed_tokens_per_layer", "per_layer_token_embd"),
+    ("per_layer_model_projection", "per_layer_model_proj"),
+    ("per_layer_projection_norm", "per_layer_proj_norm"),
+    ("layers.#.per_layer_input_gate", "blk.#.inp_gate"),
+    ("layers.#.per_layer_projection", "blk.#.proj"),
+    ("layers.#.post_per_layer_input_norm", "blk.#.post_norm"),
     // LFM2
     ("embedding_norm", "token_embd_norm"),
     ("layers.#.operator_norm", "blk.#.attn_norm"),
@@ -396,6 +409,7 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("layers.#.self_attn.sinks", "blk.#.attn_sinks"),
     ("layers.#.linear_attn.A_log", "blk.#.ssm_a"),
     ("layers.#.linear_attn.dt", "blk.#.ssm_dt"),
+    ("layers.#.layer_scalar", "blk.#.layer_output_scale"),
     ("layers.#.feed_forward.expert", "blk.#.exp_probs_b"),
     ("layers.#.mlp.experts.gate_up_proj", "blk.#.ffn_gate_up_exps"),
     ("layers.#.mlp.experts.down_proj", "blk.#.ffn_down_exps"),
@@ -419,9 +433,9 @@ const BUFFERS: [&str; 10] = [
     "cls.predictions.decoder.bias",
 ];
 
-/// The vision parts of a model, and layers that draft further tokens; its text part does not need
-/// them.
-const OTHER_PARTS: [&str; 7] = [
+/// The parts of a model for images and sound, and layers that draft further tokens; its text part
+/// does not need them.
+const OTHER_PARTS: &[&str] = &[
     "vision_tower.",
     "model.vision_tower.",
     "multi_modal_projector.",
@@ -429,6 +443,12 @@ const OTHER_PARTS: [&str; 7] = [
     "visual.",
     "model.visual.",
     "mtp.",
+    "audio_tower.",
+    "model.audio_tower.",
+    "embed_vision.",
+    "model.embed_vision.",
+    "embed_audio.",
+    "model.embed_audio.",
 ];
 
 /// Destination of a tensor.
@@ -518,6 +538,9 @@ mod tests {
         means("gemma2", "model.layers.12.post_attention_layernorm.weight", "blk.12.post_attention_norm.weight");
         means("gemma3", "language_model.model.embed_tokens.weight", "token_embd.weight");
         means("gemma3", "vision_tower.vision_model.embeddings.patch_embedding.weight", "dropped");
+        means("gemma4", "model.language_model.layers.3.layer_scalar", "blk.3.layer_output_scale.weight");
+        means("gemma4", "model.language_model.layers.3.per_layer_projection.weight", "blk.3.proj.weight");
+        means("gemma4", "model.audio_tower.layers.0.norm_out.weight", "dropped");
         means("gpt2", "h.0.attn.bias", "dropped");
         means("gpt2", "h.0.attn.c_attn.bias", "blk.0.attn_qkv.bias");
         means("gpt_neox", "gpt_neox.layers.1.attention.dense.bias", "blk.1.attn_output.bias");

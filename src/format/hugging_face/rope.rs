@@ -52,6 +52,8 @@ impl ParsedConfig {
         match scaling.text(&["rope_type", "type"])?.as_deref().unwrap_or("default") {
             // dynamic scaling begins behind the trained length, where `ropeScaling` takes over
             "default" | "dynamic" => {}
+            // of the heads of layers without a window, see `varied_widths`
+            "proportional" if architecture == "gemma4" => {}
             "linear" => {
                 self.put("rope.scaling.type", "linear");
                 self.put("rope.scaling.factor", factor.ok_or_else(|| needed("factor"))? as f32);

@@ -1,5 +1,6 @@
 //! Buffers for the intermediate results of a step.
 
+use super::per_layer::PerLayerActivations;
 use super::{Decoder, FeedForward};
 use crate::Result;
 use crate::ops::Gather;
@@ -29,6 +30,7 @@ pub struct Activations {
     /// (tokens, ffn), for each expert of a token.
     pub(super) ffn: Tensor,
     pub(super) mixture: Option<MixtureActivations>,
+    pub(super) per_layer: Option<PerLayerActivations>,
 }
 
 /// Buffers for a mixture of experts.
@@ -56,6 +58,7 @@ impl Activations {
             Some(experts) => Some(activations(memory, 1, Gather::len(tokens, experts.chosen, experts.count))?),
             None => None,
         };
+        let per_layer = PerLayerActivations::new(memory, model, tokens)?;
         let mut tensor = |cols| activations(memory, tokens, cols);
         let inputs = config.activation().inputs();
         let ffn = config.experts.as_ref().map_or(1, |experts| experts.chosen) * config.ffn;
@@ -100,6 +103,7 @@ impl Activations {
             },
             ffn: with_room(&mut tensor, ffn, dense_ffn)?,
             mixture,
+            per_layer,
         })
     }
 
@@ -149,6 +153,7 @@ impl Activations {
                 shared: mixture.shared.map(|(gate_up, ffn)| (cut(gate_up), cut(ffn))),
                 outputs: cut(mixture.outputs),
             }),
+            per_layer: self.per_layer.map(|per_layer| per_layer.map(cut)),
         }
     }
 }

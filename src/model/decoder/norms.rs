@@ -38,6 +38,8 @@ pub struct NormWeights {
     pub weight: Tensor,
     /// (1, hidden)
     pub bias: Option<Tensor>,
+    /// (1, 1): a factor of the sum that the norm is part of.
+    pub scale: Option<Tensor>,
 }
 
 /// QK-norm of some columns of q, k and v.
@@ -124,8 +126,8 @@ impl Decoder {
     /// y = add + norm(x)
     pub(super) fn norm_op(&self, norm: NormWeights, x: Tensor, add: Option<Tensor>, y: Tensor) -> Norm {
         let (kind, eps) = (self.config.architecture.norm, self.config.norm_eps);
-        let NormWeights { weight, bias } = norm;
-        Norm { x, first_col: 0, groups: 1, weight, bias, kind, eps, add, y, scale: None }
+        let NormWeights { weight, bias, scale } = norm;
+        Norm { x, first_col: 0, groups: 1, weight, bias, kind, eps, add, y, scale }
     }
 
     /// Whether outputs of blocks are normalised before they are added.

@@ -1,6 +1,6 @@
 //! Names of the operations that a decoder records, for people who look at their times.
 
-use super::{Decoder, FeedForward, Mlp};
+use super::{Decoder, FeedForward, Mlp, PerLayerWeights};
 use crate::model::weights::Weight;
 use crate::ops::Command;
 use crate::record::BufferId;
@@ -14,6 +14,7 @@ impl Decoder {
     /// weight that it multiplies with, else of what it does.
     pub fn operation(&self, layer: Option<usize>, command: &Command) -> &'static str {
         match command {
+            Command::Embed(op) if self.is_per_layer(op.table.buffer) => "embed_tokens_per_layer",
             Command::Embed(_) => "embed_tokens",
             Command::Linear(op) => self.projection(layer, op.weight.buffer),
             Command::NormLinear(op) => self.projection(layer, op.linear.weight.buffer),
@@ -35,12 +36,21 @@ impl Decoder {
         }
     }
 
-    fn projection(&self, layer: Option<usize>, matrix: BufferId) -> &'static str {
-        let Some(layer) = layer.map(|layer| &self.layers[layer]) else { return "lm_head" };
+    fn is_per_layer(&self, matrix: BufferId) -> bool {
+        let weights = self.per_layer.iter().flat_map(|weights| [&weights.table, &weights.projection]);
+        weights.flat_map(|weight| &weight.parts).any(|part| part.matrix.buffer == matrix)
+    }
 
+    fn projection(&self, layer: Option<usize>, matrix: BufferId) -> &'static str {
+        let Some(layer) = layer.map(|layer| &self.layers[layer]) else {
+            return if self.is_per_layer(matrix) { "per_layer_proj" } else { "lm_head" };
+        };
         let names = if layer.convolution.is_some() { ["in_proj", "out_proj"] } else { ["qkv_proj", "o_proj"] };
         let mut weights = vec![(&layer.qkv_proj, names[0]), (&layer.o_proj, names[1])];
         weights.extend(layer.gate_proj.iter().map(|weight| (weight, "attn_gate")));
+        if let Some(PerLayerWeights { gate, projection, .. }) = &layer.per_layer {
+            weights.extend([(gate, "per_layer_gate"), (projection, "per_layer_proj")]);
+        }
         match &layer.feed_forward {
             FeedForward::Dense(mlp) => weights.extend(of_mlp(mlp)),
             FeedForward::Experts(mixture) => {

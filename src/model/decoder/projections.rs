@@ -13,28 +13,35 @@ use crate::record::{KvCache, Tensor};
 
 impl Decoder {
     /// a.attn = the attention of layer `i` over norm(x), whose keys and values are appended to
-    /// `kv`; before the output projection. Returns a.attn.
+    /// `kv`, unless they are another layer's; before the output projection. Returns a.attn.
     pub(super) fn record_attention(&self, r: &mut Recording, i: usize, kv: KvCache, s: &mut Stream) -> Result<Tensor> {
         self.settle(r, s)?;
         let a = &s.a;
         let (layer, attention) = (&self.layers[i], self.attention(i, kv, a));
-        let (qkv, angles, heads, kind) = (a.qkv, a.angles[layer.rope], self.config.heads, self.config.rope_kind());
+        let (angles, heads, kind) = (a.angles[layer.rope], self.config.heads, self.config.rope_kind());
+        let (qkv, attn) = self.qkv(i, a);
         let behind = layer.qk_norms.iter().find_map(|norm| norm.behind);
         let rope = RopeAppend { qkv, angles, kv, heads, kind, behind };
         let (x, norm) = self.normed(r, layer.attn_norms.input, a)?;
         layer.qkv_proj.linear(r, x, norm, Epilogue::Store, qkv)?;
         let mut norms: Vec<Norm> = layer.qk_norms.iter().map(|norm| self.head_norm(*norm, qkv)).collect();
+        if self.config.kv_layers[i] < i {
+            norms.into_iter().try_for_each(|norm| r.push(norm))?;
+            r.push(RopeAppend { kv: KvCache { heads: 0, parts: 1, ..kv }, ..rope })?;
+            r.push(attention)?;
+            return Ok(attn);
+        }
         let norm = norms.pop_if(|norm| RopeAttention::takes(norm, &rope));
         norms.into_iter().try_for_each(|norm| r.push(norm))?;
         r.push(RopeAttention { norm, rope, attention })?;
         if let (Some(gate_proj), Some(delta)) = (&layer.gate_proj, a.delta) {
-            let gates = Tensor { cols: a.attn.cols, ..delta };
+            let gates = Tensor { cols: attn.cols, ..delta };
             let (x, norm) = self.normed(r, layer.attn_norms.input, a)?;
             gate_proj.linear(r, x, norm, Epilogue::Store, gates)?;
             let activation = Activation { function: Function::Sigmoid, gated: false };
-            r.push(Activate { activation, multiplies: true, x: gates, y: a.attn, up: None })?;
+            r.push(Activate { activation, multiplies: true, x: gates, y: attn, up: None })?;
         }
-        Ok(a.attn)
+        Ok(attn)
     }
 
     /// The same of a convolution over norm(x), whose last inputs are kept in `state`.

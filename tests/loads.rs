@@ -293,9 +293,7 @@ fn norm_linear() {
                 y_offset: 0,
                 y: of(6, 192 / epilogue.inputs()),
             };
-            at(0, tokens, |step| {
-                seen.compare("norm_linear", NormLinear { norm: norm.clone(), linear: linear.clone() }, step)
-            });
+            at(0, tokens, |step| seen.compare("norm_linear", NormLinear { norm, linear }, step));
         }
     }
     assert!(seen.0["norm"] > 0 && seen.0["linear_split"] > 0 && seen.0["linear_subgroup"] > 0, "{:?}", seen.0);
@@ -644,7 +642,7 @@ fn sample() {
     let chain = Tensor { buffer: NUMBERS, ..tensor(1, 4) };
     let op = Sample { logits: tensor(1, vocab), chain, maxima: tensor(1, Sample::blocks(vocab)), y: tensor(1, 1) };
     let mut seen = Seen::default();
-    at(0, 1, |step| seen.compare("sample", op.clone(), step));
+    at(0, 1, |step| seen.compare("sample", op, step));
     let (id, sums, y) = (op.y, op.maxima, tensor(1, likely::WORDS));
     let op = Likely { logits: op.logits, maxima: op.maxima, sums, id, y };
     at(0, 1, |step| seen.compare("likely", op, step));

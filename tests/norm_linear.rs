@@ -79,7 +79,7 @@ fn a_projection_joins_the_norm_before_it() {
         let mut op = None;
         support::prepare(&mut engine, 1, 1, |s| {
             let made = norm_linear(s, BlockType::F32, Epilogue::Store, 1, (8, 64));
-            op = Some(made.clone());
+            op = Some(made);
             made
         });
         let mut op = op.unwrap();

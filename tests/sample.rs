@@ -32,20 +32,20 @@ impl Device {
         let (logits, chain) = (tensor(3, vocab), tensor(1, 4));
         let op = Sample { logits, chain, maxima: tensor(1, Sample::blocks(vocab)), y: tensor(1, 1) };
         let mut recording = Recording::default();
-        recording.push(op.clone()).unwrap();
+        recording.push(op).unwrap();
         let program = engine.prepare(recording).unwrap();
         let mut tensor = |cols| Tensor { buffer: engine.create_values("test", cols).unwrap(), rows: 1, cols };
         let (changes, mask, recent) = (tensor(Adjust::room(vocab)), tensor(Adjust::mask_words(vocab)), tensor(RECENT));
         let adjust = Adjust { logits, changes, mask, recent, y: tensor(vocab) };
         let mut recording = Recording::default();
-        recording.push(adjust.clone()).unwrap();
-        recording.push(Sample { logits: adjust.y, ..op.clone() }).unwrap();
+        recording.push(adjust).unwrap();
+        recording.push(Sample { logits: adjust.y, ..op }).unwrap();
         let adjusting = engine.prepare(recording).unwrap();
         let mut tensor = |cols| Tensor { buffer: engine.create_values("test", cols).unwrap(), rows: 1, cols };
         let (maxima, sums) = (tensor(Sample::blocks(vocab)), tensor(Sample::blocks(vocab)));
         let likely = Likely { logits, maxima, sums, id: tensor(1), y: tensor(likely::WORDS) };
         let mut recording = Recording::default();
-        recording.push(likely.clone()).unwrap();
+        recording.push(likely).unwrap();
         let telling = engine.prepare(recording).unwrap();
         Self { engine, program, adjusting, telling, op, adjust, likely }
     }

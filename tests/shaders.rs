@@ -108,7 +108,7 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
         let cap = Epilogue::Cap { scale: 1.0, cap: Some(30.0) };
         for epilogue in [Epilogue::Store, Epilogue::Activate(PLAIN_GELU), Epilogue::Activate(Activation::SWIGLU), cap] {
             let linear = Linear { x: y, norm: next, weight, affine: None, epilogue, y_offset: 0, y: of(5, 64) };
-            commands.push(NormLinear { norm: norm.clone(), linear }.into());
+            commands.push(NormLinear { norm, linear }.into());
         }
     }
     // rows that are not whole blocks
@@ -160,7 +160,7 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
                         let (first_col, kind, eps) = (0, NormKind::Rms, 1e-5);
                         let norm = Norm { x: q, first_col, groups, weight, bias, kind, eps, add, y: q, scale: None };
                         let norm = normed.then_some(norm);
-                        commands.push(RopeAttention { norm, rope, attention: attention.clone() }.into());
+                        commands.push(RopeAttention { norm, rope, attention }.into());
                     }
                     commands.push(attention.into());
                 }

@@ -94,7 +94,7 @@ impl Activation {
 
 /// y[t] = f(x[t][..n]), times x[t][n..] if gated, with n = y.cols. These may be elsewhere: `up`. Or
 /// y[t] times f(x[t]).
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Activate {
     /// The activation.
     pub activation: Activation,

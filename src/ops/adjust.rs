@@ -8,7 +8,7 @@ use crate::record::{Step, Tensor};
 use crate::sampling::{Change, Penalties, biased};
 
 /// y = the logits that the chain draws from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Adjust {
     /// (tokens, vocab)
     pub logits: Tensor,

@@ -26,7 +26,7 @@ use crate::record::{KV_BLOCK, KvCache, Step, Tensor};
 /// y[t][h] = Σ_p softmax_p(q[t][h] · k[p] · scale - slope(h) · |position(t) - p|) v[p], over the
 /// positions p of the row's sequence in [`Attention::seen`]. With `sinks`, softmax goes over one
 /// score more, which has no value.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Attention {
     /// (rows, cols): the first heads · head_dim values of a row are q, after RoPE.
     pub q: Tensor,

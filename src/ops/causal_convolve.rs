@@ -13,7 +13,7 @@ use crate::Result;
 use crate::record::{KvCache, KvFormat, NO_STATE, Step, Tensor};
 
 /// y = silu(Σ_k weight[k] ∘ x[p - width + 1 + k]); before the first position x is 0.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct CausalConvolve {
     /// (rows, at least y.cols), of which the first y.cols are read
     pub x: Tensor,

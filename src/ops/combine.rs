@@ -6,7 +6,7 @@ use crate::Result;
 use crate::record::{Step, Tensor};
 
 /// y[t] (+)= scale · Σ_j route[t][chosen + j] · x[t][j · y.cols ..]
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Combine {
     /// (tokens, slots · y.cols): an expert's output per slot
     pub x: Tensor,

@@ -12,7 +12,7 @@ use crate::record::{KV_BLOCK, KvCache, KvFormat, RECENT_INPUTS, Step, Tensor};
 
 /// y = c ∘ Σ_k weight[k] ∘ u[p - width + 1 + k] with the inputs u = b ∘ v of each position, where x
 /// has b, c and v; before the first position they are 0. Keeps the inputs in `state`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Convolve {
     /// (rows, 3 · cols): b, c and v of each row
     pub x: Tensor,

@@ -15,7 +15,7 @@ use crate::record::{KvCache, KvFormat, Step, Tensor};
 /// With k and q of length one, of each row of a sequence in turn and of each value head:
 /// S = e^g S; S += k (β (v - Sᵀ k))ᵀ; y = norm(Sᵀ q / √key_dim) ∘ silu(z), where
 /// g = decay · softplus(a + bias) and β = sigmoid(b).
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct DeltaRule {
     /// (rows, 2 · key_heads · key_dim + value_heads · value_dim): q, k and v
     pub qkv: Tensor,

@@ -19,7 +19,7 @@ pub enum Index {
 ///
 /// A table that exceeds the adapter's largest binding is split by rows; each part writes the tokens
 /// whose rows it holds.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Embed {
     /// (rows of this part, hidden)
     pub table: Matrix,

@@ -15,7 +15,7 @@ use crate::record::{Matrix, Step, Tensor};
 /// y[t][y_offset + j · rows + n] = affine[0][m] · Σ_k weight[m][k] norm(x)[t][k] + affine[1][m]
 /// with m = (e - first_expert) · rows + n and e = route[t][j], for the experts in this part of the
 /// weights.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct ExpertLinear {
     /// (tokens, weight.cols), shared by all slots j, or (tokens, chosen · weight.cols) with columns
     /// per slot

@@ -9,7 +9,7 @@ use crate::record::{Step, Tensor};
 /// y = the tiles, then the slots by expert, those of an expert in order. Slot t · chosen + j is the
 /// j-th expert of token t. A tile is up to [`TILE`] slots of one expert, as (expert, place of its
 /// first slot, slots); tiles past the last have no slots.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Gather {
     /// (tokens, at least chosen): the indices of a token's experts
     pub route: Tensor,

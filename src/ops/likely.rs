@@ -8,7 +8,7 @@ use crate::record::{Step, Tensor};
 use crate::sampling::{exp_sum, most_likely};
 
 /// y = the words of a [`Told`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Likely {
     /// (tokens, vocab)
     pub logits: Tensor,

@@ -33,7 +33,7 @@ pub enum Epilogue {
 }
 
 /// y[t][y_offset + n] = epilogue(affine[0][n] · Σ_k weight[n][k] norm(x)[t][k] + affine[1][n])
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Linear {
     /// (tokens, weight.cols)
     pub x: Tensor,

@@ -8,7 +8,7 @@ use crate::format::Layout;
 use crate::record::Step;
 
 /// Two projections of the same activations, side by side in y.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct LinearPair {
     /// The first rows of the weight.
     pub head: Linear,
@@ -54,7 +54,7 @@ impl LinearPair {
 
     /// The operations that are done one after the other.
     pub fn parts(&self) -> Vec<Command> {
-        vec![self.head.clone().into(), self.tail.clone().into()]
+        vec![self.head.into(), self.tail.into()]
     }
 
     /// Whether one dispatch does both: for one token, by the variants for it except the plain one,

@@ -74,7 +74,7 @@ pub trait Op {
 macro_rules! commands {
     ($($op:ident),+) => {
         /// One recorded operation, as plain data.
-        #[derive(Clone, Debug)]
+        #[derive(Clone, Copy, Debug)]
         pub enum Command {
             $(#[doc = concat!("[`", stringify!($op), "`]")] $op($op),)+
         }
@@ -132,7 +132,7 @@ impl Command {
             Self::LinearPair(op) => op.parts(),
             Self::NormLinear(op) => op.parts(),
             Self::RopeAttention(op) => op.parts(),
-            other => vec![other.clone()],
+            other => vec![*other],
         }
     }
 }

@@ -18,7 +18,7 @@ pub enum NormKind {
 
 /// y[t][g] = scale · (add[t][g] + normalised(x[t][first_col..][g]) · weight[g] + bias[g]), for each
 /// of `groups` groups of columns
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Norm {
     /// (tokens, at least first_col + weight.cols)
     pub x: Tensor,

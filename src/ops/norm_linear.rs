@@ -10,7 +10,7 @@ use crate::Result;
 use crate::record::Step;
 
 /// A norm that is added to the residual stream, then a projection of the norm of the sum.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct NormLinear {
     /// y = add + norm(x). All three are different, since workgroups read `add` after the first one
     /// has written y.
@@ -93,7 +93,7 @@ impl NormLinear {
 
     /// The operations that are done one after the other.
     pub fn parts(&self) -> Vec<Command> {
-        vec![self.norm.clone().into(), self.linear.clone().into()]
+        vec![self.norm.into(), self.linear.into()]
     }
 
     /// The variant that does both in one dispatch: for one token, where several invocations share

@@ -5,7 +5,7 @@ use crate::Result;
 use crate::record::{Step, Tensor};
 
 /// y[i] = x[the i-th wanted row]; further rows of y are not written.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct PickRows {
     /// (rows, cols)
     pub x: Tensor,

@@ -13,7 +13,7 @@ use crate::Result;
 use crate::record::{KvCache, KvFormat, Step};
 
 /// QK-norm, then RoPE, then attention, over the same queries, keys and values.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct RopeAttention {
     /// QK-norm: an RMSNorm of each head of q and of k, in place.
     pub norm: Option<Norm>,
@@ -81,8 +81,8 @@ impl RopeAttention {
 
     /// The operations that are done one after the other.
     pub fn parts(&self) -> Vec<Command> {
-        let norm = self.norm.clone().map(Command::from);
-        norm.into_iter().chain([self.rope.into(), self.attention.clone().into()]).collect()
+        let norm = self.norm.map(Command::from);
+        norm.into_iter().chain([self.rope.into(), self.attention.into()]).collect()
     }
 
     /// Whether the dispatches over keys and values do all: for a single row that sees none behind

@@ -24,7 +24,7 @@ pub enum Weighting {
 
 /// y[t] = the indices of the `chosen` experts with the largest logits, then their weights, then the
 /// shared expert's weight
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Route {
     /// (tokens, experts), plus a column for the shared expert's logit if there is one
     pub logits: Tensor,

@@ -7,7 +7,7 @@ use crate::record::{Step, Tensor};
 use crate::sampling::{Chain, SamplingOptions};
 
 /// y[0] = the id that the chain picks with the step's random bits, or [`INVALID_ID`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Sample {
     /// (tokens, vocab)
     pub logits: Tensor,

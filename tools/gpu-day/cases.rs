@@ -167,7 +167,7 @@ fn set_rows(op: &mut Linear, rows: usize) {
 
 /// The same with room for fewer rows.
 pub fn with_rows(command: &Command, rows: usize) -> Command {
-    let mut command = command.clone();
+    let mut command = *command;
     match &mut command {
         Command::Linear(op) => set_rows(op, rows),
         Command::Attention(op) => (op.q.rows, op.y.rows) = (rows, rows),

@@ -121,7 +121,7 @@ impl Bench {
         };
         let mut others = Vec::new();
         for _ in 0..count {
-            let mut other = first.clone();
+            let mut other = *first;
             match &mut other {
                 Command::Linear(op) => {
                     let (recording, _) = Trial::of(&with_rows(first, 1)).record(&mut self.engine)?;

@@ -56,7 +56,7 @@ fn dispatched<'a>(command: &Command, variants: &'a Variants) -> Vec<(&'a Variant
     let parts = command.parts();
     let several: usize = parts.iter().map(|part| part.kernels(variants).len()).sum();
     let fuses = command.kernels(variants).len() < several;
-    let commands = if fuses { vec![command.clone()] } else { parts };
+    let commands = if fuses { vec![*command] } else { parts };
     commands.into_iter().map(|command| (variants, command)).collect()
 }
 
@@ -66,12 +66,12 @@ fn of_sizes(command: &Command) -> Vec<Command> {
         Command::Linear(op) if op.y.rows > 1 => {
             let with = |rows| {
                 let (x, y) = (Tensor { rows, ..op.x }, Tensor { rows, ..op.y });
-                Linear { x, y, ..op.clone() }.into()
+                Linear { x, y, ..*op }.into()
             };
             vec![with(FEW), with(CHUNK)]
         }
         Command::NormLinear(op) if op.linear.y.rows > 1 => op.parts().iter().flat_map(of_sizes).collect(),
-        command => vec![command.clone()],
+        command => vec![*command],
     }
 }
 

@@ -33,7 +33,7 @@ const CHANGED: usize = 300;
 /// Returns the reduced command. Two commands with the same reduced command need only one trial. Its
 /// buffers are those of `command` and must not be used.
 pub fn small(command: &Command) -> Command {
-    let mut command = command.clone();
+    let mut command = *command;
     match &mut command {
         Command::Embed(Embed { table, first_row, y, .. }) => {
             (*table, *first_row) = (small_matrix(*table), 0);
@@ -118,7 +118,7 @@ fn small_matrix(matrix: Matrix) -> Matrix {
 impl Trial {
     /// Creates a trial of a [`small`] command.
     pub fn of(command: &Command) -> Self {
-        let command = command.clone();
+        let command = *command;
         let (name, rows, context, weights) = about(&command);
         let tokens = rows.min(TOKENS).min(context);
         let position = POSITION.min(context - tokens);
@@ -194,7 +194,7 @@ fn about(command: &Command) -> (String, usize, usize, usize) {
 /// Records the command over its own operands. Returns also its outputs.
 fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<Output>)> {
     let mut random = Random(4);
-    let mut command = command.clone();
+    let mut command = *command;
     // what makes an operand of it
     let mut before = None;
     let blocks = |kv: KvCache| Tensor { buffer: kv.buffer, rows: BLOCKS, cols: kv.block_len() };

@@ -27,7 +27,7 @@ impl Times {
             if entry == self.list.len() {
                 self.list.push(OperationTime { operation: name.into(), layer, milliseconds: 0.0, bytes: 0 });
             }
-            let alone = Recording { commands: vec![command.clone()], ..Recording::default() };
+            let alone = Recording { commands: vec![command], ..Recording::default() };
             self.programs.push((runner.engine.prepare(alone)?, command, entry));
         }
         Ok(())

@@ -400,14 +400,16 @@ fn format(head_dim: usize, turn: usize) -> KvFormat {
 }
 
 /// (query heads, key and value heads, values a head)
-const HEADS: [(usize, usize, usize); 7] =
-    [(1, 1, 4), (9, 3, 64), (4, 4, 80), (7, 1, 64), (2, 1, 256), (3, 3, 12), (3, 1, 512)];
+const HEADS: [(usize, usize, usize); 6] = [(1, 1, 4), (9, 3, 64), (4, 4, 80), (7, 1, 64), (2, 1, 256), (3, 3, 12)];
+
+/// The same of the widest heads, for fewer cases: software GPUs take long for them.
+const WIDE: (usize, usize, usize) = (3, 1, 512);
 
 #[test]
 fn rope_append() {
     let mut suite = Suite::new();
     for kind in [RopeKind::Interleaved, RopeKind::HalfSplit] {
-        for (heads, kv_heads, head_dim) in HEADS {
+        for (heads, kv_heads, head_dim) in HEADS.into_iter().chain([WIDE]) {
             for rotary_dim in [head_dim, head_dim / 4 * 2] {
                 for (tokens, capacity) in TOKENS {
                     for position in [0, 17, 60] {
@@ -628,9 +630,13 @@ fn rope_attention() {
 #[test]
 fn attention() {
     let mut suite = Suite::new();
-    for (heads, kv_heads, head_dim) in HEADS {
+    for (heads, kv_heads, head_dim) in HEADS.into_iter().chain([WIDE]) {
+        let is_wide = (heads, kv_heads, head_dim) == WIDE;
         for (tokens, capacity) in TOKENS {
             for position in [0, 17, 63, 130] {
+                if is_wide && ![(1, 130), (3, 63), (33, 17)].contains(&(tokens, position)) {
+                    continue;
+                }
                 // windows shorter than a tile of positions, shorter than a piece of the context,
                 // and longer than the sequence
                 let all = [(None, None), (Some(5), None), (Some(70), Some(2.0)), (Some(999), Some(50.0)), (None, None)];

@@ -18,7 +18,7 @@ use std::ops::Range;
 
 use tile::Tile;
 
-use super::variants::{ATTEND_MANY, AttentionVariant};
+use super::variants::{ATTEND_MANY, ATTEND_ONE, AttentionVariant};
 use super::{Binding, Kernel, Loads, Op, PieceGrid, Pieces, RowGrid, Variants, ceil_div, dot, ensure};
 use crate::Result;
 use crate::record::{KV_BLOCK, KvCache, Step, Tensor};
@@ -212,6 +212,10 @@ const MERGE_WORKGROUP: usize = 64;
 const MOST_TOGETHER: usize = 8;
 const MOST_QUERIES: usize = 1024;
 
+/// Values of the queries of an invocation of `attention_lane`, which is unrolled for them: for
+/// more, compilers take minutes.
+const MOST_UNROLLED: usize = 1024;
+
 impl Attention {
     /// Invocations of a workgroup that merges pieces: one for each four values of a head at least.
     fn merge_lanes(&self) -> usize {
@@ -245,11 +249,13 @@ impl Attention {
     }
 
     fn variant(&self, variants: &Variants) -> &'static AttentionVariant {
-        match self.y.rows {
-            1 => variants.attend_one,
-            rows if rows < FEWEST_ROWS && variants.attend_many.queries > 0 => &ATTEND_MANY[0],
-            _ => variants.attend_many,
-        }
+        let (variant, plain) = match self.y.rows {
+            1 => (variants.attend_one, &ATTEND_ONE[0]),
+            rows if rows < FEWEST_ROWS && variants.attend_many.queries > 0 => (&ATTEND_MANY[0], &ATTEND_MANY[0]),
+            _ => (variants.attend_many, &ATTEND_MANY[0]),
+        };
+        let unrolled = self.heads / self.kv.heads * self.kv.head_dim;
+        if variant.shader == "attention_lane" && unrolled > MOST_UNROLLED { plain } else { variant }
     }
 
     /// The positions that a row at `position` attends to, in a sequence of `length` (see

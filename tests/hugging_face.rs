@@ -59,6 +59,25 @@ fn decode(mut reader: ModelReader, file: &Path) -> Decoded {
     decoded
 }
 
+/// The same with gate and up projection of experts apart, where a file has both in one tensor.
+fn split(mut decoded: Decoded) -> Decoded {
+    const BOTH: &str = "ffn_gate_up_exps";
+    let names: Vec<String> = decoded.dims.keys().filter(|name| name.contains(BOTH)).cloned().collect();
+    for name in names {
+        let mut shape = decoded.dims.remove(&name).unwrap();
+        shape[1] /= 2;
+        let (width, parts) = (shape[1] as usize, ["ffn_gate_exps", "ffn_up_exps"].map(|part| name.replace(BOTH, part)));
+        decoded.dims.extend(parts.clone().map(|part| (part, shape.clone())));
+        let rows: Vec<_> = decoded.rows.keys().filter(|(of, _)| *of == name).cloned().collect();
+        for key in rows {
+            let (run, within) = (key.1 / width, key.1 % width);
+            let values = decoded.rows.remove(&key).unwrap();
+            decoded.rows.insert((parts[run % 2].clone(), run / 2 * width + within), values);
+        }
+    }
+    decoded
+}
+
 /// A file of weights, and those of the modules behind a model of transformers.
 fn files(file: &Path) -> Vec<PathBuf> {
     let module = |name: &str| file.with_file_name(name).join("model.safetensors");
@@ -101,7 +120,7 @@ fn a_folder_is_the_same_model_as_its_gguf_file() {
         let reader =
             ModelReader::new(Some(read.unwrap_or_else(|error| panic!("{case}: {error}"))), Some(Quantize::NONE));
         let from_folder = decode(reader, &folder.join("model.safetensors"));
-        let mut from_gguf = decode(ModelReader::default(), &folder.join("model.gguf"));
+        let mut from_gguf = split(decode(ModelReader::default(), &folder.join("model.gguf")));
 
         // a matrix of one row equals a vector
         let shapes = |decoded: &Decoded| -> Vec<(String, Vec<u64>)> {

@@ -69,7 +69,8 @@ pub struct Architecture {
     /// delta rule, and attention has a gate for each of its values.
     pub delta: Option<DeltaOrder>,
     /// Whether layers differ in width: those with a window have heads of their own, and the file
-    /// may list key and value heads and widths of feed-forward layers for each layer.
+    /// may list key and value heads and widths of feed-forward layers for each layer. Experts stand
+    /// beside an ordinary feed-forward block.
     pub varied_widths: bool,
     /// Whether values are normalised too, each head alone and without weights. Attention scores are
     /// not scaled by default then.
@@ -369,15 +370,16 @@ const ARCHITECTURES: &[Architecture] = &[
         ..GEMMA
     },
     GEMMA3,
-    // its dense models
     Architecture {
         name: "gemma4",
+        experts: Some(Weighting::Renormalised),
         norms: GEMMA_NORMS,
         qk_norm: Some(QkNorm::Heads),
         windowed: WindowedLayers::AllButEvery(6),
         windowed_rope: WindowedRope::Unscaled { base: Some(10000.0) },
         varied_widths: true,
         norms_values: true,
+        logits_cap: Some(30.0),
         ..GEMMA
     },
     Architecture { name: "phi3", fused_gate_up: true, long_rope: true, ..HALF_SPLIT },

@@ -9,8 +9,8 @@ use super::keys::{Keys, unsupported};
 use super::prompts::prompts;
 use super::rope::{Rope, Scaling};
 use super::scales::Scales;
-use crate::format::Value;
 use crate::format::metadata::Metadata;
+use crate::format::{Array, Value};
 use crate::ops::attention::Temperature;
 use crate::ops::causal_convolve::WIDEST;
 use crate::ops::{Activation, DeltaHeads, NormKind, RopeKind, Weighting};
@@ -38,7 +38,7 @@ pub struct Config {
     pub hidden: usize,
     /// Inner width of the widest feed-forward layer, or of one expert.
     pub ffn: usize,
-    /// The same of layers without experts, where others have some.
+    /// The same of layers without experts, where others have some, and of what is beside experts.
     pub dense_ffn: usize,
     /// Mixture of experts; `None` for a dense feed-forward layer.
     pub experts: Option<Experts>,
@@ -188,37 +188,37 @@ impl Config {
         };
         let windowed = windowed(&keys, layers)?;
         let windowed_head_dim = keys.opt_count("attention.key_length_swa")?.unwrap_or(head_dim);
+        let ffns = of_layers(&keys, "feed_forward_length", layers)?;
         let ffn = match (keys.opt_count("expert_feed_forward_length")?, &experts) {
-            (Some(ffn), Some(_)) => ffn,
+            (Some(ffn), Some(_)) => Some(ffn),
             (None, Some(experts)) if architecture.splits_ffn => {
-                keys.count("feed_forward_length")? / experts.chosen.max(1)
+                Some(keys.count("feed_forward_length")? / experts.chosen.max(1))
             }
-            (_, _) => most(&of_layers(&keys, "feed_forward_length", layers)?),
+            (_, _) => ffns.iter().copied().max(),
+        };
+        let ffn = match ffn {
+            Some(ffn) => ffn,
+            None => keys.count("feed_forward_length")?,
         };
         let dense_ffn = match &experts {
-            Some(experts) if experts.has_dense() => keys.count("feed_forward_length")?,
+            Some(experts) if experts.has_dense() || architecture.varied_widths => keys.count("feed_forward_length")?,
             // unused
             _ => 4,
         };
         let has_window = |layer: usize| window.is_some() && windowed.get(layer).copied().unwrap_or(false);
-        let widths = {
-            let all_kv_heads = match architecture.varied_widths && keys.value(KV_HEADS).is_some() {
-                true => of_layers(&keys, KV_HEADS, layers)?,
-                false => Vec::new(),
-            };
-            let ffns = match &experts {
-                None => of_layers(&keys, "feed_forward_length", layers)?,
-                Some(experts) => {
-                    (0..kinds.len()).map(|layer| if experts.has(layer) { ffn } else { dense_ffn }).collect()
-                }
-            };
-            let of_layer = |layer: usize| Widths {
+        let all_kv_heads = of_layers(&keys, KV_HEADS, layers)?;
+        let mut widths = Vec::with_capacity(kinds.len());
+        for layer in 0..kinds.len() {
+            widths.push(Widths {
                 kv_heads: all_kv_heads.get(layer).copied().unwrap_or(kv_heads),
                 head_dim: if has_window(layer) { windowed_head_dim } else { head_dim },
-                ffn: ffns.get(layer).copied().unwrap_or(ffn),
-            };
-            (0..kinds.len()).map(of_layer).collect::<Vec<Widths>>()
-        };
+                ffn: match &experts {
+                    Some(experts) if experts.has(layer) => ffn,
+                    Some(_) => dense_ffn,
+                    None => ffns.get(layer).copied().unwrap_or(ffn),
+                },
+            });
+        }
         let kv_layers = kv_layers(&keys, layers, has_window)?;
         let about = |key| metadata.opt_str(key).map(|text| text.filter(|text| !text.is_empty()));
         let config = Self {
@@ -376,13 +376,17 @@ impl Config {
         Err(Error::InvalidModel { what, expected: expected.into(), got: got.to_string() })
     }
 
-    /// Whether a tensor is of [`Config::drafting_layers`].
-    pub fn is_drafting(&self, tensor: &str) -> bool {
-        let mut parts = tensor.strip_prefix("blk.").into_iter().flat_map(|rest| rest.splitn(2, '.'));
-        let layer = parts.next().and_then(|layer| layer.parse::<usize>().ok());
-        let is_behind = layer.is_some_and(|layer| layer >= self.layers);
-        let is_draft = parts.next().is_some_and(|part| part.starts_with("nextn."));
-        self.architecture.delta.is_some() && (is_draft || (is_behind && self.drafting_layers > 0))
+    /// Whether it is a tensor of files that nothing reads: of [`Config::drafting_layers`], or keys
+    /// and values of a layer that reads those of another.
+    pub fn is_unread(&self, tensor: &str) -> bool {
+        let Some((layer, part)) = tensor.strip_prefix("blk.").and_then(|rest| rest.split_once('.')) else {
+            return false;
+        };
+        let Ok(layer) = layer.parse::<usize>() else { return false };
+        let is_draft = part.starts_with("nextn.") || (layer >= self.layers && self.drafting_layers > 0);
+        let is_shared = self.kv_layers.get(layer).is_some_and(|&source| source < layer);
+        let is_key = part.starts_with("attn_k") || part.starts_with("attn_v");
+        (self.architecture.delta.is_some() && is_draft) || (is_shared && is_key)
     }
 
     /// Columns of the fused q, k and v projection, the most of any layer.
@@ -483,36 +487,38 @@ fn delta_kinds(keys: &Keys, layers: usize, order: DeltaOrder) -> Result<Vec<Laye
 fn kv_layers(keys: &Keys, layers: usize, has_window: impl Fn(usize) -> bool) -> Result<Vec<usize>> {
     const KEY: &str = "attention.shared_kv_layers";
     let (shared, layers) = (keys.opt_count(KEY)?.unwrap_or(0), layers.min(1 << 16));
-    let own = layers.saturating_sub(shared);
-    let last = |windowed: bool| (0..own).rev().find(|&layer| has_window(layer) == windowed);
-    let sources = [last(false), last(true)];
-    let of_layer = |layer: usize| if layer < own { Some(layer) } else { sources[usize::from(has_window(layer))] };
-    let found: Option<Vec<usize>> = (0..layers).map(of_layer).collect();
-    found.ok_or_else(|| Error::InvalidModel {
-        what: keys.key(KEY),
-        expected: "layers before them, with a window and without".into(),
-        got: shared.to_string(),
-    })
+    let (mut sources, mut last) = (Vec::with_capacity(layers), [None; 2]);
+    for layer in 0..layers {
+        let source = &mut last[usize::from(has_window(layer))];
+        if layer + shared < layers {
+            *source = Some(layer);
+        }
+        let Some(source) = *source else {
+            let expected = "layers before them, with a window and without".into();
+            return Err(Error::InvalidModel { what: keys.key(KEY), expected, got: shared.to_string() });
+        };
+        sources.push(source);
+    }
+    Ok(sources)
 }
 
-/// A number for each layer, where the architecture has some that differ; else that of all.
+/// The numbers of all layers, where the architecture may have a list of them and the file has one.
 fn of_layers(keys: &Keys, key: &str, layers: usize) -> Result<Vec<usize>> {
-    let array = match keys.value(key) {
-        Some(Value::Array(array)) if keys.architecture.varied_widths => array,
-        _ => return Ok(vec![keys.count(key)?; layers.min(1 << 16)]),
+    let Some(Value::Array(array)) = keys.value(key).filter(|_| keys.architecture.varied_widths) else {
+        return Ok(Vec::new());
     };
-    let numbers = array.numbers().filter(|numbers| numbers.len() >= layers);
-    let whole = numbers.filter(|numbers| numbers.iter().all(|n| (0.0..=f64::from(1 << 24)).contains(n)));
-    let numbers = whole.ok_or_else(|| Error::InvalidModel {
+    Ok(numbers_of_layers(keys, key, array, layers)?.into_iter().map(|number| number as usize).collect())
+}
+
+/// The first items of a list, one for each layer.
+fn numbers_of_layers(keys: &Keys, key: &str, array: &Array, layers: usize) -> Result<Vec<f64>> {
+    let mut numbers = array.numbers().filter(|numbers| numbers.len() >= layers).ok_or_else(|| Error::InvalidModel {
         what: keys.key(key),
         expected: format!("a number for each of {layers} layers"),
         got: Value::Array(array.clone()).to_string(),
     })?;
-    Ok(numbers[..layers].iter().map(|&number| number as usize).collect())
-}
-
-fn most(numbers: &[usize]) -> usize {
-    numbers.iter().copied().max().unwrap_or(0)
+    numbers.truncate(layers);
+    Ok(numbers)
 }
 
 const KV_HEADS: &str = "attention.head_count_kv";
@@ -527,7 +533,7 @@ fn kinds(keys: &Keys, layers: usize, heads: usize) -> Result<(Vec<LayerKind>, us
     let of_layers = match array {
         Some(Value::Array(array)) if keys.architecture.convolutions => array,
         Some(Value::Array(_)) if keys.architecture.varied_widths => {
-            return Ok((all(), most(&of_layers(keys, KV_HEADS, layers)?)));
+            return Ok((all(), of_layers(keys, KV_HEADS, layers)?.into_iter().max().unwrap_or(0)));
         }
         _ => return Ok((all(), keys.opt_count(KV_HEADS)?.unwrap_or(heads))),
     };
@@ -585,14 +591,12 @@ fn windowed(keys: &Keys, layers: usize) -> Result<Vec<bool>> {
     let sees_all = |layer, period| layer % period == if first { 0 } else { period - 1 };
     let of_period = |period: usize| (0..layers).map(|layer| period == 0 || !sees_all(layer, period)).collect();
     if let Some(Value::Array(array)) = keys.value(KEY) {
-        let items = array.numbers().filter(|items| items.len() >= layers).ok_or_else(|| Error::InvalidModel {
-            what: keys.key(KEY),
-            expected: format!("a number for each of {layers} layers"),
-            got: Value::Array(array.clone()).to_string(),
-        })?;
-        return Ok(items[..layers].iter().map(|&item| item != 0.0).collect());
+        let items = numbers_of_layers(keys, KEY, array, layers)?;
+        return Ok(items.into_iter().map(|item| item != 0.0).collect());
     }
     Ok(match (keys.opt_count(KEY)?, keys.architecture.windowed) {
+        // as a list of which all items are the same
+        (Some(flag), _) if keys.architecture.varied_widths => vec![flag != 0; layers.min(1 << 16)],
         (Some(period), _) | (None, WindowedLayers::AllButEvery(period) | WindowedLayers::AllButFirstOf(period)) => {
             of_period(period)
         }

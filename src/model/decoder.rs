@@ -21,7 +21,7 @@ mod per_layer;
 mod projections;
 
 pub use activations::{Activations, activations};
-pub use mixture::MixtureWeights;
+pub use mixture::{Beside, MixtureWeights};
 pub use norms::{BlockNorms, HeadNorm, NormWeights};
 pub use per_layer::{PerLayerEmbedding, PerLayerWeights};
 
@@ -201,7 +201,7 @@ impl Decoder {
         }
         match &layer.feed_forward {
             FeedForward::Dense(mlp) => self.add(r, &mlp.down_proj, ffn, &layer.ffn_norms, s),
-            FeedForward::Experts(_) => self.add_experts(r, &layer.ffn_norms, s),
+            FeedForward::Experts(mixture) => self.add_experts(r, mixture, &layer.ffn_norms, s),
         }?;
         self.add_per_layer_input(r, i, s)
     }

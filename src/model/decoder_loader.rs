@@ -3,12 +3,14 @@
 use super::architecture::{Norms, Positions};
 use super::config::{Config, Experts, LayerKind, Widths};
 use super::decoder::{
-    BlockNorms, Decoder, FeedForward, Layer, MixtureWeights, Mlp, PerLayerEmbedding, PerLayerWeights,
+    Beside, BlockNorms, Decoder, FeedForward, Layer, MixtureWeights, Mlp, NormWeights, PerLayerEmbedding,
+    PerLayerWeights,
 };
 use super::rope::{ALL_FACTORS, Frequencies, Rope};
 use super::tensors::Tensors;
 use super::weights::{ExpertWeight, Group, missing_tensor};
-use crate::Result;
+use crate::record::Tensor;
+use crate::{Error, Result};
 
 /// The matrices that a decoder with this configuration may have.
 pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
@@ -28,25 +30,28 @@ pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
     }
     for layer in 0..config.layers {
         let name = |part: &str| format!("blk.{layer}.{part}");
+        let one = |part: &str, rows, cols| Group::of_layer(layer, part, rows, cols);
         let Widths { kv_heads, head_dim, .. } = config.widths[layer];
         let kv = kv_heads * head_dim;
         let qkv = [(name("attn_q"), heads * head_dim), (name("attn_k"), kv), (name("attn_v"), kv)];
         if per_layer_input > 0 {
-            groups.push(Group::new(&[(name("inp_gate"), per_layer_input)], hidden));
-            groups.push(Group::new(&[(name("proj"), hidden)], per_layer_input));
+            groups.push(one("inp_gate", per_layer_input, hidden));
+            groups.push(one("proj", hidden, per_layer_input));
         }
         groups.extend(match config.kinds[layer] {
-            LayerKind::Attention if config.kv_layers[layer] < layer => [
-                Group::new(&qkv[..1], hidden).or_ignored(&qkv[1..]),
-                Group::new(&[(name("attn_output"), hidden)], heads * head_dim),
-            ],
+            LayerKind::Attention if config.kv_layers[layer] < layer => {
+                [Group::new(&qkv[..1], hidden), one("attn_output", hidden, heads * head_dim)]
+            }
             LayerKind::Attention => {
                 let qkv = Group::new(&qkv, hidden);
+                // of these layers, the larger models' keys are their values
+                let repeats = config.architecture.varied_widths && config.window_of(layer).is_none();
                 let qkv = match config.architecture.delta {
                     Some(_) => qkv.with_gates(head_dim),
+                    None if repeats => qkv.or_repeated(),
                     None => qkv.or_whole(name("attn_qkv")),
                 };
-                [qkv, Group::new(&[(name("attn_output"), hidden)], heads * head_dim)]
+                [qkv, one("attn_output", hidden, heads * head_dim)]
             }
             LayerKind::Delta { heads, .. } => {
                 let gates = [("attn_qkv", heads.qkv()), ("attn_gate", heads.values())];
@@ -58,10 +63,9 @@ pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
                 let gates: Vec<_> = gates.into_iter().map(|(part, rows)| (name(part), rows)).collect();
                 [Group::new(&gates, hidden), Group::new(&[(name("ssm_out"), hidden)], heads.values())]
             }
-            LayerKind::Convolution { .. } => [
-                Group::new(&[(name("shortconv.in_proj"), 3 * hidden)], hidden),
-                Group::new(&[(name("shortconv.out_proj"), hidden)], hidden),
-            ],
+            LayerKind::Convolution { .. } => {
+                [one("shortconv.in_proj", 3 * hidden, hidden), one("shortconv.out_proj", hidden, hidden)]
+            }
         });
         let ffn = config.ffn_of(layer);
         if let Some(Experts { count, shared_ffn, .. }) = config.experts.clone().filter(|_| config.has_experts(layer)) {
@@ -69,29 +73,33 @@ pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
             router.extend(shared_ffn.map(|_| (name("ffn_gate_inp_shexp"), 1)));
             groups.push(Group::new(&router, hidden));
             if config.architecture.deep_router {
-                groups.push(Group::new(&[(name("ffn_gate_out"), count)], count));
+                groups.push(one("ffn_gate_out", count, count));
             }
             if config.activation().gated {
                 groups.push(Group::of_experts(name("ffn_gate_exps"), count, ffn, hidden));
+                groups.push(Group::of_experts(name("ffn_gate_up_exps"), count, ffn, hidden).with_gates(ffn));
             }
             groups.push(Group::of_experts(name("ffn_up_exps"), count, ffn, hidden));
             groups.push(Group::of_experts(name("ffn_down_exps"), count, hidden, ffn));
             if let Some(ffn) = shared_ffn {
                 groups.push(Group::new(&[(name("ffn_gate_shexp"), ffn), (name("ffn_up_shexp"), ffn)], hidden));
-                groups.push(Group::new(&[(name("ffn_down_shexp"), hidden)], ffn));
+                groups.push(one("ffn_down_shexp", hidden, ffn));
             }
-            continue;
+            if !config.architecture.varied_widths {
+                continue;
+            }
         }
+        let ffn = if config.has_experts(layer) { config.dense_ffn } else { ffn };
         groups.push(if config.architecture.fused_gate_up {
-            Group::new(&[(name("ffn_up"), 2 * ffn)], hidden)
+            one("ffn_up", 2 * ffn, hidden)
         } else if config.activation().gated {
             let both = Group::new(&[(name("ffn_gate"), ffn), (name("ffn_up"), ffn)], hidden);
             // files of Jina's encoders have both as one
             if config.architecture.encoder { both.or_whole(name("ffn_up")) } else { both }
         } else {
-            Group::new(&[(name("ffn_up"), ffn)], hidden)
+            one("ffn_up", ffn, hidden)
         });
-        groups.push(Group::new(&[(name("ffn_down"), hidden)], ffn));
+        groups.push(one("ffn_down", hidden, ffn));
     }
     groups
 }
@@ -116,48 +124,32 @@ pub fn decoder(tensors: &mut Tensors, config: &Config, (vocab, context): (usize,
         true => Some(tensors.norm("token_embd_norm")?),
         false => None,
     };
-    let per_layer = match config.per_layer_input {
-        0 => None,
-        _ => Some(PerLayerEmbedding {
-            table: tensors.weight("per_layer_token_embd")?,
-            projection: tensors.weight("per_layer_model_proj")?,
-            norm: tensors.vectors.repeated(tensors.memory, "per_layer_proj_norm.weight", config.layers)?,
-        }),
-    };
+    let per_layer_inputs = per_layer_embedding(tensors, &config)?;
     let mut layers = Vec::with_capacity(config.layers);
     for i in 0..config.layers {
         let (attn_norms, mut ffn_norms) = block_norms(tensors, &config, i)?;
         let name = |part: &str| format!("blk.{i}.{part}");
-        let mut per_layer = match config.per_layer_input {
-            0 => None,
-            _ => Some(PerLayerWeights {
-                gate: tensors.weight(&name("inp_gate"))?,
-                projection: tensors.weight(&name("proj"))?,
-                norm: tensors.norm(&name("post_norm"))?,
-            }),
-        };
+        // a factor of the sum with the last block's output
         let scale = tensors.vectors.optional(tensors.memory, &name("layer_output_scale.weight"))?;
-        // of the sum with the last block's output
-        match (&mut per_layer, &mut ffn_norms.output) {
-            (Some(PerLayerWeights { norm, .. }), _) | (None, Some(norm)) => norm.scale = scale,
-            (None, None) => {}
+        if let Some(norm) = ffn_norms.output.as_mut().filter(|_| config.per_layer_input == 0) {
+            norm.scale = scale;
         }
         let (mut qk_norms, mut gate_proj, mut convolution, mut delta) = (Vec::new(), None, None, None);
         let (qkv_proj, o_proj) = match config.kinds[i] {
             LayerKind::Attention => {
                 qk_norms = tensors.vectors.qk_norms(tensors.memory, &config, i)?;
-                let mut qkv_proj = tensors.weight(&name("attn_q"))?;
+                let mut qkv_proj = tensors.weight_of(i, "attn_q")?;
                 if config.architecture.delta.is_some() {
                     gate_proj = Some(qkv_proj.split_off(config.qkv_width()));
                 }
-                (qkv_proj, tensors.weight(&name("attn_output"))?)
+                (qkv_proj, tensors.weight_of(i, "attn_output")?)
             }
             LayerKind::Delta { .. } => {
                 let weight = name("ssm_conv1d.weight");
                 convolution = Some(tensors.vectors.required(tensors.memory, &weight)?);
                 let weights = ["ssm_a", "ssm_dt.bias", "ssm_norm.weight"].map(name);
                 delta = Some(tensors.vectors.joined(tensors.memory, "a delta rule", &weights)?);
-                (tensors.weight(&name("attn_qkv"))?, tensors.weight(&name("ssm_out"))?)
+                (tensors.weight_of(i, "attn_qkv")?, tensors.weight_of(i, "ssm_out")?)
             }
             LayerKind::Convolution { .. } => {
                 let weight = name("shortconv.conv.weight");
@@ -167,7 +159,7 @@ pub fn decoder(tensors: &mut Tensors, config: &Config, (vocab, context): (usize,
             }
         };
         let sinks = match config.architecture.sinks {
-            true => Some(tensors.vectors.required(tensors.memory, &name("attn_sinks.weight"))?),
+            true => Some(tensors.vector_of(i, "attn_sinks.weight")?),
             false => None,
         };
         layers.push(Layer {
@@ -181,7 +173,7 @@ pub fn decoder(tensors: &mut Tensors, config: &Config, (vocab, context): (usize,
             o_proj,
             ffn_norms,
             feed_forward: feed_forward(tensors, &config, i)?,
-            per_layer,
+            per_layer: per_layer(tensors, &config, i, scale)?,
             rope: index_of(config.rope_of(i), &mut ropes),
         });
     }
@@ -207,13 +199,40 @@ pub fn decoder(tensors: &mut Tensors, config: &Config, (vocab, context): (usize,
         embed_positions,
         embed_segments,
         embed_norm,
-        per_layer,
+        per_layer: per_layer_inputs,
         layers,
         ropes,
         norm,
         lm_head,
         ranking,
     })
+}
+
+/// What makes the inputs of layers beside the residual stream, if they have any.
+fn per_layer_embedding(tensors: &mut Tensors, config: &Config) -> Result<Option<PerLayerEmbedding>> {
+    if config.per_layer_input == 0 {
+        return Ok(None);
+    }
+    let norms = vec!["per_layer_proj_norm.weight".into(); config.layers];
+    Ok(Some(PerLayerEmbedding {
+        norm: tensors.vectors.joined(tensors.memory, "norms of inputs of layers", &norms)?,
+        table: tensors.weight("per_layer_token_embd")?,
+        projection: tensors.weight("per_layer_model_proj")?,
+    }))
+}
+
+/// What takes them in a layer.
+fn per_layer(
+    tensors: &mut Tensors,
+    config: &Config,
+    layer: usize,
+    scale: Option<Tensor>,
+) -> Result<Option<PerLayerWeights>> {
+    if config.per_layer_input == 0 {
+        return Ok(None);
+    }
+    let norm = NormWeights { scale, ..tensors.norm_of(layer, "post_norm")? };
+    Ok(Some(PerLayerWeights { norm, mlp: mlp(tensors, layer, ["inp_gate", "proj"])? }))
 }
 
 /// The norms of a layer's attention and feed-forward blocks. Parallel blocks share one norm, or
@@ -250,37 +269,53 @@ fn block_norms(tensors: &mut Tensors, config: &Config, layer: usize) -> Result<(
 /// The feed-forward block of a layer.
 fn feed_forward(tensors: &mut Tensors, config: &Config, layer: usize) -> Result<FeedForward> {
     let name = |part: &str| format!("blk.{layer}.{part}");
-    let Some(Experts { chosen, shared_ffn, .. }) = config.experts.clone().filter(|_| config.has_experts(layer)) else {
-        // the group of `ffn_up` also contains the gate projection, if there is one
-        let (gate_up_proj, down_proj) = (tensors.weight(&name("ffn_up"))?, tensors.weight(&name("ffn_down"))?);
-        return Ok(FeedForward::Dense(Mlp { gate_up_proj, down_proj }));
+    // the group of `ffn_up` also contains the gate projection, if there is one
+    let dense = ["ffn_up", "ffn_down"];
+    let Some(Experts { count, chosen, shared_ffn, .. }) = config.experts.clone().filter(|_| config.has_experts(layer))
+    else {
+        return Ok(FeedForward::Dense(mlp(tensors, layer, dense)?));
     };
-    let mut stacked = |part: &str, rows| Ok(ExpertWeight { weight: tensors.weight(&name(part))?, rows, chosen });
-    let gate_proj = match config.activation().gated {
+    let (both, gated) =
+        (tensors.groups.get(&name("ffn_gate_up_exps")).is_some_and(Group::is_there), config.activation().gated);
+    let mut stacked =
+        |part: &str, rows| Ok::<_, Error>(ExpertWeight { weight: tensors.weight_of(layer, part)?, rows, chosen });
+    let mut up_proj = stacked(if both { "ffn_gate_up_exps" } else { "ffn_up_exps" }, config.ffn)?;
+    let gate_proj = match gated {
+        true if both => {
+            let up = up_proj.weight.split_off(count * config.ffn);
+            Some(std::mem::replace(&mut up_proj, ExpertWeight { weight: up, rows: config.ffn, chosen }))
+        }
         true => Some(stacked("ffn_gate_exps", config.ffn)?),
         false => None,
     };
-    let up_proj = stacked("ffn_up_exps", config.ffn)?;
     let down_proj = stacked("ffn_down_exps", config.hidden)?;
     let shared = match shared_ffn {
-        Some(_) => Some(Mlp {
-            gate_up_proj: tensors.weight(&name("ffn_up_shexp"))?,
-            down_proj: tensors.weight(&name("ffn_down_shexp"))?,
-        }),
+        Some(_) => Some(mlp(tensors, layer, ["ffn_up_shexp", "ffn_down_shexp"])?),
         None => None,
     };
     let deep_router = match config.architecture.deep_router {
-        true => Some(tensors.weight(&name("ffn_gate_out"))?),
+        true => Some(tensors.weight_of(layer, "ffn_gate_out")?),
         false => None,
     };
-    let router = tensors.weight(&name("ffn_gate_inp"))?;
-    let bias = name("exp_probs_b.bias");
-    let bias = match tensors.vectors.has(&bias) {
-        true => Some(tensors.vectors.required(tensors.memory, &bias)?),
+    let router = tensors.weight_of(layer, "ffn_gate_inp")?;
+    let bias = tensors.vectors.optional(tensors.memory, &name("exp_probs_b.bias"))?;
+    let beside = match config.architecture.varied_widths {
+        true => Some(Beside {
+            router_norm: tensors.vector_of(layer, "ffn_gate_inp.scale")?,
+            input: tensors.norm_of(layer, "pre_ffw_norm_2")?,
+            output: tensors.norm_of(layer, "post_ffw_norm_2")?,
+            mlp_output: tensors.norm_of(layer, "post_ffw_norm_1")?,
+            mlp: mlp(tensors, layer, dense)?,
+        }),
         false => None,
     };
-    let mixture = MixtureWeights { router, deep_router, bias, gate_proj, up_proj, down_proj, shared };
+    let mixture = MixtureWeights { beside, router, deep_router, bias, gate_proj, up_proj, down_proj, shared };
     Ok(FeedForward::Experts(Box::new(mixture)))
+}
+
+/// Two weights of a layer, one behind the other.
+fn mlp(tensors: &mut Tensors, layer: usize, [up, down]: [&str; 2]) -> Result<Mlp> {
+    Ok(Mlp { gate_up_proj: tensors.weight_of(layer, up)?, down_proj: tensors.weight_of(layer, down)? })
 }
 
 /// Index of a layer's RoPE in `ropes`, where it is added if it is new.

@@ -108,7 +108,7 @@ const KEYS: &[Key] = &[
     of(&["granite", "granitemoe", "grok", "minicpm"], "embedding_scale", ZERO),
     of_all("expert_count", NONE),
     of(
-        &["qwen2moe", "qwen3moe", "grok", "gpt-oss", "lfm2moe", "qwen35moe", "qwen3next"],
+        &["qwen2moe", "qwen3moe", "grok", "gpt-oss", "lfm2moe", "qwen35moe", "qwen3next", "gemma4"],
         "expert_feed_forward_length",
         NONE,
     ),

@@ -362,6 +362,7 @@ impl KvPool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::Array;
     use crate::format::metadata::Metadata;
 
     #[test]
@@ -378,8 +379,8 @@ mod tests {
         put("attention.key_length", 16);
         put("attention.key_length_swa", 8);
         put("attention.sliding_window", 8);
-        put("attention.sliding_window_pattern", 2);
         put("attention.shared_kv_layers", 3);
+        metadata.insert("gemma4.attention.sliding_window_pattern", Array::U32(vec![1, 0, 1, 0, 1, 0]));
         metadata.insert("gemma4.attention.layer_norm_rms_epsilon", 1e-6f32);
         let config = Config::from_metadata(&metadata).unwrap();
         assert_eq!(config.kv_layers, [0, 1, 2, 1, 2, 1]);

@@ -287,13 +287,15 @@ impl Parts {
         let (tokenizer, templates) = take_tokenizer(&mut header.metadata, rows)?;
         let chat_templates = ChatTemplates::new(templates);
         let (encoder_config, vocab) = (EncoderConfig::of(&config, &header.metadata)?, tokenizer.vocab_size());
-        let (groups, mut vectors) = match &encoder_config {
+        let (groups, vectors) = match &encoder_config {
             None => (decoder_groups(&config, vocab), decoder_vectors(&config, vocab)),
             Some(encoder) => (encoder_groups(&config, encoder, vocab), encoder_vectors(&config, encoder, vocab)),
         };
         let groups = Groups::new(groups);
-        vectors.extend(groups.iter().flat_map(|group| group.scales()).map(|(name, len)| (name, [len, 1])));
-        let vectors = Vectors::new(vectors);
+        let scales = groups.iter().flat_map(|group| group.scales()).map(|(name, len)| (name, [len, 1]));
+        let mut shapes: HashMap<String, [usize; 2]> = scales.collect();
+        shapes.extend(vectors);
+        let vectors = Vectors::new(shapes);
         Ok(Self { config, encoder_config, tokenizer, chat_templates, groups, vectors })
     }
 }
@@ -342,7 +344,7 @@ impl Assembly {
             if info.name.strip_suffix(".input_scale").is_some_and(|stem| parts.groups.get(stem).is_some()) {
                 continue;
             }
-            if parts.config.is_drafting(&info.name) {
+            if parts.config.is_unread(&info.name) {
                 continue;
             }
             let stem = info.name.strip_suffix(".weight").unwrap_or(&info.name);
@@ -355,9 +357,6 @@ impl Assembly {
             let (index, group) = parts.groups.get_mut(stem).ok_or_else(unsupported)?;
             if touched.insert(index) {
                 group.place(memory, &by_name)?;
-            }
-            if group.ignores(stem) {
-                continue;
             }
             // such as a part of what is there as a whole
             group.first_row(stem).ok_or_else(unsupported)?;
@@ -375,7 +374,7 @@ impl Assembly {
             return Ok(());
         }
         let stem = info.name.strip_suffix(".weight").unwrap_or(&info.name);
-        let Some(group) = parts.groups.get(stem).filter(|group| !group.ignores(stem)) else { return Ok(()) };
+        let Some(group) = parts.groups.get(stem) else { return Ok(()) };
         let start = group.first_row(stem).unwrap_or(0);
         group.write(memory, info, start + first_row, rows)
     }

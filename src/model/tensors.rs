@@ -6,7 +6,7 @@ use super::decoder::NormWeights;
 use super::vectors::Vectors;
 use super::weights::{Group, Weight, missing_tensor};
 use crate::Result;
-use crate::record::Memory;
+use crate::record::{Memory, Tensor};
 
 /// All groups of a model, by the stem of any of their tensors.
 pub struct Groups {
@@ -51,6 +51,18 @@ impl Tensors<'_> {
         group.finish(self.memory, self.vectors)
     }
 
+    /// The same of a layer.
+    #[inline(never)]
+    pub fn weight_of(&mut self, layer: usize, part: &str) -> Result<Weight> {
+        self.weight(&format!("blk.{layer}.{part}"))
+    }
+
+    /// A vector of a layer, (1, n). Errors: as above.
+    #[inline(never)]
+    pub fn vector_of(&mut self, layer: usize, part: &str) -> Result<Tensor> {
+        self.vectors.required(self.memory, &format!("blk.{layer}.{part}"))
+    }
+
     /// The weight that contains the tensor `stem.weight`; `None` if no header contains any of its
     /// tensors.
     pub fn optional(&mut self, stem: &str) -> Result<Option<Weight>> {
@@ -63,5 +75,11 @@ impl Tensors<'_> {
     /// Weight and bias of a norm of the residual stream: `stem.weight` and `stem.bias`.
     pub fn norm(&mut self, stem: &str) -> Result<NormWeights> {
         self.vectors.norm(self.memory, stem)
+    }
+
+    /// The same of a layer.
+    #[inline(never)]
+    pub fn norm_of(&mut self, layer: usize, part: &str) -> Result<NormWeights> {
+        self.norm(&format!("blk.{layer}.{part}"))
     }
 }

@@ -33,8 +33,6 @@ pub struct Vectors {
     shapes: HashMap<String, [usize; 2]>,
     /// Names of the vectors in the headers so far.
     announced: HashSet<String>,
-    /// Those that nothing reads, though files have them.
-    ignored: HashSet<String>,
     places: HashMap<String, Vec<Place>>,
     /// Values that are not written yet: name, index of the first value, values.
     waiting: Vec<(String, usize, Vec<f32>)>,
@@ -43,7 +41,7 @@ pub struct Vectors {
 impl Vectors {
     /// Expects vectors of these shapes.
     pub fn new(shapes: HashMap<String, [usize; 2]>) -> Self {
-        Self { shapes, announced: HashSet::new(), ignored: HashSet::new(), places: HashMap::new(), waiting: Vec::new() }
+        Self { shapes, announced: HashSet::new(), places: HashMap::new(), waiting: Vec::new() }
     }
 
     /// Whether the architecture has a vector of this name.
@@ -79,21 +77,10 @@ impl Vectors {
         if self.has(name) { self.required(memory, name).map(Some) } else { Ok(None) }
     }
 
-    /// The same of a vector that is repeated, (1, times · n).
-    pub fn repeated(&mut self, memory: &mut dyn Memory, name: &str, times: usize) -> Result<Tensor> {
-        let shape = self.shapes.get(name).filter(|_| self.has(name)).ok_or_else(|| missing_tensor(name))?;
-        let len: usize = shape.iter().product();
-        let buffer = memory.create_values(name, times * len)?;
-        let place = |time: usize| Place { values: 0..len, buffer, offset: time * len, copies: 1 };
-        self.places.entry(name.into()).or_default().extend((0..times).map(place));
-        Ok(Tensor { buffer, rows: 1, cols: times * len })
-    }
-
     /// `stem.weight` and, if present, `stem.bias` of a norm.
     pub fn norm(&mut self, memory: &mut dyn Memory, stem: &str) -> Result<NormWeights> {
         let weight = self.required(memory, &format!("{stem}.weight"))?;
-        let bias = format!("{stem}.bias");
-        let bias = if self.has(&bias) { Some(self.required(memory, &bias)?) } else { None };
+        let bias = self.optional(memory, &format!("{stem}.bias"))?;
         Ok(NormWeights { weight, bias, scale: None })
     }
 
@@ -130,10 +117,6 @@ impl Vectors {
                 ])
             }
             Some(QkNorm::EachHead) if !self.has(&q) && !self.has(&k) => Ok(Vec::new()),
-            // a layer that reads the keys of another has no use for its own norm of keys
-            Some(QkNorm::Heads) if config.kv_layers[layer] < layer && self.ignored.insert(k.clone()) => {
-                self.qk_norms(memory, config, layer)
-            }
             Some(kind @ (QkNorm::Heads | QkNorm::HeadsBehind | QkNorm::EachHead)) => {
                 let own = config.own_kv_heads(layer);
                 let keys = heads + own;
@@ -168,10 +151,7 @@ impl Vectors {
     /// Checks, when all buffers exist, that every vector of the headers is used: one that is not
     /// would silently give wrong output.
     pub fn check_used(&self) -> Result<()> {
-        let unused = |name: &&String| {
-            let ignored = ALL_FACTORS.contains(&name.as_str()) || self.ignored.contains(*name);
-            !self.places.contains_key(*name) && !ignored
-        };
+        let unused = |name: &&String| !self.places.contains_key(*name) && !ALL_FACTORS.contains(&name.as_str());
         match self.announced.iter().filter(unused).min() {
             None => Ok(()),
             Some(name) => Err(Error::UnsupportedModel {
@@ -199,7 +179,9 @@ impl Vectors {
             let (start, common) = (member.start, member.start.max(rows.start)..member.end.min(rows.end));
             for (kind, each, row) in [("scale", member.len() / experts, 0), ("bias", 1, 1)] {
                 let name = format!("{stem}.{kind}");
-                if common.is_empty() || !self.has(&name) {
+                // one of another shape is for the inputs
+                let fits = |shape: &[usize; 2]| shape.iter().product::<usize>() == member.len() / each;
+                if common.is_empty() || !self.has(&name) || !self.shapes.get(&name).is_some_and(fits) {
                     continue;
                 }
                 let buffer = match affine {
@@ -287,18 +269,19 @@ pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize;
     let experts = config.experts.as_ref().map_or(0, |experts| experts.count);
     let mut shapes: HashMap<String, [usize; 2]> = lengths.into_iter().map(|(name, len)| (name, [len, 1])).collect();
     for layer in 0..config.layers {
-        let Widths { kv_heads: layer_kv_heads, head_dim, ffn: layer_ffn } = config.widths[layer];
-        let (q, kv) = (heads * head_dim, layer_kv_heads * head_dim);
-        let biases = [("attn_qkv.bias", q + 2 * kv), ("attn_q.bias", q), ("attn_k.bias", kv), ("attn_v.bias", kv)];
-        let biases = biases.into_iter().chain([("ffn_gate.bias", layer_ffn), ("ffn_up.bias", layer_ffn)]);
+        let Widths { head_dim, ffn: layer_ffn, .. } = config.widths[layer];
+        let (q, kv) = (heads * head_dim, config.own_kv_heads(layer) * head_dim);
+        let mut of_layer = vectors.clone();
+        of_layer.extend([("attn_qkv.bias", q + 2 * kv), ("attn_q.bias", q), ("attn_k.bias", kv), ("attn_v.bias", kv)]);
+        of_layer.extend([("ffn_gate.bias", layer_ffn), ("ffn_up.bias", layer_ffn)]);
         let norms = match architecture.qk_norm {
-            None | Some(QkNorm::EachHead) => None,
-            Some(QkNorm::Heads | QkNorm::HeadsBehind) => Some([head_dim, head_dim]),
-            Some(QkNorm::Rows) => Some([q, kv]),
+            None | Some(QkNorm::EachHead) => [0; 2],
+            Some(QkNorm::Heads | QkNorm::HeadsBehind) => [head_dim, head_dim.min(kv)],
+            Some(QkNorm::Rows) => [q, kv],
         };
-        let norms = norms.map(|[q, k]| [("attn_q_norm.weight", q), ("attn_k_norm.weight", k)]).into_iter().flatten();
-        let of_layer = vectors.iter().copied().chain(biases).chain(norms);
-        shapes.extend(of_layer.map(|(name, len)| (format!("blk.{layer}.{name}"), [len, 1])));
+        of_layer.extend([("attn_q_norm.weight", norms[0]), ("attn_k_norm.weight", norms[1])]);
+        let known = of_layer.iter().filter(|(_, len)| *len > 0);
+        shapes.extend(known.map(|(name, len)| (format!("blk.{layer}.{name}"), [*len, 1])));
         if let Some(experts) = config.experts.as_ref().filter(|experts| experts.weighting == Weighting::Sigmoid) {
             shapes.insert(format!("blk.{layer}.exp_probs_b.bias"), [experts.count, 1]);
         }
@@ -322,6 +305,11 @@ pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize;
             if architecture.norm == NormKind::Layer {
                 shapes.insert(format!("blk.{layer}.{norm}.bias"), [hidden, 1]);
             }
+        }
+        if experts > 0 && architecture.varied_widths {
+            let norms =
+                ["ffn_gate_inp.scale", "post_ffw_norm_1.weight", "pre_ffw_norm_2.weight", "post_ffw_norm_2.weight"];
+            shapes.extend(norms.map(|name| (format!("blk.{layer}.{name}"), [hidden, 1])));
         }
         if experts > 0 {
             let biases = [("gate_inp", [experts, 1]), ("gate_exps", [ffn, experts]), ("up_exps", [ffn, experts])];

@@ -202,29 +202,30 @@ pub struct Group {
     members: Vec<Member>,
     /// The one tensor that some files have in place of all members.
     whole: Option<String>,
-    /// Tensors that nothing reads, though files have them.
-    ignored: Vec<Member>,
     cols: usize,
     /// Width of a head where the first member has the rows of each head before those of its gates.
     /// The gates come last, as a member of their own.
     gated: Option<usize>,
+    /// Whether the last member may be missing, and its rows are then those of the one before it.
+    repeats: bool,
     /// Number of experts in the only member's rows; 1 for an ordinary weight.
     experts: usize,
     pub weight: Weight,
 }
 
 impl Group {
+    // Not inlined, since these are called for each kind of tensor.
+    #[inline(never)]
     pub fn new(members: &[(String, usize)], cols: usize) -> Self {
         let members = members.iter().map(|(stem, rows)| Member { stem: stem.clone(), rows: *rows, placed: false });
-        Self {
-            members: members.collect(),
-            whole: None,
-            ignored: Vec::new(),
-            cols,
-            gated: None,
-            experts: 1,
-            weight: Weight::default(),
-        }
+        let (members, weight) = (members.collect(), Weight::default());
+        Self { members, whole: None, cols, gated: None, repeats: false, experts: 1, weight }
+    }
+
+    /// A group of one tensor of a layer.
+    #[inline(never)]
+    pub fn of_layer(layer: usize, part: &str, rows: usize, cols: usize) -> Self {
+        Self::new(&[(format!("blk.{layer}.{part}"), rows)], cols)
     }
 
     /// A group of one tensor that holds the rows of all experts.
@@ -237,20 +238,15 @@ impl Group {
         Self { whole: Some(stem), ..self }
     }
 
+    /// The same group, whose last member is the one before it where a file lacks it.
+    pub fn or_repeated(self) -> Self {
+        Self { repeats: true, ..self }
+    }
+
     /// The same group, whose first member has each head's rows and those of its gates in turns.
     pub fn with_gates(mut self, head_dim: usize) -> Self {
         self.members.extend(self.members.first().cloned());
         Self { gated: Some(head_dim), ..self }
-    }
-
-    /// The same group, beside which a file may have tensors that nothing reads.
-    pub fn or_ignored(self, members: &[(String, usize)]) -> Self {
-        Self { ignored: Self::new(members, self.cols).members, ..self }
-    }
-
-    /// Whether it is a tensor that nothing reads.
-    pub fn ignores(&self, stem: &str) -> bool {
-        self.ignored.iter().any(|member| member.stem == stem)
     }
 
     /// Replaces the members by the whole tensor, if `tensors` contains it; where it has the name of
@@ -272,6 +268,12 @@ impl Group {
     pub fn place(&mut self, memory: &mut dyn Memory, tensors: &HashMap<&str, &TensorInfo>) -> Result<()> {
         self.take_whole(tensors);
         let gated = self.gated.map_or_else(String::new, |_| self.members[0].stem.clone());
+        let has = |member: &Member| tensors.contains_key(format!("{}.weight", member.stem).as_str());
+        // what may be repeated begins a part
+        let repeated = match &self.members[..] {
+            [.., one, last] if self.repeats && !has(last) => one.stem.clone(),
+            _ => String::new(),
+        };
         let mut first_row = 0;
         let mut run: Option<(Layout, usize, usize)> = None; // layout, first row, rows
         let mut runs = Vec::new();
@@ -282,7 +284,7 @@ impl Group {
                     let rows = if member.stem == gated { 2 * member.rows } else { member.rows };
                     check_shape(info, &[self.cols, rows / self.experts, self.experts])?;
                     let layout = Layout::for_block(info.block);
-                    let is_apart = first_row > 0 && member.stem == gated;
+                    let is_apart = first_row > 0 && (member.stem == gated || member.stem == repeated);
                     run = match run {
                         Some((same, start, rows)) if same == layout && !is_apart => {
                             Some((layout, start, rows + member.rows))
@@ -329,10 +331,9 @@ impl Group {
         Some(self.members[..index].iter().map(|member| member.rows).sum())
     }
 
-    /// The stems of all members, of the whole tensor, and of what is ignored.
+    /// The stems of all members, and of the whole tensor.
     pub fn stems(&self) -> impl Iterator<Item = &str> {
-        let members = self.members.iter().chain(&self.ignored).map(|member| &member.stem);
-        members.chain(&self.whole).map(String::as_str)
+        self.members.iter().map(|member| &member.stem).chain(&self.whole).map(String::as_str)
     }
 
     /// Writes rows of a tensor; `first_row` is counted from the start of the group.
@@ -392,6 +393,17 @@ impl Group {
     /// The whole weight, with space for its factors and biases. Errors: `InvalidModel` naming a
     /// member that no header contained.
     pub fn finish(&mut self, memory: &mut dyn Memory, vectors: &mut Vectors) -> Result<Weight> {
+        if let [others @ .., one, last] = &mut self.members[..]
+            && self.repeats
+            && !last.placed
+        {
+            let first: usize = others.iter().map(|member| member.rows).sum();
+            let parts = self.weight.parts.iter().filter(|part| part.first_row >= first);
+            let copy = |part: &Part| Part { first_row: part.first_row + one.rows, ..part.clone() };
+            let copies: Vec<Part> = parts.map(copy).collect();
+            self.weight.parts.extend(copies);
+            *last = one.clone();
+        }
         if let Some(missing) = self.members.iter().find(|member| !member.placed) {
             return Err(missing_tensor(&format!("{}.weight", missing.stem)));
         }

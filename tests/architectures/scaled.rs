@@ -12,7 +12,7 @@ fn is_projection(name: &str) -> bool {
     let part = stem.rsplit('.').next().unwrap_or(stem);
     let projections = ["attn_q", "attn_k", "attn_v", "attn_qkv", "attn_output", "ffn_gate", "ffn_up", "ffn_down"];
     projections.iter().any(|projection| match part.strip_prefix(projection) {
-        Some(kind) => ["", "_exps", "_shexp"].contains(&kind),
+        Some(kind) => ["", "_exps", "_up_exps", "_shexp"].contains(&kind),
         None => part == "output",
     })
 }
@@ -25,7 +25,7 @@ fn scaled(mut file: Tiny) -> Tiny {
         let tensor = file.tensors.get_mut(name).unwrap();
         assert_eq!(tensor.block, BlockType::F32, "{name}");
         let experts = tensor.dims.get(2).map_or(1, |&experts| experts as usize);
-        let factors: Vec<f32> = (0..experts).map(|e| 2f32.powi(((i + 3 * e) % 7) as i32 - 3)).collect();
+        let mut factors: Vec<f32> = (0..experts).map(|e| 2f32.powi(((i + 3 * e) % 7) as i32 - 3)).collect();
         let expert = tensor.data.len() / experts;
         for (weights, factor) in tensor.data.chunks_exact_mut(expert).zip(&factors) {
             for weight in weights.as_chunks_mut::<4>().0 {
@@ -33,6 +33,11 @@ fn scaled(mut file: Tiny) -> Tiny {
             }
         }
         let stem = name.strip_suffix(".weight").unwrap();
+        // the model's own, if it has some
+        let own = file.tensors.get(&format!("{stem}.scale")).map(|own| own.data.as_chunks::<4>().0);
+        for (factor, own) in factors.iter_mut().zip(own.into_iter().flatten()) {
+            *factor *= f32::from_le_bytes(*own);
+        }
         file = file.vector(&format!("{stem}.scale"), &factors);
         file = file.vector(&format!("{stem}.input_scale"), &factors);
     }

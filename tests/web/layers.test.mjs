@@ -1,6 +1,6 @@
-// Kinds of layers other than attention in the packed package, in Chromium: a browser checks shaders
-// more strictly than the native engine, so both engines must give what transformers gives there
-// too, for a text at once and token by token.
+// Layers other than Llama's in the packed package, in Chromium: a browser checks shaders more
+// strictly than the native engine, so both engines must give what transformers gives there too, for
+// a text at once and token by token.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -31,7 +31,7 @@ after(async () => {
 });
 
 for (const device of ['cpu', 'gpu']) {
-  for (const model of ['lfm2', 'qwen35', 'qwen3next']) {
+  for (const model of ['lfm2', 'qwen35', 'qwen3next', 'gemma4', 'gemma4-experts']) {
     test(`${device}: ${model} scores as transformers`, async (t) => {
       const page = await browser.newPage();
       t.after(() => page.close());

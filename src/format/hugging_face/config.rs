@@ -38,8 +38,6 @@ const FIXED: &[(&str, &str)] = &[
     ("attn_config.prefix_lm", "false"),
     ("attn_config.qk_ln", "false"),
     ("attn_output_gate", "true"),
-    ("attention_k_eq_v", "false"),
-    ("enable_moe_block", "false"),
     ("swiglu_alpha", "1.702"),
     ("swiglu_limit", "7.0"),
 ];
@@ -54,7 +52,7 @@ pub(super) const COUNTS: [(&str, &[&str]); 9] = [
         &["max_trained_positions", "max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length"],
     ),
     ("expert_count", &["num_local_experts", "num_experts"]),
-    ("expert_used_count", &["num_experts_per_tok"]),
+    ("expert_used_count", &["num_experts_per_tok", "top_k_experts"]),
     ("expert_feed_forward_length", &["moe_intermediate_size"]),
     ("expert_shared_feed_forward_length", &["shared_expert_intermediate_size"]),
     ("leading_dense_block_count", &["num_dense_layers"]),
@@ -210,7 +208,10 @@ impl ParsedConfig {
             "gemma-embedding" => "use_bidirectional_attention",
             _ => "",
         };
-        for &(name, expected) in FIXED.iter().filter(|(name, _)| *name != own) {
+        for &(name, mut expected) in FIXED.iter().filter(|(name, _)| *name != own) {
+            if (name, self.family.architecture) == ("use_bidirectional_attention", "gemma4") {
+                expected = "\"vision\"";
+            }
             if let Some(found) = config.get(name).map(Value::to_string).filter(|found| found != expected) {
                 return Err(unsupported(name, &found, expected));
             }

@@ -177,6 +177,7 @@ pub(super) const FAMILIES: &[Family] = &[
         activations: GELU_TANH,
         windowed: Windowed::AllButEvery(6),
         names: NORMS_AROUND,
+        orders: &[("ffn_gate_up_exps", Order::Experts { interleaved: false })],
         ..family(&["gemma4_text", "gemma4"], "gemma4")
     },
     Family { activations: GELU_TANH, windowed: Windowed::All, ..family(&["starcoder2"], "starcoder2") },
@@ -273,6 +274,10 @@ const NAMES: &[(&str, &str)] = &[
     ("layers.#.per_layer_input_gate", "blk.#.inp_gate"),
     ("layers.#.per_layer_projection", "blk.#.proj"),
     ("layers.#.post_per_layer_input_norm", "blk.#.post_norm"),
+    ("layers.#.router.proj", "blk.#.ffn_gate_inp"),
+    ("layers.#.post_feedforward_layernorm_1", "blk.#.post_ffw_norm_1"),
+    ("layers.#.pre_feedforward_layernorm_2", "blk.#.pre_ffw_norm_2"),
+    ("layers.#.post_feedforward_layernorm_2", "blk.#.post_ffw_norm_2"),
     // LFM2
     ("embedding_norm", "token_embd_norm"),
     ("layers.#.operator_norm", "blk.#.attn_norm"),
@@ -413,8 +418,12 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("layers.#.feed_forward.expert", "blk.#.exp_probs_b"),
     ("layers.#.mlp.experts.gate_up_proj", "blk.#.ffn_gate_up_exps"),
     ("layers.#.mlp.experts.down_proj", "blk.#.ffn_down_exps"),
+    ("layers.#.experts.gate_up_proj", "blk.#.ffn_gate_up_exps"),
+    ("layers.#.experts.down_proj", "blk.#.ffn_down_exps"),
+    ("layers.#.router.", "blk.#.ffn_gate_inp"),
+    ("layers.#.router.per_expert", "blk.#.ffn_down_exps"),
 ];
-const PARAMETER_SUFFIXES: [&str; 3] = ["bias", "blocks", "scales"];
+const PARAMETER_SUFFIXES: [&str; 4] = ["bias", "blocks", "scales", "scale"];
 /// Those without a suffix in GGUF too.
 const BARE: [&str; 1] = ["blk.#.ssm_a"];
 
@@ -540,6 +549,8 @@ mod tests {
         means("gemma3", "vision_tower.vision_model.embeddings.patch_embedding.weight", "dropped");
         means("gemma4", "model.language_model.layers.3.layer_scalar", "blk.3.layer_output_scale.weight");
         means("gemma4", "model.language_model.layers.3.per_layer_projection.weight", "blk.3.proj.weight");
+        means("gemma4", "model.layers.3.router.scale", "blk.3.ffn_gate_inp.scale");
+        means("gemma4", "model.layers.3.router.per_expert_scale", "blk.3.ffn_down_exps.scale");
         means("gemma4", "model.audio_tower.layers.0.norm_out.weight", "dropped");
         means("gpt2", "h.0.attn.bias", "dropped");
         means("gpt2", "h.0.attn.c_attn.bias", "blk.0.attn_qkv.bias");

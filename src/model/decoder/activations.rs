@@ -38,7 +38,8 @@ pub struct Activations {
 pub(super) struct MixtureActivations {
     /// (tokens, experts), with one more column for a shared expert.
     pub logits: Tensor,
-    /// Same shape: the result between the two matrices of a deep router.
+    /// Same shape: the result between the two matrices of a deep router. Or (tokens, hidden): the
+    /// outputs of experts and of what is beside them.
     pub deep: Tensor,
     /// (tokens, …): see [`Route`](crate::ops::Route)
     pub route: Tensor,
@@ -71,7 +72,11 @@ impl Activations {
                 let shared = usize::from(experts.shared_ffn.is_some());
                 Some(MixtureActivations {
                     logits: tensor(experts.count + shared)?,
-                    deep: tensor(if config.architecture.deep_router { experts.count } else { 4 })?,
+                    deep: tensor(match (config.architecture.deep_router, config.architecture.varied_widths) {
+                        (true, _) => experts.count,
+                        (false, true) => config.hidden,
+                        (false, false) => 4,
+                    })?,
                     route: tensor(2 * experts.chosen + shared)?,
                     gathered,
                     shared: match experts.shared_ffn {

@@ -3,7 +3,7 @@
 
 use super::activations::MixtureActivations;
 use super::norms::Stream;
-use super::{Activations, BlockNorms, Decoder, Mlp};
+use super::{Activations, BlockNorms, Decoder, Mlp, NormWeights};
 use crate::Result;
 use crate::model::config::Experts;
 use crate::model::weights::{ExpertWeight, Weight};
@@ -28,6 +28,24 @@ pub struct MixtureWeights {
     pub down_proj: ExpertWeight,
     /// The shared expert, which every token uses.
     pub shared: Option<Mlp>,
+    /// What every token uses beside the experts, and the norms of both.
+    pub beside: Option<Beside>,
+}
+
+/// An ordinary feed-forward block beside experts, as in Gemma 4: each has norms of its own, and so
+/// has the router, which reads the residual stream.
+#[derive(Clone, Debug)]
+pub struct Beside {
+    /// (1, hidden): √hidden times the weights of the norm before the router.
+    pub router_norm: Tensor,
+    /// Norm before the experts.
+    pub input: NormWeights,
+    /// Norm of the sum of their outputs.
+    pub output: NormWeights,
+    /// The other block.
+    pub mlp: Mlp,
+    /// Norm of its output.
+    pub mlp_output: NormWeights,
 }
 
 impl Decoder {
@@ -43,14 +61,24 @@ impl Decoder {
         let (Some(experts), Some(activations)) = (&self.config.experts, a.mixture) else { return Ok(()) };
         let MixtureActivations { logits, deep, route, gathered, outputs, shared: shared_activations } = activations;
         let Experts { chosen, weighting, .. } = *experts;
-        match &mixture.deep_router {
-            None => mixture.router.linear(r, x, norm, Epilogue::Store, logits)?,
-            Some(deep_router) => {
+        let eps = self.config.norm_eps;
+        let norm = match (&mixture.beside, &mixture.deep_router) {
+            (Some(Beside { router_norm, input, .. }), _) => {
+                let epilogue = Epilogue::Cap { scale: 1.0 / (self.config.hidden as f32).sqrt(), cap: None };
+                mixture.router.linear(r, x, Some(RmsNorm { weight: *router_norm, eps }), epilogue, logits)?;
+                Some(RmsNorm { weight: input.weight, eps })
+            }
+            (None, None) => {
+                mixture.router.linear(r, x, norm, Epilogue::Store, logits)?;
+                norm
+            }
+            (None, Some(deep_router)) => {
                 let tanh = Epilogue::Cap { scale: 1.0, cap: Some(1.0) };
                 mixture.router.linear(r, x, norm, tanh, deep)?;
                 deep_router.linear(r, deep, None, Epilogue::Store, logits)?;
+                norm
             }
-        }
+        };
         let (bias, shared) = (mixture.bias, mixture.shared.is_some());
         r.push(Route { logits, bias, chosen, weighting, shared, y: route })?;
         // with fewer tokens, hardly any share an expert
@@ -73,15 +101,31 @@ impl Decoder {
         Ok(())
     }
 
-    /// x += the sum of the experts' outputs, weighted by the router
-    pub(super) fn add_experts(&self, r: &mut Recording, norms: &BlockNorms, s: &mut Stream) -> Result<()> {
-        let (Some(experts), Some(MixtureActivations { route, outputs, .. })) = (&self.config.experts, s.a.mixture)
-        else {
-            return Ok(());
-        };
+    /// x += the sum of the experts' outputs, weighted by the router, and of what is beside them
+    pub(super) fn add_experts(
+        &self,
+        r: &mut Recording,
+        mixture: &MixtureWeights,
+        norms: &BlockNorms,
+        s: &mut Stream,
+    ) -> Result<()> {
+        let (Some(experts), Some(activations)) = (&self.config.experts, s.a.mixture) else { return Ok(()) };
+        let MixtureActivations { route, outputs, deep: sum, .. } = activations;
         self.settle(r, s)?;
         let (accumulate, scale, y) = self.target(norms, &s.a);
         r.push(Combine { x: outputs, route, chosen: experts.chosen, scale: scale * experts.scale, accumulate, y })?;
+        if let Some(Beside { output, mlp, mlp_output, .. }) = &mixture.beside {
+            r.push(self.norm_op(*output, y, None, sum))?;
+            let (x, norm) = self.normed(r, norms.input, &s.a)?;
+            let (ffn, inputs) = (self.config.dense_ffn, self.config.activation().inputs());
+            let (gate_up, ffn) = (Tensor { cols: inputs * ffn, ..s.a.gate_up }, Tensor { cols: ffn, ..s.a.ffn });
+            self.record_mlp(r, mlp, x, norm, gate_up, ffn)?;
+            mlp.down_proj.linear(r, ffn, None, Epilogue::Store, y)?;
+            r.push(self.norm_op(*mlp_output, y, Some(sum), sum))?;
+            // the sum is the output of the block
+            s.a.branch = sum;
+            s.a.mixture = Some(MixtureActivations { deep: y, ..activations });
+        }
         self.record_norms_behind(r, norms, s)
     }
 }

@@ -1,6 +1,6 @@
 //! Names of the operations that a decoder records, for people who look at their times.
 
-use super::{Decoder, FeedForward, Mlp, PerLayerWeights};
+use super::{Decoder, FeedForward, Mlp, PerLayerEmbedding, PerLayerWeights};
 use crate::model::weights::Weight;
 use crate::ops::Command;
 use crate::record::BufferId;
@@ -37,8 +37,8 @@ impl Decoder {
     }
 
     fn is_per_layer(&self, matrix: BufferId) -> bool {
-        let weights = self.per_layer.iter().flat_map(|weights| [&weights.table, &weights.projection]);
-        weights.flat_map(|weight| &weight.parts).any(|part| part.matrix.buffer == matrix)
+        let Some(PerLayerEmbedding { table, projection, .. }) = &self.per_layer else { return false };
+        holds(table, matrix) || holds(projection, matrix)
     }
 
     fn projection(&self, layer: Option<usize>, matrix: BufferId) -> &'static str {
@@ -48,8 +48,8 @@ impl Decoder {
         let names = if layer.convolution.is_some() { ["in_proj", "out_proj"] } else { ["qkv_proj", "o_proj"] };
         let mut weights = vec![(&layer.qkv_proj, names[0]), (&layer.o_proj, names[1])];
         weights.extend(layer.gate_proj.iter().map(|weight| (weight, "attn_gate")));
-        if let Some(PerLayerWeights { gate, projection, .. }) = &layer.per_layer {
-            weights.extend([(gate, "per_layer_gate"), (projection, "per_layer_proj")]);
+        if let Some(PerLayerWeights { mlp, .. }) = &layer.per_layer {
+            weights.extend([(&mlp.gate_up_proj, "per_layer_gate"), (&mlp.down_proj, "per_layer_proj")]);
         }
         match &layer.feed_forward {
             FeedForward::Dense(mlp) => weights.extend(of_mlp(mlp)),
@@ -59,10 +59,14 @@ impl Decoder {
                 weights.extend(mixture.gate_proj.iter().map(|gate| (&gate.weight, "gate_proj")));
                 weights.push((&mixture.up_proj.weight, "up_proj"));
                 weights.push((&mixture.down_proj.weight, "down_proj"));
-                weights.extend(mixture.shared.iter().flat_map(of_mlp));
+                let others = mixture.beside.iter().map(|beside| &beside.mlp).chain(&mixture.shared);
+                weights.extend(others.flat_map(of_mlp));
             }
         }
-        let holds = |weight: &Weight| weight.parts.iter().any(|part| part.matrix.buffer == matrix);
-        weights.iter().find(|(weight, _)| holds(weight)).map_or("adapter", |&(_, name)| name)
+        weights.iter().find(|(weight, _)| holds(weight, matrix)).map_or("adapter", |&(_, name)| name)
     }
+}
+
+fn holds(weight: &Weight, matrix: BufferId) -> bool {
+    weight.parts.iter().any(|part| part.matrix.buffer == matrix)
 }

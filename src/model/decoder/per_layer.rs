@@ -3,7 +3,7 @@
 //! feed-forward block.
 
 use super::norms::Stream;
-use super::{Activations, Decoder, NormWeights};
+use super::{Activations, Decoder, Mlp, NormWeights};
 use crate::Result;
 use crate::model::weights::Weight;
 use crate::ops::{Activate, Activation, Epilogue, Index, Norm, NormKind, Recording};
@@ -23,11 +23,9 @@ pub struct PerLayerEmbedding {
 /// Weights of a layer for its input.
 #[derive(Clone, Debug)]
 pub struct PerLayerWeights {
-    /// (inputs, hidden): gates, of the residual stream.
-    pub gate: Weight,
-    /// (hidden, inputs)
-    pub projection: Weight,
-    /// Behind it.
+    /// (inputs, hidden): gates, of the residual stream; and (hidden, inputs).
+    pub mlp: Mlp,
+    /// Norm behind the second.
     pub norm: NormWeights,
 }
 
@@ -80,12 +78,12 @@ impl Decoder {
             return Ok(());
         };
         self.settle(r, s)?;
-        layer.gate.linear(r, s.a.x, None, Epilogue::Store, gates)?;
+        layer.mlp.gate_up_proj.linear(r, s.a.x, None, Epilogue::Store, gates)?;
         let activation = Activation { gated: true, ..self.config.activation() };
         let up = Some((inputs, i * gates.cols));
         r.push(Activate { activation, multiplies: false, x: gates, y: gated, up })?;
         let half = Epilogue::Cap { scale: std::f32::consts::FRAC_1_SQRT_2, cap: None };
-        layer.projection.linear(r, gated, None, half, s.a.branch)?;
+        layer.mlp.down_proj.linear(r, gated, None, half, s.a.branch)?;
         s.behind = Some(layer.norm);
         Ok(())
     }

@@ -473,8 +473,9 @@ fn is_encoder(architecture: &str) -> bool {
 /// The architecture of GGUF where it depends on more than the type of the model.
 fn special(config: &Object) -> Result<Option<&'static str>> {
     let alibi = config.text(&["position_embedding_type"])?.is_some_and(|kind| kind == "alibi");
-    Ok(match config.flag("use_bidirectional_attention")? {
-        Some(true) => Some("gemma-embedding"),
+    // Gemma 4 has a string here
+    Ok(match config.get("use_bidirectional_attention") {
+        Some(Value::Bool(true)) => Some("gemma-embedding"),
         _ if alibi => Some("jina-bert-v2"),
         _ => None,
     })

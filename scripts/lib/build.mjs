@@ -181,6 +181,8 @@ async function glue(module) {
     // The compiler has optimised already: higher levels take up to four times as long for the same
     // gzipped size.
     '-O1',
+    // What is of one type stands together then, and is much alike: 5 % less when gzipped.
+    '--reorder-functions-by-name',
     ...optFeatures(module),
     '-o',
     optimised,

@@ -50,6 +50,7 @@ main(async () => {
   for (const [title, file] of [
     ['Gemma 3 in a browser', 'gemma3'],
     ['MiniLM, a folder, in a browser', 'minilm'],
+    ['a file of 5 GB in a browser', 'streaming'],
     ["a server of OpenAI's API that is not ours", 'remote'],
   ]) {
     await check(title, async () => {

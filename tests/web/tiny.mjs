@@ -1,6 +1,8 @@
 // A complete model with about 100,000 random weights in a GGUF file, which loads at once and whose
 // numbers a test can spoil.
 
+import { BLOCKS, fileOf } from './gguf.mjs';
+
 const HIDDEN = 64;
 const FFN = 96;
 const HEADS = 4;
@@ -10,10 +12,6 @@ const LAYERS = 2;
 const VOCABULARY = 3 + 256;
 /** The token that ends an answer. */
 const END = 2;
-
-const TYPES = { u32: 4, f32: 6, string: 8, array: 9, i32: 5 };
-/** GGML's numbers for the block types used here, with bytes and values per block. */
-const BLOCKS = { F32: { id: 0, bytes: 4, values: 1 }, Q4_0: { id: 2, bytes: 18, values: 32 } };
 
 /**
  * The file. `context`: trained context length in its header.
@@ -57,7 +55,7 @@ export function tinyModel({ context = 512, ffn = FFN, seed = 1, template, endles
     norm(part('ffn_norm'));
   }
   norm('output_norm');
-  return file(metadata(context, ffn, template), tensors);
+  return fileOf(metadata(context, ffn, template), tensors);
 }
 
 function metadata(context, ffn, template) {
@@ -81,43 +79,6 @@ function metadata(context, ffn, template) {
     ...(template ? [['tokenizer.chat_template', 'string', template]] : []),
   ];
 }
-
-/** Version 3 of the format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md */
-function file(metadata, tensors) {
-  const parts = [Buffer.from('GGUF'), u32(3), u64(tensors.length), u64(metadata.length)];
-  for (const [key, type, value] of metadata) parts.push(string(key), u32(TYPES[type]), encode(type, value));
-  let offset = 0;
-  for (const { name, dims, block, data } of tensors) {
-    parts.push(string(name), u32(dims.length), ...dims.map(u64), u32(block.id), u64(offset));
-    offset += aligned(data.length);
-  }
-  const header = Buffer.concat(parts);
-  const padded = (bytes) => Buffer.concat([bytes, Buffer.alloc(aligned(bytes.length) - bytes.length)]);
-  return Buffer.concat([padded(header), ...tensors.map(({ data }) => padded(data))]);
-}
-
-const aligned = (length) => Math.ceil(length / 32) * 32;
-
-function encode(type, value) {
-  switch (type) {
-    case 'u32':
-      return u32(value);
-    case 'i32':
-      return u32(value >>> 0);
-    case 'f32':
-      return Buffer.from(Float32Array.of(value).buffer);
-    case 'string':
-      return string(value);
-    case 'array': {
-      const [of, values] = value;
-      return Buffer.concat([u32(TYPES[of]), u64(values.length), ...values.map((item) => encode(of, item))]);
-    }
-  }
-}
-
-const u32 = (value) => Buffer.from(Uint32Array.of(value).buffer);
-const u64 = (value) => Buffer.from(BigUint64Array.of(BigInt(value)).buffer);
-const string = (text) => Buffer.concat([u64(Buffer.byteLength(text)), Buffer.from(text)]);
 
 /** Reproducible numbers in [0, 1) for a seed (mulberry32). */
 function generator(seed) {

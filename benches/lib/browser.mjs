@@ -20,6 +20,9 @@ const settleMs = 2000;
 /** A session that takes longer hangs: the slowest peer needs less, even on a software GPU. */
 const sessionMinutes = 8;
 
+/** What the drivers say where the browser is gone; it has nothing to do with frames. */
+const CLOSED = /detached Frame|Target (page, context or browser has been )?closed/i;
+
 /**
  * Serves the page, the models and the runtimes.
  * @param {string} packed folder with `node_modules/weft-llm`, the installed package
@@ -108,6 +111,9 @@ export async function browserSession(server, model, { host, runtime, engine, thr
       peak_mib,
       disturbance: others(),
     };
+  } catch (error) {
+    if (!CLOSED.test(error.message)) throw error;
+    throw new Error('the browser was closed, or crashed, before the session ended', { cause: error });
   } finally {
     memory?.stop();
     await browser.close();

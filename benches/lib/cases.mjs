@@ -10,6 +10,7 @@ const gpu = (host, runtime, engine = 'gpu') => [{ host, runtime, engine, threads
 export const weft = [
   ...cpu('chromium', 'weft'),
   ...gpu('chromium', 'weft'),
+  ...gpu('firefox', 'weft'),
   ...cpu('native', 'weft'),
   ...gpu('native', 'weft'),
 ];

@@ -1,4 +1,4 @@
-// y = silu(Σ_k weight[k] · x[p - width + 1 + k]), column by column; keeps the last inputs.
+// y = silu(bias + Σ_k weight[k] · x[p - width + 1 + k]), column by column; keeps the last inputs.
 //
 // One invocation a column of a sequence, which takes its rows in turn; a workgroup takes 64
 // columns. The workgroups of a row that does not begin a sequence have nothing to do.
@@ -8,15 +8,17 @@
 struct Params {
     rows: u32, // capacity
     x_cols: u32,
+    first_col: u32, // of those of x that are read
     cols: u32,
     width: u32, // positions of the convolution
+    biased: u32,
     slot: u32, // values of a slot of the state
 }
 @group(0) @binding(1) var<uniform> params: Params;
 // a sequence: before its length the slots that its state is read from and written to
 @group(0) @binding(next) var<storage, read> tables: array<u32>;
 @group(0) @binding(next) var<storage, read> x: array<f32>; // (rows, x_cols)
-@group(0) @binding(next) var<storage, read> weight: array<f32>; // (cols, width)
+@group(0) @binding(next) var<storage, read> weight: array<f32>; // (cols, width), then biases if there are any
 @group(0) @binding(next) var<storage, read_write> state: array<f32>; // (slots, slot): (width - 1, cols), …
 @group(0) @binding(next) var<storage, read_write> y: array<f32>; // (rows, cols)
 
@@ -47,12 +49,16 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             last[i] = state[source * params.slot + i * params.cols + col];
         }
     }
+    var bias = 0.0;
+    if params.biased != 0u {
+        bias = weight[params.cols * params.width + col];
+    }
     for (var at = first; at < count; at++) {
         if rows[at].table != sequence {
             break;
         }
-        let value = x[at * params.x_cols + col];
-        var sum = weights[params.width - 1u] * value;
+        let value = x[at * params.x_cols + params.first_col + col];
+        var sum = bias + weights[params.width - 1u] * value;
         for (var i = 0u; i + 1u < params.width; i++) {
             sum += weights[i] * last[i];
         }

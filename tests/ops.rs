@@ -8,7 +8,7 @@ use weft_llm::ops::attention::Temperature;
 use weft_llm::ops::{
     Activate, Activation, Attention, CausalConvolve, Combine, Convolve, DeltaHeads, DeltaRule, Embed, Epilogue,
     ExpertLinear, Function, Gather, Index, Linear, LinearPair, Norm, NormKind, PickRows, RopeAppend, RopeAttention,
-    RopeKind, Route, Weighting,
+    RopeKind, Route, ScanHeads, SelectiveScan, Weighting,
 };
 use weft_llm::record::{KvCache, KvFormat, Row, rows};
 
@@ -467,10 +467,14 @@ fn convolve() {
 #[test]
 fn causal_convolve() {
     let mut suite = Suite::new();
-    for (cols, more, width) in [(1, 0, 1), (65, 3, 3), (160, 7, 4), (36, 1, 2)] {
+    for (cols, first_col, more, width, biased) in
+        [(1, 0, 0, 1, false), (65, 0, 3, 3, true), (160, 7, 0, 4, false), (36, 5, 1, 2, true)]
+    {
         let of = |capacity, s: &mut Setup| CausalConvolve {
-            x: s.tensor(capacity, cols + more),
-            weight: s.tensor(1, cols * width),
+            x: s.tensor(capacity, first_col + cols + more),
+            first_col,
+            weight: s.tensor(1, cols * (width + usize::from(biased))),
+            biased,
             state: s.output_slots((width - 1) * cols + 5),
             y: s.output(capacity, cols),
         };
@@ -518,6 +522,38 @@ fn delta_rule() {
         suite.case_of_rows("several sequences", &rows, |s: &mut Setup| of(rows.len(), s));
     }
     suite.report("delta_rule");
+}
+
+#[test]
+fn selective_scan() {
+    let mut suite = Suite::new();
+    for (count, groups, head_dim, state_dim) in
+        [(1, 1, 4, 4), (6, 2, 12, 20), (3, 3, 65, 8), (2, 1, 64, 128), (2, 2, 200, 30)]
+    {
+        let heads = ScanHeads { count, groups, head_dim, state_dim };
+        let of = |capacity, s: &mut Setup| {
+            let decays = (0..count).map(|head| -0.1 - head as f32 * 0.7);
+            let weights: Vec<f32> = decays.chain((0..2 * count).map(|i| (i % 7) as f32 * 0.3 - 0.8)).collect();
+            SelectiveScan {
+                xbc: s.tensor(capacity, heads.xbc()),
+                gates: s.tensor(capacity, heads.projected() + 3),
+                weights: s.tensor_of(1, weights.len(), &weights),
+                state: s.output_slots(heads.matrices() + 9),
+                first: 5,
+                heads,
+                y: s.output(capacity, heads.inner()),
+            }
+        };
+        for (tokens, capacity) in TOKENS {
+            for position in [0, 17] {
+                let name = format!("{heads:?} tokens {tokens}/{capacity} at {position}");
+                suite.case(name, position, &vec![0; tokens], |s: &mut Setup| of(capacity, s));
+            }
+        }
+        let rows = rows_of_several();
+        suite.case_of_rows("several sequences", &rows, |s: &mut Setup| of(rows.len(), s));
+    }
+    suite.report("selective_scan");
 }
 
 #[test]

@@ -14,7 +14,8 @@ use weft_llm::ops::adjust::RECENT;
 use weft_llm::ops::{
     Activate, Activation, Adjust, Attention, CausalConvolve, Combine, Command, Convolve, DeltaHeads, DeltaRule, Embed,
     Epilogue, ExpertLinear, Function, Gather, Index, Kernel, Likely, Linear, LinearPair, Norm, NormKind, NormLinear,
-    Op, PickRows, RmsNorm, RopeAppend, RopeAttention, RopeKind, Route, Sample, Variants, Weighting,
+    Op, PickRows, RmsNorm, RopeAppend, RopeAttention, RopeKind, Route, Sample, ScanHeads, SelectiveScan, Variants,
+    Weighting,
 };
 use weft_llm::record::{BufferId, KvCache, KvFormat, Matrix, Tensor};
 
@@ -210,11 +211,15 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
     let activation = Activation { function: Function::Sigmoid, gated: false };
     commands.push(Activate { activation, multiplies: true, x: tensor(1), y: tensor(1), up: None }.into());
     let (x, weight, state) = (tensor(1), Tensor { cols: 128, ..tensor(1) }, KvCache::of_state(1000));
-    commands.push(CausalConvolve { x, weight, state, y: Tensor { cols: 32, ..tensor(1) } }.into());
+    let y = Tensor { cols: 32, ..tensor(1) };
+    commands.push(CausalConvolve { x, first_col: 0, weight, biased: false, state, y }.into());
     let heads = DeltaHeads { key: 1, value: 2, key_dim: 8, value_dim: 12, tiled: true };
     let of = |cols| Tensor { cols, ..tensor(1) };
     let (qkv, gates, weights, y) = (of(heads.qkv()), of(heads.qkv() + 28), of(16), of(24));
     commands.push(DeltaRule { qkv, gates, weights, state, first: 120, heads, eps: 1e-6, y }.into());
+    let heads = ScanHeads { count: 4, groups: 2, head_dim: 8, state_dim: 12 };
+    let (xbc, gates, weights, y) = (of(heads.xbc()), of(heads.projected()), of(12), of(32));
+    commands.push(SelectiveScan { xbc, gates, weights, state, first: 120, heads, y }.into());
     commands.push(PickRows { x: tensor(1), y: tensor(1) }.into());
     let (logits, changes) = (tensor(1), Tensor { cols: Adjust::room(tensor(1).cols), ..tensor(1) });
     let mask = Tensor { cols: Adjust::mask_words(logits.cols), ..tensor(1) };

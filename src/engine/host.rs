@@ -126,6 +126,7 @@ impl<K: Kernels> HostEngine<K> {
             Command::Convolve(op) => op.y,
             Command::CausalConvolve(op) => op.y,
             Command::DeltaRule(op) => op.y,
+            Command::SelectiveScan(op) => op.y,
             Command::Attention(op) => op.y,
             Command::RopeAttention(op) => op.attention.y,
             Command::PickRows(op) => op.y,
@@ -199,6 +200,14 @@ impl<K: Kernels> HostEngine<K> {
                 let inputs = (self.rows(&op.qkv, n), self.rows(&op.gates, n), self.rows(&op.weights, 1));
                 each_state(step, n, &mut slots, op.first..op.first + op.heads.matrices(), |rows, state| {
                     self.kernels.delta_rule(op, rows, inputs, state, y);
+                });
+                self.blocks_mut(op.state.buffer)?.blocks = slots;
+            }
+            Command::SelectiveScan(op) => {
+                let mut slots = self.take_slots(op.state, step)?;
+                let inputs = (self.rows(&op.xbc, n), self.rows(&op.gates, n), self.rows(&op.weights, 1));
+                each_state(step, n, &mut slots, op.first..op.first + op.heads.matrices(), |rows, state| {
+                    self.kernels.selective_scan(op, rows, inputs, state, y);
                 });
                 self.blocks_mut(op.state.buffer)?.blocks = slots;
             }

@@ -1,5 +1,5 @@
 //! `causal_convolve`: a causal convolution over the last positions of a sequence, each column by
-//! itself, before [`delta_rule`](super::delta_rule).
+//! itself, before [`delta_rule`](super::delta_rule) and [`selective_scan`](super::selective_scan).
 //!
 //! Its state, the inputs of the last positions, is in a slot that the step names, see
 //! [`Step::states`](crate::record::Step::states). `convolve` keeps its own in blocks instead, as it
@@ -12,13 +12,18 @@ use super::{Binding, Function, Kernel, Loads, Op, RowGrid, Variants, ceil_div, e
 use crate::Result;
 use crate::record::{KvCache, KvFormat, NO_STATE, Step, Tensor};
 
-/// y = silu(Σ_k weight[k] ∘ x[p - width + 1 + k]); before the first position x is 0.
+/// y = silu(bias + Σ_k weight[k] ∘ x[p - width + 1 + k]); before the first position x is 0.
 #[derive(Clone, Copy, Debug)]
 pub struct CausalConvolve {
-    /// (rows, at least y.cols), of which the first y.cols are read
+    /// (rows, at least first_col + y.cols)
     pub x: Tensor,
-    /// (1, y.cols · width): of each column, the earliest position first
+    /// The first of its y.cols columns that are read.
+    pub first_col: usize,
+    /// (1, y.cols · width): of each column, the earliest position first; then the biases, if there
+    /// are any
     pub weight: Tensor,
+    /// Whether each column has a bias.
+    pub biased: bool,
     /// See [`KvCache::of_state`]. A slot begins with the inputs of the last width - 1 positions,
     /// the earliest first: (width - 1, y.cols).
     pub state: KvCache,
@@ -33,9 +38,10 @@ const WORKGROUP: usize = 64;
 
 impl Op for CausalConvolve {
     fn check(&self) -> Result<()> {
-        let Self { x, weight, state, y } = self;
-        ensure(x.cols >= y.cols && x.rows == y.rows, "causal_convolve", "x of at least y.cols", self)?;
-        let fits = weight.cols == self.width() * y.cols && (1..=WIDEST).contains(&self.width());
+        let Self { x, first_col, weight, state, y, .. } = self;
+        ensure(x.cols >= first_col + y.cols && x.rows == y.rows, "causal_convolve", "x of at least y.cols", self)?;
+        let cols = (self.width() + usize::from(self.biased)) * y.cols;
+        let fits = weight.cols == cols && (1..=WIDEST).contains(&self.width());
         ensure(fits, "causal_convolve", "weights of up to 4 positions for each column", self)?;
         let room = state.format == KvFormat::F32 && state.parts == 1 && state.block_len() >= self.kept();
         ensure(room, "causal_convolve", "room for the last inputs in a slot", self)
@@ -54,9 +60,17 @@ impl Op for CausalConvolve {
                 Binding::States(self.state.buffer),
                 self.y.into(),
             ],
-            params: [self.y.rows, self.x.cols, self.y.cols, self.width(), self.state.block_len()]
-                .map(|v| v as u32)
-                .to_vec(),
+            params: [
+                self.y.rows,
+                self.x.cols,
+                self.first_col,
+                self.y.cols,
+                self.width(),
+                self.biased.into(),
+                self.state.block_len(),
+            ]
+            .map(|v| v as u32)
+            .to_vec(),
             workgroups: [ceil_div(self.y.cols, WORKGROUP), self.y.rows as u32, 1],
             rows: RowGrid::along(1),
             pieces: None,
@@ -66,7 +80,7 @@ impl Op for CausalConvolve {
     fn loads(&self, _: &Variants, step: &Step) -> Vec<Loads> {
         let of_run = |(rows, [read, _]): (Range<usize>, [u32; 2])| {
             let kept = if read == NO_STATE { 0 } else { self.kept() };
-            let values = (rows.len() + self.width()) * self.y.cols;
+            let values = rows.len() * self.y.cols + self.weight.cols;
             let loads = Loads::once(values, ceil_div(self.y.cols, WORKGROUP) as usize);
             Loads { keys_values: f32s(kept), lane_activations: loads.lane_activations + f32s(kept), ..loads }
         };
@@ -76,7 +90,7 @@ impl Op for CausalConvolve {
 
 impl CausalConvolve {
     fn width(&self) -> usize {
-        self.weight.cols / self.y.cols.max(1)
+        (self.weight.cols / self.y.cols.max(1)).saturating_sub(self.biased.into())
     }
 
     /// Values of a slot.
@@ -102,15 +116,16 @@ impl CausalConvolve {
         mut write: impl FnMut(usize, &[f32]),
     ) {
         let (count, width) = (cols.len(), self.width());
+        let bias = self.biased.then(|| &weight[self.y.cols * width..][cols.clone()]);
         let weight = &weight[cols.start * width..cols.end * width];
         let mut y = vec![0.0; count];
         for row in rows {
-            let x = &x[row * self.x.cols + cols.start..][..count];
+            let x = &x[row * self.x.cols + self.first_col + cols.start..][..count];
             for (col, (x, y)) in x.iter().zip(&mut y).enumerate() {
                 let weight = &weight[col * width..][..width];
                 let before = weight.iter().enumerate().take(width - 1);
                 let sum: f32 = before.map(|(k, weight)| weight * kept[k * count + col]).sum();
-                *y = Function::Silu.at(sum + weight[width - 1] * x);
+                *y = Function::Silu.at(sum + weight[width - 1] * x + bias.map_or(0.0, |bias| bias[col]));
             }
             if width > 1 {
                 kept.copy_within(count.., 0);

@@ -88,7 +88,7 @@ impl DeltaHeads {
 const LENGTH_EPS: f32 = 1e-6;
 
 /// Invocations of a workgroup, which has a value head of a sequence.
-const LANES: usize = 256;
+pub(super) const LANES: usize = 256;
 
 impl Op for DeltaRule {
     fn check(&self) -> Result<()> {
@@ -147,7 +147,7 @@ impl Op for DeltaRule {
 }
 
 /// Invocations that share a column of a matrix of so many.
-fn parts(value_dim: usize) -> usize {
+pub(super) fn parts(value_dim: usize) -> usize {
     LANES / value_dim
 }
 
@@ -223,6 +223,6 @@ impl DeltaRule {
 }
 
 /// ln(1 + eˣ)
-fn softplus(x: f32) -> f32 {
+pub(super) fn softplus(x: f32) -> f32 {
     if x > 20.0 { x } else { x.exp().ln_1p() }
 }

@@ -29,6 +29,7 @@ pub mod rope_append;
 pub mod rope_attention;
 pub mod route;
 pub mod sample;
+pub mod selective_scan;
 pub mod variants;
 
 pub use activate::{Activate, Activation, Function};
@@ -55,6 +56,7 @@ pub use rope_append::{RopeAppend, RopeKind};
 pub use rope_attention::RopeAttention;
 pub use route::{Route, Weighting};
 pub use sample::Sample;
+pub use selective_scan::{ScanHeads, SelectiveScan};
 pub use variants::Variants;
 
 use crate::Result;
@@ -114,6 +116,7 @@ commands!(
     Convolve,
     CausalConvolve,
     DeltaRule,
+    SelectiveScan,
     Route,
     Gather,
     ExpertLinear,

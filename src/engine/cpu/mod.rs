@@ -30,6 +30,7 @@ use crate::Result;
 use crate::format::layout::{Layout, Planes};
 use crate::ops::{
     Activate, Affine, Attention, CausalConvolve, Convolve, DeltaRule, Embed, ExpertLinear, Linear, Norm, RopeAppend,
+    SelectiveScan,
 };
 use crate::record::{KvCache, KvFormat, Step};
 use activations::ProductBuffers;
@@ -185,6 +186,26 @@ impl Kernels for Simd {
     ) {
         let (state, y, width) = (pool::Shared::new(state), pool::Shared::new(y), op.heads.value_dim);
         pool::run(op.heads.value, |head| {
+            let matrix = op.matrix(head);
+            // SAFETY: each call has its own matrix, and its own columns of y
+            let matrix = unsafe { state.slice(matrix.start, matrix.len()) };
+            op.head(rows.clone(), head, inputs, matrix, |row, values| {
+                // SAFETY: as above
+                unsafe { y.slice(row * op.y.cols + head * width, width) }.copy_from_slice(values);
+            });
+        });
+    }
+
+    fn selective_scan(
+        &self,
+        op: &SelectiveScan,
+        rows: Range<usize>,
+        inputs: (&[f32], &[f32], &[f32]),
+        state: &mut [f32],
+        y: &mut [f32],
+    ) {
+        let (state, y, width) = (pool::Shared::new(state), pool::Shared::new(y), op.heads.head_dim);
+        pool::run(op.heads.count, |head| {
             let matrix = op.matrix(head);
             // SAFETY: each call has its own matrix, and its own columns of y
             let matrix = unsafe { state.slice(matrix.start, matrix.len()) };

@@ -87,6 +87,7 @@ const SOURCES: &[(&str, &str)] = embed![
     "route",
     "sample",
     "sample_blocks",
+    "selective_scan",
     "try_f16",
     "try_packed_dot",
     "try_subgroups",

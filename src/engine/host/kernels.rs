@@ -10,7 +10,7 @@ use crate::engine::EngineInfo;
 use crate::format::{Layout, Planes};
 use crate::ops::{
     self, Activate, Affine, Attention, CausalConvolve, Combine, Convolve, DeltaRule, Embed, ExpertLinear, Likely,
-    Linear, MatrixView, Norm, PickRows, RopeAppend, Route, Sample,
+    Linear, MatrixView, Norm, PickRows, RopeAppend, Route, Sample, SelectiveScan,
 };
 use crate::record::{KvCache, KvFormat, Step};
 
@@ -129,6 +129,18 @@ pub trait Kernels {
     fn delta_rule(
         &self,
         op: &DeltaRule,
+        rows: Range<usize>,
+        inputs: (&[f32], &[f32], &[f32]),
+        state: &mut [f32],
+        y: &mut [f32],
+    ) {
+        op.reference(rows, inputs, state, y);
+    }
+
+    /// See [`SelectiveScan::reference`].
+    fn selective_scan(
+        &self,
+        op: &SelectiveScan,
         rows: Range<usize>,
         inputs: (&[f32], &[f32], &[f32]),
         state: &mut [f32],

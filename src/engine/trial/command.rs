@@ -96,6 +96,7 @@ pub fn small(command: &Command) -> Command {
         | Command::Convolve(_)
         | Command::CausalConvolve(_)
         | Command::DeltaRule(_)
+        | Command::SelectiveScan(_)
         | Command::PickRows(_)
         | Command::Adjust(_)
         | Command::Sample(_)
@@ -182,6 +183,7 @@ fn about(command: &Command) -> (String, usize, usize, usize) {
         Command::Convolve(op) => ("convolution".into(), op.y.rows, POSITIONS, 0),
         Command::CausalConvolve(op) => ("causal convolution".into(), op.y.rows, POSITIONS, 0),
         Command::DeltaRule(op) => ("delta rule".into(), op.y.rows, POSITIONS, 0),
+        Command::SelectiveScan(op) => ("selective scan".into(), op.y.rows, POSITIONS, 0),
         Command::Attention(op) => ("attention".into(), op.y.rows, POSITIONS, 0),
         Command::RopeAttention(op) => ("rope and attention".into(), op.attention.y.rows, POSITIONS, 0),
         Command::PickRows(op) => ("picked rows".into(), op.x.rows, any, 0),
@@ -335,6 +337,16 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
             let (count, norm) = (op.heads.value, op.heads.value_dim);
             // a matrix must fade
             let weights: Vec<f32> = (0..2 * count + norm).map(|i| if i < count { -0.5 } else { 0.75 }).collect();
+            op.weights = Random::put(memory, 1, op.weights.cols, &weights)?;
+            vec![Output::all(op.y), Output::all(blocks(op.state))]
+        }
+        Command::SelectiveScan(op) => {
+            op.state = random.cache(memory, op.state, BLOCKS)?;
+            (op.xbc, op.y) = (random.like(memory, op.xbc)?, random.like(memory, op.y)?);
+            op.gates = random.like(memory, op.gates)?;
+            // a matrix must fade
+            let count = op.heads.count;
+            let weights: Vec<f32> = (0..3 * count).map(|i| if i < count { -0.5 } else { 0.75 }).collect();
             op.weights = Random::put(memory, 1, op.weights.cols, &weights)?;
             vec![Output::all(op.y), Output::all(blocks(op.state))]
         }

@@ -79,6 +79,7 @@ fn bytes_read(runner: &Runner, command: &Command, step: &Step) -> u64 {
         Command::Convolve(op) => engine.buffer_bytes(op.weight.buffer),
         Command::CausalConvolve(op) => engine.buffer_bytes(op.weight.buffer),
         Command::DeltaRule(op) => (op.heads.matrices() * size_of::<f32>()) as u64,
+        Command::SelectiveScan(op) => (op.heads.matrices() * size_of::<f32>()) as u64,
         Command::Activate(_)
         | Command::RopeAppend(_)
         | Command::Route(_)

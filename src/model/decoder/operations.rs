@@ -25,6 +25,7 @@ impl Decoder {
             Command::RopeAppend(_) => "rope",
             Command::Convolve(_) | Command::CausalConvolve(_) => "convolution",
             Command::DeltaRule(_) => "delta_rule",
+            Command::SelectiveScan(_) => "selective_scan",
             Command::Attention(_) | Command::RopeAttention(_) => "attention",
             Command::Route(_) => "route",
             Command::Gather(_) => "gather",

@@ -80,7 +80,7 @@ impl Decoder {
         let (qkv, y) = (Tensor { cols: heads.qkv(), ..delta }, Tensor { cols: heads.values(), ..a.attn });
         let (x, norm) = self.normed(r, layer.attn_norms.input, a)?;
         layer.qkv_proj.linear(r, x, norm, Epilogue::Store, gates)?;
-        let convolve = CausalConvolve { x: gates, weight, state, y: qkv };
+        let convolve = CausalConvolve { x: gates, first_col: 0, weight, biased: false, state, y: qkv };
         let first = convolve.kept();
         r.push(convolve)?;
         r.push(DeltaRule { qkv, gates, weights, state, first, heads, eps: self.config.norm_eps, y })?;

@@ -159,6 +159,7 @@ impl Variants {
             | Command::Convolve(_)
             | Command::CausalConvolve(_)
             | Command::DeltaRule(_)
+            | Command::SelectiveScan(_)
             | Command::RopeAppend(_)
             | Command::PickRows(_)
             | Command::Adjust(_)

@@ -1,0 +1,112 @@
+// The selective scan of a head of Mamba-2: see ops/selective_scan.rs.
+//
+// One workgroup a head of a sequence, which takes its rows in turn. A column of the matrix is in
+// the registers of PARTS invocations, each with the same share of its rows. The workgroups of a
+// row that does not begin a sequence have nothing to do.
+#import step
+#import rows
+
+struct Params {
+    rows: u32, // capacity
+    gate_cols: u32,
+    heads: u32,
+    groups: u32,
+    slot: u32, // values of a slot of the state
+    first: u32, // of the matrices in a slot
+}
+@group(0) @binding(1) var<uniform> params: Params;
+// a sequence: before its length the slots that its state is read from and written to
+@group(0) @binding(next) var<storage, read> tables: array<u32>;
+@group(0) @binding(next) var<storage, read> xbc: array<f32>; // (rows, x of all heads, B and C of all groups)
+@group(0) @binding(next) var<storage, read> gates: array<f32>; // (rows, gate_cols): z, …, dt
+@group(0) @binding(next) var<storage, read> weights: array<f32>; // (3, heads): A, biases, D
+@group(0) @binding(next) var<storage, read_write> state: array<f32>; // (slots, slot)
+@group(0) @binding(next) var<storage, read_write> y: array<f32>; // (rows, heads · HEAD_DIM)
+
+const NO_STATE = 0xffffffffu;
+const LANES = 256u;
+const PARTS = LANES / HEAD_DIM;
+const HELD = (STATE_DIM + PARTS - 1u) / PARTS;
+
+// B and C of a row
+var<workgroup> vectors: array<vec2<f32>, STATE_DIM>;
+var<workgroup> partial: array<f32, LANES>;
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let count = min(step.tokens, params.rows);
+    let head = group.x;
+    let begin = group.y;
+    if begin >= count {
+        return;
+    }
+    let sequence = rows[begin].table;
+    if begin > 0u {
+        if rows[begin - 1u].table == sequence {
+            return;
+        }
+    }
+    let inner = params.heads * HEAD_DIM;
+    let shared_width = params.groups * STATE_DIM;
+    let cols = inner + 2u * shared_width;
+    let first_b = inner + head / (params.heads / params.groups) * STATE_DIM;
+    let decay = weights[head];
+    let bias = weights[params.heads + head];
+    let direct = weights[2u * params.heads + head];
+
+    let col = lane % HEAD_DIM;
+    let part = lane / HEAD_DIM;
+    let is_busy = part < PARTS;
+    let first = min(part * HELD, STATE_DIM);
+    let held = min(HELD, STATE_DIM - first);
+    let matrix = params.first + (head * STATE_DIM + first) * HEAD_DIM + col;
+    var column: array<f32, HELD>;
+    let source = tables[sequence - 2u];
+    if source != NO_STATE && is_busy {
+        for (var i = 0u; i < held; i++) {
+            column[i] = state[source * params.slot + matrix + i * HEAD_DIM];
+        }
+    }
+
+    for (var at = begin; at < count; at++) {
+        if rows[at].table != sequence {
+            break;
+        }
+        let row = at * cols;
+        for (var i = lane; i < STATE_DIM; i += LANES) {
+            vectors[i] = vec2(xbc[row + first_b + i], xbc[row + first_b + shared_width + i]);
+        }
+        workgroupBarrier();
+        let dt = gates[at * params.gate_cols + inner + cols + head] + bias;
+        let delta = select(log(1.0 + exp(min(dt, 20.0))), dt, dt > 20.0);
+        let fade = exp(decay * delta);
+        let x = xbc[row + head * HEAD_DIM + col];
+        var found = 0.0;
+        if is_busy {
+            let added = delta * x;
+            for (var i = 0u; i < held; i++) {
+                let pair = vectors[first + i];
+                let value = column[i] * fade + pair.x * added;
+                column[i] = value;
+                found += value * pair.y;
+            }
+        }
+        partial[lane] = found;
+        workgroupBarrier();
+        if part == 0u {
+            var sum = direct * x;
+            for (var i = 0u; i < PARTS; i++) {
+                sum += partial[i * HEAD_DIM + col];
+            }
+            let z = gates[at * params.gate_cols + head * HEAD_DIM + col];
+            y[at * inner + head * HEAD_DIM + col] = sum * z / (1.0 + exp(min(-z, 80.0)));
+        }
+    }
+
+    let target_slot = tables[sequence - 1u];
+    if is_busy {
+        for (var i = 0u; i < held; i++) {
+            state[target_slot * params.slot + matrix + i * HEAD_DIM] = column[i];
+        }
+    }
+}

@@ -1,5 +1,5 @@
-//! Layers with linear attention, whose states are in slots: whatever is shared, forked or stored,
-//! an answer is that of a model which reads the text from its beginning.
+//! Layers with linear attention or a selective scan, whose states are in slots: whatever is shared,
+//! forked or stored, an answer is that of a model which reads the text from its beginning.
 #![allow(clippy::unwrap_used)]
 
 use crate::states::ask;
@@ -21,10 +21,18 @@ fn tiny(seed: u64) -> Tiny {
     Tiny::recurrent(seed).meta("qwen35.context_length", CONTEXT as u32)
 }
 
+/// With attention in one of two layers, and without any; on each engine.
+fn cases(seed: u64) -> Vec<(&'static str, SharedEngine, Tiny)> {
+    let scanning = || Tiny::scanning(seed).meta("mamba2.context_length", CONTEXT as u32);
+    let of =
+        |(name, engine): (&'static str, SharedEngine)| [(name, engine.clone(), tiny(seed)), (name, engine, scanning())];
+    engines().into_iter().flat_map(of).collect()
+}
+
 #[test]
 fn texts_that_begin_alike_answer_as_each_alone() {
-    for (name, engine) in engines() {
-        let bytes = tiny(81).bytes();
+    for (name, engine, tiny) in cases(81) {
+        let bytes = tiny.bytes();
         let (mut decoder, mut fresh) = (load(&engine, &bytes), load(&engine, &bytes));
         warm(&mut decoder);
         let mut rng = Rng::new(1);
@@ -52,8 +60,8 @@ fn texts_that_begin_alike_answer_as_each_alone() {
 
 #[test]
 fn a_chat_goes_on_at_its_end() {
-    for (name, engine) in engines() {
-        let mut decoder = load(&engine, &tiny(82).bytes());
+    for (name, engine, tiny) in cases(82) {
+        let mut decoder = load(&engine, &tiny.bytes());
         let prompt = Rng::new(2).ids(70, VOCAB);
         let (_, answer) = ask(&mut decoder, &prompt, 9);
         let text = [&prompt[..], &answer].concat();
@@ -69,12 +77,12 @@ fn a_chat_goes_on_at_its_end() {
 
 #[test]
 fn chunks_do_not_matter() {
-    // no activations are rounded
-    let bytes = tiny(83).widened().bytes();
     let ids = Rng::new(3).ids(200, VOCAB);
-    let mut exact = decoder_on(HostEngine::new(Reference), &bytes).unwrap();
-    let expected = logits(&mut exact, &ids);
-    for (name, engine) in engines() {
+    for (name, engine, tiny) in cases(83) {
+        // no activations are rounded
+        let bytes = tiny.widened().bytes();
+        let mut exact = decoder_on(HostEngine::new(Reference), &bytes).unwrap();
+        let expected = logits(&mut exact, &ids);
         let mut decoder = load(&engine, &bytes);
         assert!(difference(&logits(&mut decoder, &ids), &expected) < 1e-4, "{name}");
         let best = |row: &Vec<f32>| (0..VOCAB).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap() as u32;
@@ -88,8 +96,8 @@ fn chunks_do_not_matter() {
 
 #[test]
 fn chats_at_once_answer_as_each_alone() {
-    for (name, engine) in engines() {
-        let bytes = tiny(84).bytes();
+    for (name, engine, tiny) in cases(84) {
+        let bytes = tiny.bytes();
         let (mut decoder, mut fresh) = (load(&engine, &bytes), load(&engine, &bytes));
         let mut rng = Rng::new(4);
         let system = rng.ids(60, VOCAB);
@@ -141,8 +149,8 @@ fn nothing_of_it_is_stored() {
 
 #[test]
 fn a_look_inside_reads_what_generations_read() {
-    for (name, engine) in engines() {
-        let bytes = tiny(87).bytes();
+    for (name, engine, tiny) in cases(87) {
+        let bytes = tiny.bytes();
         let (mut decoder, mut fresh) = (load(&engine, &bytes), load(&engine, &bytes));
         let ids = Rng::new(8).ids(100, VOCAB);
         for timing in [false, true] {
@@ -160,17 +168,21 @@ fn a_look_inside_reads_what_generations_read() {
 /// A sequence has the state of its end and that of the end of its prompt, beside those that stay.
 #[test]
 fn an_estimate_counts_states() {
-    let estimate = |context: u32| {
-        let bytes = Tiny::recurrent(88).meta("qwen35.context_length", context).bytes();
+    let estimate = |tiny: Tiny| {
         let mut estimator = Estimator::new(ModelReader::default(), None);
-        estimator.feed(&bytes).unwrap();
+        estimator.feed(&tiny.bytes()).unwrap();
         estimator.finish().unwrap().kv_cache_bytes
     };
-    let [short, long] = [64, 64 + 1024].map(estimate);
+    let contexts = [64u32, 64 + 1024];
+    let [short, long] = contexts.map(|len| estimate(Tiny::recurrent(88).meta("qwen35.context_length", len)));
     // inputs of three positions, and matrices, in whole rows of 128 values
     let slot = (3 * 96 + 64 * 8_u64).next_multiple_of(128) * 4;
     let block = 64 * 2 * (support::tiny::KV_HEADS * support::tiny::HEAD_DIM) as u64 * 4;
     assert_eq!([short, long], [block + 2 * slot, 17 * block + 3 * slot]);
+    // without attention, in two layers
+    let found = contexts.map(|len| estimate(Tiny::scanning(88).meta("mamba2.context_length", len)));
+    let slot = 2 * (3 * 96 + 64 * 8_u64).next_multiple_of(128) * 4;
+    assert_eq!(found, [2 * slot, 3 * slot]);
 }
 
 #[test]

@@ -101,6 +101,8 @@ const ARCHITECTURES: &[&str] = &[
     "qwen35",
     "qwen35moe",
     "qwen3next",
+    "granitehybrid",
+    "mamba2",
     "hunyuan-dense",
 ];
 
@@ -133,6 +135,12 @@ const KEYS: &[&str] = &[
     "qwen35.ssm.inner_size",
     "qwen35.ssm.state_size",
     "qwen35.ssm.time_step_rank",
+    "mamba2.attention.head_count_kv",
+    "mamba2.ssm.conv_kernel",
+    "mamba2.ssm.group_count",
+    "mamba2.ssm.inner_size",
+    "mamba2.ssm.state_size",
+    "mamba2.ssm.time_step_rank",
     "llama.rope.dimension_count",
     "llama.rope.freq_base",
     "llama.rope.scaling.type",
@@ -252,6 +260,7 @@ fuzz_target!(|input: Input| {
     let tiny = match name {
         "lfm2" => Tiny::convolving(1),
         "qwen35" => Tiny::recurrent(1),
+        "mamba2" => Tiny::scanning(1),
         _ => tiny,
     };
     let tiny = edits.into_iter().fold(tiny, |tiny, edit| apply(edit, tiny));

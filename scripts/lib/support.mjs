@@ -29,6 +29,8 @@ export const MODELS = {
   smollm3: { decoder: 'SmolLM3' },
   granite: { decoder: 'Granite' },
   granitemoe: { experts: 'Granite MoE' },
+  granitehybrid: { decoder: 'Granite 4 H', experts: 'Granite 4 H' },
+  mamba2: { decoder: 'Mamba-2' },
   minicpm: { decoder: 'MiniCPM' },
   ernie4_5: { decoder: 'ERNIE 4.5' },
   internlm2: { decoder: 'InternLM 2' },

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use super::config::{Config, Widths};
-use super::decoder::{Decoder, FeedForward};
+use super::decoder::{Decoder, FeedForward, Layer};
 use super::weights::{LowRank, Weight};
 use crate::format::adapter::ALPHA;
 use crate::format::quantize::{dequantize, quantize_row};
@@ -82,7 +82,7 @@ fn weight_of(decoder: &mut Decoder, site: Site) -> Option<&mut Weight> {
     let layer = decoder.layers.get_mut(i)?;
     let mlp = match &mut layer.feed_forward {
         FeedForward::Dense(mlp) => Some(mlp),
-        FeedForward::Experts(_) => None,
+        FeedForward::Experts(_) | FeedForward::Absent => None,
     };
     match site {
         Site::Qkv(_) => Some(&mut layer.qkv_proj),
@@ -118,8 +118,12 @@ fn place(decoder: &Decoder, tensor: &str, name: &str) -> Result<(Site, Range<usi
     if decoder.config.experts.is_some() && part.starts_with("ffn_") {
         return wrong("a projection of attention, no expert", "Train without experts, or merge it and load the model.");
     }
-    if decoder.layers[layer].convolution.is_some() && part.starts_with("attn_") {
+    let Layer { convolution, feed_forward, .. } = &decoder.layers[layer];
+    if convolution.is_some() && part.starts_with("attn_") {
         return wrong("a projection of a layer that has it, as this one has no attention", OTHER_MODEL);
+    }
+    if matches!(feed_forward, FeedForward::Absent) && part.starts_with("ffn_") {
+        return wrong("a projection of a layer that has it, as this one has no feed-forward block", OTHER_MODEL);
     }
     if decoder.layers[layer].gate_proj.is_some() && ["attn_q", "attn_qkv"].contains(&part) {
         return wrong(

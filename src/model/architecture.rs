@@ -61,6 +61,8 @@ pub struct Architecture {
     pub splits_ffn: bool,
     /// Whether every token also goes to a shared expert, by default `feed_forward_length` wide.
     pub shared_expert: bool,
+    /// Whether the router weighs a shared expert; if not, its output counts as it is.
+    pub weighs_shared: bool,
     /// Whether the router has two matrices with tanh in between.
     pub deep_router: bool,
     /// Whether layers without key and value heads are short convolutions.
@@ -75,6 +77,10 @@ pub struct Architecture {
     /// Whether values are normalised too, each head alone and without weights. Attention scores are
     /// not scaled by default then.
     pub norms_values: bool,
+    /// Whether layers without key and value heads are selective scans (Mamba-2).
+    pub scans: bool,
+    /// Whether layers have no feed-forward block.
+    pub bare_mixers: bool,
     /// Stem of the norm after the last layer.
     pub final_norm: &'static str,
     /// Whether the embeddings are multiplied by √hidden.
@@ -214,11 +220,14 @@ const LLAMA: Architecture = Architecture {
     experts: None,
     splits_ffn: false,
     shared_expert: false,
+    weighs_shared: true,
     deep_router: false,
     convolutions: false,
     delta: None,
     varied_widths: false,
     norms_values: false,
+    scans: false,
+    bare_mixers: false,
     final_norm: "output_norm",
     scales_embedding: false,
     norms_embedding: false,
@@ -405,7 +414,16 @@ const ARCHITECTURES: &[Architecture] = &[
     },
     Architecture { name: "smollm3", no_rope: NoRope::Every(4), ..LLAMA },
     Architecture { name: "granite", ..LLAMA },
-    Architecture { name: "granitemoe", experts: Some(Weighting::Renormalised), ..LLAMA },
+    Architecture { name: "granitemoe", experts: Some(Weighting::Renormalised), weighs_shared: false, ..LLAMA },
+    // Granite 4, and Bamba, whose attention has RoPE
+    Architecture {
+        name: "granitehybrid",
+        experts: Some(Weighting::Renormalised),
+        weighs_shared: false,
+        scans: true,
+        ..LLAMA
+    },
+    Architecture { name: "mamba2", scans: true, bare_mixers: true, ..LLAMA },
     Architecture { name: "minicpm", ..LLAMA },
     Architecture { name: "ernie4_5", ..LLAMA },
     Architecture { name: "internlm2", ..LLAMA },

@@ -13,7 +13,7 @@ use crate::format::metadata::Metadata;
 use crate::format::{Array, Value};
 use crate::ops::attention::Temperature;
 use crate::ops::causal_convolve::WIDEST;
-use crate::ops::{Activation, DeltaHeads, NormKind, RopeKind, Weighting};
+use crate::ops::{Activation, DeltaHeads, NormKind, RopeKind, ScanHeads, Weighting};
 use crate::{Error, Result};
 
 /// Hyperparameters of a model.
@@ -103,6 +103,35 @@ pub enum LayerKind {
         /// Its heads.
         heads: DeltaHeads,
     },
+    /// A selective scan (Mamba-2), behind a convolution.
+    Scan {
+        /// `ssm.conv_kernel`
+        width: usize,
+        /// Its heads.
+        heads: ScanHeads,
+    },
+}
+
+impl LayerKind {
+    /// What a layer with a recurrent state convolves: positions and columns; `None` for others.
+    pub fn convolved(&self) -> Option<[usize; 2]> {
+        match self {
+            Self::Attention | Self::Convolution { .. } => None,
+            Self::Delta { width, heads } => Some([*width, heads.qkv()]),
+            Self::Scan { width, heads } => Some([*width, heads.xbc()]),
+        }
+    }
+
+    /// Values of such a state.
+    pub fn state_len(&self) -> Option<usize> {
+        let [width, cols] = self.convolved()?;
+        let matrices = match self {
+            Self::Attention | Self::Convolution { .. } => 0,
+            Self::Delta { heads, .. } => heads.matrices(),
+            Self::Scan { heads, .. } => heads.matrices(),
+        };
+        Some((width - 1) * cols + matrices)
+    }
 }
 
 /// The widths that layers of a model may differ in.
@@ -150,13 +179,16 @@ impl Config {
         let keys = Keys { metadata, architecture };
         let experts = Experts::read(&keys)?;
         let hidden = keys.count("embedding_length")?;
-        let heads = keys.count("attention.head_count")?;
+        let file_heads = keys.count("attention.head_count")?;
         let drafting_layers = keys.opt_count("nextn_predict_layers")?.unwrap_or(0);
         let layers = keys.count("block_count")?.saturating_sub(drafting_layers);
-        let (kinds, kv_heads) = kinds(&keys, layers, heads)?;
-        let head_dim = match keys.opt_count("attention.key_length")? {
-            Some(head_dim) => head_dim,
-            None => hidden.checked_div(heads).unwrap_or(0),
+        let (kinds, kv_heads) = kinds(&keys, layers, file_heads)?;
+        let attends = !architecture.scans || kinds.contains(&LayerKind::Attention);
+        let (heads, head_dim) = match keys.opt_count("attention.key_length")? {
+            // unused
+            _ if !attends => (1, 4),
+            Some(head_dim) => (file_heads, head_dim),
+            None => (file_heads, hidden.checked_div(file_heads).unwrap_or(0)),
         };
         let (rms_eps, layer_eps) = ("attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon");
         let (eps_key, other_key) = match architecture.norm {
@@ -175,7 +207,7 @@ impl Config {
             ));
         }
         let trained_context = keys.count("context_length")?;
-        let rope = Rope::read(&keys, head_dim, trained_context)?;
+        let rope = if attends { Rope::read(&keys, head_dim, trained_context)? } else { Rope::NOTHING };
         let scaled_width = match architecture.norms_values {
             true => 1.0,
             false if architecture.wide_heads_at == Some(layers) => hidden as f32 / heads as f32,
@@ -190,6 +222,8 @@ impl Config {
         let windowed_head_dim = keys.opt_count("attention.key_length_swa")?.unwrap_or(head_dim);
         let ffns = of_layers(&keys, "feed_forward_length", layers)?;
         let ffn = match (keys.opt_count("expert_feed_forward_length")?, &experts) {
+            // unused
+            _ if architecture.bare_mixers => Some(4),
             (Some(ffn), Some(_)) => Some(ffn),
             (None, Some(experts)) if architecture.splits_ffn => {
                 Some(keys.count("feed_forward_length")? / experts.chosen.max(1))
@@ -294,6 +328,7 @@ impl Config {
                     self.require("shortconv.l_cache", (1..=4).contains(width), "1 to 4", width)?;
                 }
                 LayerKind::Delta { width, heads } => self.check_delta(*width, heads)?,
+                LayerKind::Scan { width, heads } => self.check_scan(*width, heads)?,
             }
         }
         self.require("attention.head_count", (1..=4096).contains(&self.heads), "1 to 4096", self.heads)?;
@@ -368,6 +403,12 @@ impl Config {
         self.require("ssm.inner_size", fits(value_dim), expected, value * value_dim)
     }
 
+    fn check_scan(&self, width: usize, heads: &ScanHeads) -> Result<()> {
+        let ScanHeads { count, groups, head_dim, state_dim } = *heads;
+        let as_delta = DeltaHeads { key: groups, value: count, key_dim: state_dim, value_dim: head_dim, tiled: false };
+        self.check_delta(width, &as_delta)
+    }
+
     fn require(&self, key: &str, ok: bool, expected: &str, got: impl ToString) -> Result<()> {
         if ok {
             return Ok(());
@@ -401,6 +442,7 @@ impl Config {
             LayerKind::Attention => [0; 2],
             LayerKind::Convolution { .. } => [3 * self.hidden, self.hidden],
             LayerKind::Delta { heads, .. } => [delta_width(heads), heads.values()],
+            LayerKind::Scan { heads, .. } => [heads.projected(), heads.inner()],
         });
         widths.reduce(|a, b| [a[0].max(b[0]), a[1].max(b[1])]).unwrap_or_default()
     }
@@ -409,7 +451,7 @@ impl Config {
     pub fn delta_heads(&self) -> Option<DeltaHeads> {
         self.kinds.iter().find_map(|kind| match kind {
             LayerKind::Delta { heads, .. } => Some(*heads),
-            LayerKind::Attention | LayerKind::Convolution { .. } => None,
+            LayerKind::Attention | LayerKind::Convolution { .. } | LayerKind::Scan { .. } => None,
         })
     }
 
@@ -468,14 +510,20 @@ pub fn delta_width(heads: &DeltaHeads) -> usize {
     heads.qkv() + heads.values() + 2 * heads.value
 }
 
-/// The kinds of layers where all but every n-th one is linear attention.
-fn delta_kinds(keys: &Keys, layers: usize, order: DeltaOrder) -> Result<Vec<LayerKind>> {
-    let interval = keys.opt_count("full_attention_interval")?.unwrap_or(4);
-    let (key, value, key_dim) =
+/// Of layers with a recurrent state: groups, heads, `ssm.state_size`, width of a head.
+fn recurrent_sizes(keys: &Keys) -> Result<[usize; 4]> {
+    let (groups, heads, state) =
         (keys.count("ssm.group_count")?, keys.count("ssm.time_step_rank")?, keys.count("ssm.state_size")?);
     let inner = keys.count("ssm.inner_size")?;
     // what does not divide is no width
-    let value_dim = if value > 0 && inner.is_multiple_of(value) { inner / value } else { 0 };
+    let head_dim = if heads > 0 && inner.is_multiple_of(heads) { inner / heads } else { 0 };
+    Ok([groups, heads, state, head_dim])
+}
+
+/// The kinds of layers where all but every n-th one is linear attention.
+fn delta_kinds(keys: &Keys, layers: usize, order: DeltaOrder) -> Result<Vec<LayerKind>> {
+    let interval = keys.opt_count("full_attention_interval")?.unwrap_or(4);
+    let [key, value, key_dim, value_dim] = recurrent_sizes(keys)?;
     let heads = DeltaHeads { key, value, key_dim, value_dim, tiled: order == DeltaOrder::Tiled };
     let delta = LayerKind::Delta { width: keys.count("ssm.conv_kernel")?, heads };
     let kind = |layer: usize| if (layer + 1).is_multiple_of(interval) { LayerKind::Attention } else { delta };
@@ -523,15 +571,27 @@ fn numbers_of_layers(keys: &Keys, key: &str, array: &Array, layers: usize) -> Re
 
 const KV_HEADS: &str = "attention.head_count_kv";
 
+/// The kind of a layer without key and value heads.
+fn headless(keys: &Keys) -> Result<LayerKind> {
+    if !keys.architecture.scans {
+        return Ok(LayerKind::Convolution { width: keys.count("shortconv.l_cache")? });
+    }
+    let [groups, count, state_dim, head_dim] = recurrent_sizes(keys)?;
+    let heads = ScanHeads { count, groups, head_dim, state_dim };
+    Ok(LayerKind::Scan { width: keys.count("ssm.conv_kernel")?, heads })
+}
+
 /// The kind of each layer, and the key and value heads of those with attention. Where there are
-/// convolutions, the file has these heads for each layer.
+/// convolutions or scans, the file has these heads for each layer.
 fn kinds(keys: &Keys, layers: usize, heads: usize) -> Result<(Vec<LayerKind>, usize)> {
     if let Some(order) = keys.architecture.delta {
         return Ok((delta_kinds(keys, layers, order)?, keys.opt_count(KV_HEADS)?.unwrap_or(heads)));
     }
     let (array, all) = (keys.value(KV_HEADS), || vec![LayerKind::Attention; layers.min(1 << 16)]);
     let of_layers = match array {
-        Some(Value::Array(array)) if keys.architecture.convolutions => array,
+        // no layer has any
+        None if keys.architecture.scans => return Ok((vec![headless(keys)?; layers.min(1 << 16)], 1)),
+        Some(Value::Array(array)) if keys.architecture.convolutions || keys.architecture.scans => array,
         Some(Value::Array(_)) if keys.architecture.varied_widths => {
             return Ok((all(), of_layers(keys, KV_HEADS, layers)?.into_iter().max().unwrap_or(0)));
         }
@@ -547,8 +607,8 @@ fn kinds(keys: &Keys, layers: usize, heads: usize) -> Result<(Vec<LayerKind>, us
             got: Value::Array(of_layers.clone()).to_string(),
         });
     }
-    let width = if numbers.contains(&0.0) { keys.count("shortconv.l_cache")? } else { 0 };
-    let kind = |&heads: &f64| if heads == 0.0 { LayerKind::Convolution { width } } else { LayerKind::Attention };
+    let other = if numbers.contains(&0.0) { headless(keys)? } else { LayerKind::Attention };
+    let kind = |&heads: &f64| if heads == 0.0 { other } else { LayerKind::Attention };
     Ok((numbers.iter().map(kind).collect(), most as usize))
 }
 

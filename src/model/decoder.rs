@@ -1,7 +1,8 @@
 //! The recording of a decoder-only transformer (Vaswani et al. 2017, arXiv 1706.03762). Its layer
 //! is Llama's (Touvron et al. 2023, arXiv 2302.13971); other architectures differ by their
 //! [`Config`] and by the weights in their files. In an encoder, a token sees all others. In the
-//! place of attention a layer may have a convolution or linear attention: [`Config::kinds`].
+//! place of attention a layer may have a convolution, linear attention or a selective scan:
+//! [`Config::kinds`].
 //!
 //! | file | contents |
 //! |---|---|
@@ -32,7 +33,7 @@ use super::kv_cache::KvPool;
 use super::rope::{Frequencies, Rope};
 use super::weights::Weight;
 use crate::Result;
-use crate::ops::{Attention, Epilogue, Index, PickRows, Recording};
+use crate::ops::{Attention, Epilogue, Index, PickRows, Recording, RmsNorm};
 use crate::record::{KvCache, Tensor};
 
 /// Weights of one decoder layer.
@@ -42,7 +43,8 @@ pub struct Layer {
     pub attn_norms: BlockNorms,
     /// (qkv_width, hidden): q, k and v projection stacked. Where a convolution stands in the place
     /// of attention, (3 hidden, hidden): its two gates and its inputs. For linear attention q, k,
-    /// v, z, b and a, see [`DeltaRule`](crate::ops::DeltaRule).
+    /// v, z, b and a, see [`DeltaRule`](crate::ops::DeltaRule); for a scan z, x, B, C and dt, see
+    /// [`SelectiveScan`](crate::ops::SelectiveScan).
     pub qkv_proj: Weight,
     /// QK-norm, applied before RoPE.
     pub qk_norms: Vec<HeadNorm>,
@@ -51,11 +53,13 @@ pub struct Layer {
     /// (heads · head_dim, hidden): the gates of what attention gives, if it has any.
     pub gate_proj: Option<Weight>,
     /// (1, columns · width): the weights of the convolution in the place of attention, or before
-    /// linear attention.
+    /// linear attention or a scan; see [`CausalConvolve`](crate::ops::CausalConvolve).
     pub convolution: Option<Tensor>,
     /// See [`DeltaRule::weights`](crate::ops::DeltaRule::weights): of linear attention in the place
     /// of attention.
     pub delta: Option<Tensor>,
+    /// Weights of a selective scan in the place of attention.
+    pub scan: Option<ScanWeights>,
     /// (hidden, heads · head_dim), or (hidden, hidden) behind a convolution
     pub o_proj: Weight,
     /// Norms of the feed-forward block.
@@ -68,9 +72,22 @@ pub struct Layer {
     pub rope: usize,
 }
 
+/// Weights of a selective scan.
+#[derive(Clone, Copy, Debug)]
+pub struct ScanWeights {
+    /// See [`SelectiveScan::weights`](crate::ops::SelectiveScan::weights).
+    pub weights: Tensor,
+    /// (1, width of all heads): the norm of what it gives, by groups.
+    pub norm: Tensor,
+    /// Whether its convolution has biases.
+    pub biased: bool,
+}
+
 /// Weights of a feed-forward block.
 #[derive(Clone, Debug)]
 pub enum FeedForward {
+    /// None: the layer ends with what stands in the place of attention.
+    Absent,
     /// One MLP for all tokens.
     Dense(Mlp),
     /// A mixture of experts.
@@ -185,22 +202,24 @@ impl Decoder {
         // a buffer with room for either kind of feed-forward block
         let ffn = match &layer.feed_forward {
             FeedForward::Dense(_) => Tensor { cols: self.config.ffn_of(i), ..s.a.ffn },
-            FeedForward::Experts(_) => s.a.ffn,
+            FeedForward::Experts(_) | FeedForward::Absent => s.a.ffn,
         };
-        let attn = match (layer.convolution, layer.delta) {
-            (None, _) => self.record_attention(r, i, kv, s),
-            (Some(weight), None) => self.record_convolution(r, layer, weight, kv, s),
-            (Some(weight), Some(delta)) => self.record_delta(r, i, (weight, delta), kv, s),
-        }?;
+        let (attn, norm) = match (layer.convolution, layer.delta, layer.scan) {
+            (None, ..) => (self.record_attention(r, i, kv, s)?, None),
+            (Some(weight), None, None) => (self.record_convolution(r, layer, weight, kv, s)?, None),
+            (Some(weight), Some(delta), _) => (self.record_delta(r, i, (weight, delta), kv, s)?, None),
+            (Some(weight), None, Some(scan)) => self.record_scan(r, i, (weight, scan), kv, s)?,
+        };
         if !self.config.parallel {
-            self.add(r, &layer.o_proj, attn, &layer.attn_norms, s)?;
+            self.add(r, &layer.o_proj, (attn, norm), &layer.attn_norms, s)?;
         }
         self.record_feed_forward(r, layer, ffn, s)?;
         if self.config.parallel {
-            self.add(r, &layer.o_proj, attn, &layer.attn_norms, s)?;
+            self.add(r, &layer.o_proj, (attn, norm), &layer.attn_norms, s)?;
         }
         match &layer.feed_forward {
-            FeedForward::Dense(mlp) => self.add(r, &mlp.down_proj, ffn, &layer.ffn_norms, s),
+            FeedForward::Absent => Ok(()),
+            FeedForward::Dense(mlp) => self.add(r, &mlp.down_proj, (ffn, None), &layer.ffn_norms, s),
             FeedForward::Experts(mixture) => self.add_experts(r, mixture, &layer.ffn_norms, s),
         }?;
         self.add_per_layer_input(r, i, s)
@@ -238,6 +257,7 @@ impl Decoder {
         let a = &s.a;
         let (x, norm) = self.normed(r, layer.ffn_norms.input, a)?;
         match &layer.feed_forward {
+            FeedForward::Absent => Ok(()),
             FeedForward::Dense(mlp) => {
                 let inputs = self.config.activation().inputs();
                 self.record_mlp(r, mlp, x, norm, Tensor { cols: inputs * ffn.cols, ..a.gate_up }, ffn)
@@ -246,12 +266,19 @@ impl Decoder {
         }
     }
 
-    /// x += weight · block
-    fn add(&self, r: &mut Recording, weight: &Weight, block: Tensor, norms: &BlockNorms, s: &mut Stream) -> Result<()> {
+    /// x += weight · norm(block)
+    fn add(
+        &self,
+        r: &mut Recording,
+        weight: &Weight,
+        (block, norm): (Tensor, Option<RmsNorm>),
+        norms: &BlockNorms,
+        s: &mut Stream,
+    ) -> Result<()> {
         self.settle(r, s)?;
         let (accumulate, scale, y) = self.target(norms, &s.a);
         let epilogue = if accumulate { Epilogue::Accumulate { scale } } else { Epilogue::Store };
-        weight.linear(r, block, None, epilogue, y)?;
+        weight.linear(r, block, norm, epilogue, y)?;
         self.record_norms_behind(r, norms, s)
     }
 

@@ -4,7 +4,7 @@ use super::architecture::{Norms, Positions};
 use super::config::{Config, Experts, LayerKind, Widths};
 use super::decoder::{
     Beside, BlockNorms, Decoder, FeedForward, Layer, MixtureWeights, Mlp, NormWeights, PerLayerEmbedding,
-    PerLayerWeights,
+    PerLayerWeights, ScanWeights,
 };
 use super::rope::{ALL_FACTORS, Frequencies, Rope};
 use super::tensors::Tensors;
@@ -63,14 +63,21 @@ pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
                 let gates: Vec<_> = gates.into_iter().map(|(part, rows)| (name(part), rows)).collect();
                 [Group::new(&gates, hidden), Group::new(&[(name("ssm_out"), hidden)], heads.values())]
             }
+            LayerKind::Scan { heads, .. } => {
+                [one("ssm_in", heads.projected(), hidden), one("ssm_out", hidden, heads.inner())]
+            }
             LayerKind::Convolution { .. } => {
                 [one("shortconv.in_proj", 3 * hidden, hidden), one("shortconv.out_proj", hidden, hidden)]
             }
         });
+        if config.architecture.bare_mixers {
+            continue;
+        }
         let ffn = config.ffn_of(layer);
         if let Some(Experts { count, shared_ffn, .. }) = config.experts.clone().filter(|_| config.has_experts(layer)) {
             let mut router = vec![(name("ffn_gate_inp"), count)];
-            router.extend(shared_ffn.map(|_| (name("ffn_gate_inp_shexp"), 1)));
+            let weighs_shared = config.architecture.weighs_shared;
+            router.extend(shared_ffn.filter(|_| weighs_shared).map(|_| (name("ffn_gate_inp_shexp"), 1)));
             groups.push(Group::new(&router, hidden));
             if config.architecture.deep_router {
                 groups.push(one("ffn_gate_out", count, count));
@@ -134,7 +141,7 @@ pub fn decoder(tensors: &mut Tensors, config: &Config, (vocab, context): (usize,
         if let Some(norm) = ffn_norms.output.as_mut().filter(|_| config.per_layer_input == 0) {
             norm.scale = scale;
         }
-        let (mut qk_norms, mut gate_proj, mut convolution, mut delta) = (Vec::new(), None, None, None);
+        let (mut qk_norms, mut gate_proj, mut convolution, mut delta, mut scan) = (Vec::new(), None, None, None, None);
         let (qkv_proj, o_proj) = match config.kinds[i] {
             LayerKind::Attention => {
                 qk_norms = tensors.vectors.qk_norms(tensors.memory, &config, i)?;
@@ -150,6 +157,18 @@ pub fn decoder(tensors: &mut Tensors, config: &Config, (vocab, context): (usize,
                 let weights = ["ssm_a", "ssm_dt.bias", "ssm_norm.weight"].map(name);
                 delta = Some(tensors.vectors.joined(tensors.memory, "a delta rule", &weights)?);
                 (tensors.weight_of(i, "attn_qkv")?, tensors.weight_of(i, "ssm_out")?)
+            }
+            LayerKind::Scan { .. } => {
+                let mut of_convolution = vec![name("ssm_conv1d.weight"), name("ssm_conv1d.bias")];
+                of_convolution.truncate(if tensors.vectors.has(&of_convolution[1]) { 2 } else { 1 });
+                convolution = Some(tensors.vectors.joined(tensors.memory, "a convolution", &of_convolution)?);
+                let weights = ["ssm_a", "ssm_dt.bias", "ssm_d"].map(name);
+                scan = Some(ScanWeights {
+                    weights: tensors.vectors.joined(tensors.memory, "a selective scan", &weights)?,
+                    norm: tensors.vectors.required(tensors.memory, &name("ssm_norm.weight"))?,
+                    biased: of_convolution.len() == 2,
+                });
+                (tensors.weight_of(i, "ssm_in")?, tensors.weight_of(i, "ssm_out")?)
             }
             LayerKind::Convolution { .. } => {
                 let weight = name("shortconv.conv.weight");
@@ -170,6 +189,7 @@ pub fn decoder(tensors: &mut Tensors, config: &Config, (vocab, context): (usize,
             gate_proj,
             convolution,
             delta,
+            scan,
             o_proj,
             ffn_norms,
             feed_forward: feed_forward(tensors, &config, i)?,
@@ -252,6 +272,9 @@ fn block_norms(tensors: &mut Tensors, config: &Config, layer: usize) -> Result<(
         return Ok((attn, ffn));
     }
     let attn_norm = if is_bare { None } else { Some(norm(attn)?) };
+    if config.architecture.bare_mixers {
+        return Ok((BlockNorms { input: attn_norm, ..BlockNorms::default() }, BlockNorms::default()));
+    }
     let ffn_norm = if ffn == attn { attn_norm } else { Some(norm(ffn)?) };
     let none = BlockNorms::default();
     Ok(match config.architecture.norms {
@@ -269,6 +292,9 @@ fn block_norms(tensors: &mut Tensors, config: &Config, layer: usize) -> Result<(
 /// The feed-forward block of a layer.
 fn feed_forward(tensors: &mut Tensors, config: &Config, layer: usize) -> Result<FeedForward> {
     let name = |part: &str| format!("blk.{layer}.{part}");
+    if config.architecture.bare_mixers {
+        return Ok(FeedForward::Absent);
+    }
     // the group of `ffn_up` also contains the gate projection, if there is one
     let dense = ["ffn_up", "ffn_down"];
     let Some(Experts { count, chosen, shared_ffn, .. }) = config.experts.clone().filter(|_| config.has_experts(layer))

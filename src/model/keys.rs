@@ -52,6 +52,9 @@ const fn of_folders(name: &'static str, unset: &'static [f64]) -> Key {
 
 /// Architectures with a gated delta rule.
 const DELTA: &[&str] = &["qwen35", "qwen35moe", "qwen3next"];
+/// The same, and those with a selective scan.
+const RECURRENT: &[&str] = &["qwen35", "qwen35moe", "qwen3next", "granitehybrid", "mamba2"];
+const GRANITE: &[&str] = &["granite", "granitemoe", "granitehybrid"];
 
 /// Every key that weft reads, sorted by name.
 const KEYS: &[Key] = &[
@@ -65,7 +68,7 @@ const KEYS: &[Key] = &[
     of_all("attention.layer_norm_rms_epsilon", ZERO),
     of(&["mpt"], "attention.max_alibi_bias", ZERO),
     of(&["grok"], "attention.output_scale", ZERO),
-    of(&["granite", "granitemoe"], "attention.scale", ZERO),
+    of(GRANITE, "attention.scale", ZERO),
     of(&["gemma4"], "attention.shared_kv_layers", NONE),
     // llama.cpp's loaders of llama and starcoder2 ignore the window, but Mistral and StarCoder2
     // were trained with one
@@ -105,7 +108,7 @@ const KEYS: &[Key] = &[
     of(&["gemma-embedding"], "dense_3_feat_out", ZERO),
     of_all("embedding_length", NEEDED),
     of(&["gemma4"], "embedding_length_per_layer_input", NONE),
-    of(&["granite", "granitemoe", "grok", "minicpm"], "embedding_scale", ZERO),
+    of(&["granite", "granitemoe", "granitehybrid", "grok", "minicpm"], "embedding_scale", ZERO),
     of_all("expert_count", NONE),
     of(
         &["qwen2moe", "qwen3moe", "grok", "gpt-oss", "lfm2moe", "qwen35moe", "qwen3next", "gemma4"],
@@ -114,7 +117,11 @@ const KEYS: &[Key] = &[
     ),
     of_all("expert_gating_func", NONE),
     of_all("expert_group_count", NONE),
-    of(&["qwen2moe", "qwen35moe", "qwen3next"], "expert_shared_feed_forward_length", NONE),
+    of(
+        &["qwen2moe", "qwen35moe", "qwen3next", "granitemoe", "granitehybrid"],
+        "expert_shared_feed_forward_length",
+        NONE,
+    ),
     of_all("expert_used_count", NONE),
     of_folders("expert_weights_norm", NEEDED),
     of(&["llama_moe"], "expert_weights_scale", ZERO),
@@ -122,11 +129,11 @@ const KEYS: &[Key] = &[
     of(&["gemma2", "gemma3", "gemma4", "grok"], "final_logit_softcapping", MINUS_ONE),
     of(DELTA, "full_attention_interval", NONE),
     of(&["lfm2moe"], "leading_dense_block_count", ZERO),
-    of(&["granite", "granitemoe", "grok", "minicpm"], "logit_scale", ZERO),
+    of(&["granite", "granitemoe", "granitehybrid", "grok", "minicpm"], "logit_scale", ZERO),
     of(&["nomic-bert-moe"], "moe_every_n_layers", ZERO),
     of(DELTA, "nextn_predict_layers", NONE),
     of_all("pooling_type", MINUS_ONE),
-    of(&["granite", "granitemoe", "minicpm"], "residual_scale", ZERO),
+    of(&["granite", "granitemoe", "granitehybrid", "minicpm"], "residual_scale", ZERO),
     of_all("rope.dimension_count", NONE),
     of(&["gemma4"], "rope.dimension_count_swa", NONE),
     of_all("rope.freq_base", ZERO),
@@ -138,7 +145,7 @@ const KEYS: &[Key] = &[
     of_all("rope.scale_linear", ZERO),
     of_all("rope.scaling.attn_factor", ZERO),
     of_all("rope.scaling.factor", ZERO),
-    of(&["granite", "granitemoe"], "rope.scaling.finetuned", NEEDED),
+    of(GRANITE, "rope.scaling.finetuned", NEEDED),
     of_all("rope.scaling.original_context_length", NONE),
     of_all("rope.scaling.type", NEEDED),
     of_all("rope.scaling.yarn_beta_fast", &[0.0, -1.0]),
@@ -146,11 +153,11 @@ const KEYS: &[Key] = &[
     of(&["mistral3"], "rope.scaling.yarn_log_multiplier", ZERO),
     of_folders("rope.scaling.yarn_truncate", NEEDED),
     of(&["lfm2", "lfm2moe"], "shortconv.l_cache", ZERO),
-    of(DELTA, "ssm.conv_kernel", NONE),
-    of(DELTA, "ssm.group_count", NONE),
-    of(DELTA, "ssm.inner_size", NONE),
-    of(DELTA, "ssm.state_size", NONE),
-    of(DELTA, "ssm.time_step_rank", NONE),
+    of(RECURRENT, "ssm.conv_kernel", NONE),
+    of(RECURRENT, "ssm.group_count", NONE),
+    of(RECURRENT, "ssm.inner_size", NONE),
+    of(RECURRENT, "ssm.state_size", NONE),
+    of(RECURRENT, "ssm.time_step_rank", NONE),
     of(&["gptneox"], "use_parallel_residual", NEEDED),
 ];
 
@@ -269,7 +276,8 @@ mod tests {
             put("expert_count", 4u32.into());
             put("expert_used_count", 2u32.into());
         }
-        if Architecture::named(architecture).unwrap().delta.is_some() {
+        let row = Architecture::named(architecture).unwrap();
+        if row.delta.is_some() || row.scans {
             let sizes = [("conv_kernel", 4u32), ("group_count", 1), ("inner_size", 16)];
             for (key, size) in sizes.into_iter().chain([("state_size", 8), ("time_step_rank", 2)]) {
                 put(&format!("ssm.{key}"), size.into());
@@ -364,7 +372,7 @@ mod tests {
 
     #[test]
     fn values_that_contradict_are_refused() {
-        let refused: [(&str, &str, Value); 13] = [
+        let refused: [(&str, &str, Value); 17] = [
             ("llama", "attention.causal", false.into()),
             ("bert", "attention.causal", true.into()),
             ("bert", "pooling_type", 9u32.into()),
@@ -378,6 +386,10 @@ mod tests {
             ("qwen35", "ssm.group_count", 3u32.into()),
             ("qwen35", "ssm.conv_kernel", 9u32.into()),
             ("qwen35", "ssm.state_size", 7u32.into()),
+            ("mamba2", "ssm.inner_size", 15u32.into()),
+            ("mamba2", "ssm.group_count", 3u32.into()),
+            ("granitehybrid", "ssm.conv_kernel", 9u32.into()),
+            ("granitehybrid", "attention.head_count_kv", vec![1, 3].into()),
         ];
         for (architecture, key, value) in refused {
             let mut metadata = least(architecture);

@@ -48,13 +48,15 @@ fn layer_cache(config: &Config, layer: usize, format: KvFormat) -> KvCache {
             cache_of_heads(kv_heads, head_dim, format)
         }
         LayerKind::Convolution { .. } => KvCache::of_inputs(config.hidden),
-        LayerKind::Delta { width, heads } => KvCache::of_state((width - 1) * heads.qkv() + heads.matrices()),
+        LayerKind::Delta { .. } | LayerKind::Scan { .. } => {
+            KvCache::of_state(config.kinds[layer].state_len().unwrap_or(0))
+        }
     }
 }
 
 /// Whether a layer of this kind keeps its state in slots.
 fn has_slots(kind: LayerKind) -> bool {
-    matches!(kind, LayerKind::Delta { .. })
+    kind.state_len().is_some()
 }
 
 /// The layers that keep something: not those that read the keys and values of another.
@@ -69,7 +71,7 @@ fn rewind_of(config: &Config) -> Option<usize> {
         // the inputs before a position must still be there
         LayerKind::Convolution { width } => Some(RECENT_INPUTS + 1 - width),
         // a step of one row, which is computed again only from the state before it
-        LayerKind::Delta { .. } => Some(1),
+        LayerKind::Delta { .. } | LayerKind::Scan { .. } => Some(1),
     };
     config.kinds.iter().filter_map(rewind).min()
 }

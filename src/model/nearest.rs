@@ -53,7 +53,7 @@ impl Candidate {
         let mut metadata = Metadata::default();
         metadata.insert("general.architecture", name);
         // where layers are alike, their names repeat, and values for each layer are of one
-        let alike = !architecture.convolutions && architecture.delta.is_none();
+        let alike = !architecture.convolutions && architecture.delta.is_none() && !architecture.scans;
         for (key, value) in keys {
             metadata.insert(format!("{name}.{key}"), if alike { largest(value) } else { (*value).clone() });
         }
@@ -203,6 +203,24 @@ mod tests {
         let heads = ("attention.head_count_kv", vec![0, 3].into());
         let error = told(&header("lfm9", &tensors, &[heads, ("shortconv.l_cache", Value::from(3u32))]));
         assert!(error.contains("nearest of these is `lfm2`, which knows all tensors and keys"), "{error}");
+    }
+
+    #[test]
+    fn layers_without_attention_are_nearest_to_those_without() {
+        let parts = ["ssm_in.weight", "ssm_conv1d.weight", "ssm_a", "ssm_d", "ssm_dt.bias", "ssm_norm.weight"];
+        let own: Vec<String> = parts
+            .into_iter()
+            .chain(["ssm_out.weight", "attn_norm.weight"])
+            .map(|part| format!("blk.1.{part}"))
+            .collect();
+        let tensors: Vec<&str> =
+            own.iter().map(String::as_str).chain(["token_embd.weight", "output_norm.weight"]).collect();
+        let sizes = [("conv_kernel", 4u32), ("group_count", 1), ("inner_size", 16), ("state_size", 8)];
+        let sizes = sizes.into_iter().chain([("time_step_rank", 2)]).map(|(key, size)| (format!("ssm.{key}"), size));
+        let sizes: Vec<(String, u32)> = sizes.collect();
+        let keys: Vec<(&str, Value)> = sizes.iter().map(|(key, size)| (key.as_str(), (*size).into())).collect();
+        let error = told(&header("mamba3", &tensors, &keys));
+        assert!(error.contains("nearest of these is `mamba2`, which knows all tensors and keys"), "{error}");
     }
 
     #[test]

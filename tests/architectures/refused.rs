@@ -39,12 +39,20 @@ fn what_is_missing_or_has_a_wrong_length_is_named() {
     for tensor in ["per_layer_token_embd", "per_layer_proj_norm", "blk.3.inp_gate", "blk.0.post_norm", "blk.0.attn_v"] {
         lacks("gemma4", &format!("{tensor}.weight"));
     }
+    let of_scan =
+        ["ssm_conv1d.weight", "ssm_a", "ssm_dt.bias", "ssm_d", "ssm_norm.weight", "ssm_in.weight", "ssm_out.weight"];
+    of_scan.into_iter().for_each(|part| lacks("mamba2", &format!("blk.2.{part}")));
+    lacks("granitehybrid", "blk.2.ssm_d");
+    lacks("granitehybrid", "blk.1.attn_q.weight");
+    lacks("granitehybrid", "blk.0.ffn_up_shexp.weight");
     let wrong = |name: &str, tensor: &str| refused(fixture(name).vector(tensor, &[0.5; 3]), tensor);
     wrong("gpt-oss", "blk.1.attn_sinks.weight");
     wrong("gpt-oss", "blk.0.ffn_down_exps.bias");
     wrong("gpt-oss", "blk.0.ffn_gate_inp.bias");
     wrong("jina-bert-v2", "blk.0.ffn_up.weight");
     wrong("bert-xlm-roberta", "cls.output.bias");
+    let parts = ["ssm_conv1d.weight", "ssm_conv1d.bias", "ssm_a", "ssm_dt.bias", "ssm_d", "ssm_norm.weight"];
+    parts.into_iter().for_each(|part| wrong("mamba2", &format!("blk.1.{part}")));
     // a norm that only the layers behind the first have, and one of Jina's model for code
     refused(fixture("modern-bert").vector("blk.0.attn_norm.weight", &[0.5; 36]), "blk.0.attn_norm.weight");
     refused(fixture("jina-bert-v2").vector("blk.0.attn_norm_2.weight", &[0.5; 36]), "blk.0.attn_norm_2.weight");
@@ -74,4 +82,15 @@ fn what_is_missing_or_has_a_wrong_length_is_named() {
     counts("rope.dimension_count_swa", &[10]);
     counts("feed_forward_length", &[24, 24, 24]);
     counts("embedding_length_per_layer_input", &[7]);
+    let sizes = |name: &str, key: &str, value: u32| refused(fixture(name).meta(key, value), key);
+    sizes("mamba2", "mamba2.ssm.conv_kernel", 5);
+    sizes("mamba2", "mamba2.ssm.inner_size", 50);
+    sizes("mamba2", "mamba2.ssm.state_size", 260);
+    sizes("granitehybrid", "granitehybrid.ssm.conv_kernel", 0);
+    // heads that its groups do not divide; a convolution over another number of positions
+    refused(fixture("mamba2").meta("mamba2.ssm.group_count", 4u32), "mamba2.ssm.time_step_rank");
+    refused(fixture("mamba2").meta("mamba2.ssm.group_count", 0u32), "mamba2.ssm.group_count");
+    refused(fixture("mamba2").meta("mamba2.ssm.conv_kernel", 3u32), "blk.0.ssm_conv1d.weight");
+    let heads = fixture("granitehybrid").meta("granitehybrid.attention.head_count_kv", vec![0, 2, 1]);
+    refused(heads, "granitehybrid.attention.head_count_kv");
 }

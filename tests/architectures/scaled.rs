@@ -10,7 +10,18 @@ use super::{ENGINES, TOLERANCE, difference, encoders, folders, golden, logits, o
 fn is_projection(name: &str) -> bool {
     let Some(stem) = name.strip_suffix(".weight") else { return false };
     let part = stem.rsplit('.').next().unwrap_or(stem);
-    let projections = ["attn_q", "attn_k", "attn_v", "attn_qkv", "attn_output", "ffn_gate", "ffn_up", "ffn_down"];
+    let projections = [
+        "attn_q",
+        "attn_k",
+        "attn_v",
+        "attn_qkv",
+        "attn_output",
+        "ssm_in",
+        "ssm_out",
+        "ffn_gate",
+        "ffn_up",
+        "ffn_down",
+    ];
     projections.iter().any(|projection| match part.strip_prefix(projection) {
         Some(kind) => ["", "_exps", "_up_exps", "_shexp"].contains(&kind),
         None => part == "output",

@@ -175,6 +175,54 @@ impl Tiny {
             .meta("qwen35.ssm.inner_size", (values * value_dim) as u32)
     }
 
+    /// Random weights of a model without attention and feed-forward blocks, as `mamba2` is.
+    pub fn scanning(seed: u64) -> Self {
+        let Self { metadata, tensors } = Self::new(seed, |_| BlockType::Q8_0);
+        let renamed = |(key, value): (String, Value)| (key.replacen("llama.", "mamba2.", 1), value);
+        let stays = |name: &String| !name.starts_with("blk.") || name.ends_with(".attn_norm.weight");
+        let mut tiny = Self {
+            metadata: metadata.into_iter().map(renamed).collect(),
+            tensors: tensors.into_iter().filter(|(name, _)| stays(name)).collect(),
+        };
+        let (heads, groups, head_dim, state_dim) = (4, 2, 16, 8);
+        let inner = heads * head_dim;
+        let xbc = inner + 2 * groups * state_dim;
+        let mut rng = Rng::new(seed + 3000);
+        for layer in 0..LAYERS {
+            let name = |part: &str| format!("blk.{layer}.{part}");
+            for (part, cols, rows) in [("ssm_in", HIDDEN, inner + xbc + heads), ("ssm_out", inner, HIDDEN)] {
+                let (dims, block) = (vec![cols as u64, rows as u64], BlockType::Q8_0);
+                let data = rng.rows(block, rows, cols);
+                tiny.tensors.insert(name(&format!("{part}.weight")), Tensor { dims, block, data });
+            }
+            tiny = tiny
+                .vector(&name("ssm_conv1d.weight"), &rng.units(4 * xbc))
+                .vector(&name("ssm_conv1d.bias"), &rng.units(xbc))
+                .vector(&name("ssm_a"), &[-0.02, -0.1, -0.5, -1.5])
+                .vector(&name("ssm_dt.bias"), &rng.units(heads))
+                .vector(&name("ssm_d"), &rng.units(heads))
+                .vector(&name("ssm_norm.weight"), &rng.units(inner));
+            let shapes = [
+                ("ssm_conv1d.weight", [4, xbc]),
+                ("ssm_a", [1, heads]),
+                ("ssm_d", [1, heads]),
+                ("ssm_norm.weight", [inner / groups, groups]),
+            ];
+            for (part, dims) in shapes {
+                tiny.tensors.get_mut(&name(part)).unwrap().dims = dims.map(|dim| dim as u64).to_vec();
+            }
+        }
+        tiny.metadata.retain(|(key, _)| key != "mamba2.attention.head_count_kv");
+        tiny.meta("general.architecture", "mamba2")
+            .meta("mamba2.feed_forward_length", 0u32)
+            .meta("mamba2.attention.head_count", 0u32)
+            .meta("mamba2.ssm.conv_kernel", 4u32)
+            .meta("mamba2.ssm.group_count", groups as u32)
+            .meta("mamba2.ssm.time_step_rank", heads as u32)
+            .meta("mamba2.ssm.state_size", state_dim as u32)
+            .meta("mamba2.ssm.inner_size", inner as u32)
+    }
+
     pub fn vector(mut self, name: &str, values: &[f32]) -> Self {
         let data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.tensors.insert(name.into(), Tensor { dims: vec![values.len() as u64], block: BlockType::F32, data });

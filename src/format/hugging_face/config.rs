@@ -54,7 +54,7 @@ pub(super) const COUNTS: [(&str, &[&str]); 9] = [
     ("expert_count", &["num_local_experts", "num_experts"]),
     ("expert_used_count", &["num_experts_per_tok", "top_k_experts"]),
     ("expert_feed_forward_length", &["moe_intermediate_size"]),
-    ("expert_shared_feed_forward_length", &["shared_expert_intermediate_size"]),
+    ("expert_shared_feed_forward_length", &["shared_expert_intermediate_size", "shared_intermediate_size"]),
     ("leading_dense_block_count", &["num_dense_layers"]),
 ];
 
@@ -91,6 +91,8 @@ pub(super) struct ParsedConfig {
     pub class: String,
     /// Rows of the table of positions that no text uses.
     pub skipped_positions: usize,
+    /// Groups of the heads of selective scans.
+    pub groups: usize,
     /// Vectors that are tensors in GGUF.
     pub vectors: Vec<(&'static str, Vec<f32>)>,
 }
@@ -137,7 +139,7 @@ impl<'a> Object<'a> {
 impl ParsedConfig {
     /// Reads `config.json`.
     pub(super) fn new(text: &str) -> Result<Self> {
-        let json: Value = parse("config.json", text)?;
+        let json: Value = parse("config.json", &without_infinity(text))?;
         // a vision model has the text model's configuration inside its own
         let outer = Object(&json);
         let json = json.get("text_config").filter(|text| text.is_object()).unwrap_or(&json);
@@ -166,6 +168,7 @@ impl ParsedConfig {
                 .unwrap_or(ties(family.architecture)),
             class,
             skipped_positions: 0,
+            groups: 0,
             vectors: Vec::new(),
         };
         model.metadata.insert("general.architecture", family.architecture);
@@ -179,11 +182,14 @@ impl ParsedConfig {
         if is_encoder(family.architecture) {
             model.encoder(&config, &model_type)?;
         }
-        if !matches!(family.architecture, "bert" | "jina-bert-v2") {
+        if !matches!(family.architecture, "bert" | "jina-bert-v2" | "mamba2") {
             model.rope(&config)?;
         }
         if family.architecture == "gemma4" {
             model.varied_widths(&config)?;
+        }
+        if model.scans() {
+            model.read_scans(&config)?;
         }
         Ok(model)
     }
@@ -204,7 +210,7 @@ impl ParsedConfig {
     /// Refuses settings that the architecture does not support.
     fn check(&self, config: &Object) -> Result<()> {
         let own = match self.family.architecture {
-            "jina-bert-v2" => "position_embedding_type",
+            "jina-bert-v2" | "granitehybrid" => "position_embedding_type",
             "gemma-embedding" => "use_bidirectional_attention",
             _ => "",
         };
@@ -231,6 +237,8 @@ impl ParsedConfig {
         for (i, (key, names)) in COUNTS.into_iter().enumerate() {
             match config.count(names)? {
                 Some(count) => self.put(key, count),
+                // without attention
+                None if self.family.architecture == "mamba2" && (2..REQUIRED).contains(&i) => self.put(key, 0u32),
                 // the first models of these architectures do not state it
                 None if key == "context_length" && matches!(self.family.architecture, "falcon" | "bloom") => {
                     self.put(key, 2048u32)
@@ -244,28 +252,19 @@ impl ParsedConfig {
         self.layers = count(COUNTS[1].1)?;
         let heads = count(COUNTS[2].1)?;
         self.experts = count(COUNTS[4].1)?;
-        let kv_heads = match (config.flag("multi_query")?, config.flag("new_decoder_architecture")?.unwrap_or(false)) {
-            (Some(true), false) => 1,
-            (Some(false), false) => heads,
-            _ => config.count(&["num_kv_heads", "num_key_value_heads", "n_head_kv"])?.map_or(heads, |n| n as usize),
-        };
-        let head_dim = config.count(&["head_dim"])?.map_or(hidden.checked_div(heads).unwrap_or(0), |n| n as usize);
-        let divide = kv_heads > 0 && heads.is_multiple_of(kv_heads) && head_dim > 0 && head_dim.is_multiple_of(2);
-        if !divide || heads > MOST || head_dim > MOST || self.experts > MOST {
-            let expected = "a multiple of num_key_value_heads, with an even head_dim, and at most 65536 of each";
-            let got = format!("{heads}, {kv_heads}, {head_dim} and {} experts", self.experts);
-            return Err(invalid("num_attention_heads", expected, got));
+        if self.family.architecture != "mamba2" {
+            self.attention_heads(config, hidden, heads)?;
         }
-        self.heads = Heads { heads, kv_heads, head_dim, ..Heads::default() };
-        self.put("attention.head_count_kv", kv_heads as u32);
-        if hidden != heads * head_dim {
-            self.put("attention.key_length", head_dim as u32);
-            self.put("attention.value_length", head_dim as u32);
-        }
+        let kv_heads = self.heads.kv_heads as u32;
         let ffn = config.count(&["block_ff_dim", "intermediate_size", "ffn_hidden_size", "n_inner", "hidden_dim"])?;
         let ffn = ffn.unwrap_or((hidden as u32).saturating_mul(4));
+        let ffn = match self.family.architecture {
+            "lfm2" | "lfm2moe" => self.convolutions(config, kv_heads, ffn)?,
+            // a block for all tokens, beside experts if there are any
+            "granitehybrid" if self.experts == 0 => config.count(&["shared_intermediate_size"])?.unwrap_or(ffn),
+            _ => ffn,
+        };
         let lfm2 = self.convolves();
-        let ffn = if lfm2 { self.convolutions(config, kv_heads as u32, ffn)? } else { ffn };
         self.put("feed_forward_length", ffn);
         let eps = if lfm2 { ["norm_eps"] } else { ["rms_norm_eps"] };
         if let Some(eps) = config.number(&eps)? {
@@ -303,6 +302,29 @@ impl ParsedConfig {
             if let Some(parallel) = config.flag(name)? {
                 self.put_own("use_parallel_residual", parallel);
             }
+        }
+        Ok(())
+    }
+
+    /// Reads the heads of attention.
+    fn attention_heads(&mut self, config: &Object, hidden: usize, heads: usize) -> Result<()> {
+        let kv_heads = match (config.flag("multi_query")?, config.flag("new_decoder_architecture")?.unwrap_or(false)) {
+            (Some(true), false) => 1,
+            (Some(false), false) => heads,
+            _ => config.count(&["num_kv_heads", "num_key_value_heads", "n_head_kv"])?.map_or(heads, |n| n as usize),
+        };
+        let head_dim = config.count(&["head_dim"])?.map_or(hidden.checked_div(heads).unwrap_or(0), |n| n as usize);
+        let divide = kv_heads > 0 && heads.is_multiple_of(kv_heads) && head_dim > 0 && head_dim.is_multiple_of(2);
+        if !divide || heads > MOST || head_dim > MOST || self.experts > MOST {
+            let expected = "a multiple of num_key_value_heads, with an even head_dim, and at most 65536 of each";
+            let got = format!("{heads}, {kv_heads}, {head_dim} and {} experts", self.experts);
+            return Err(invalid("num_attention_heads", expected, got));
+        }
+        self.heads = Heads { heads, kv_heads, head_dim, ..Heads::default() };
+        self.put("attention.head_count_kv", kv_heads as u32);
+        if hidden != heads * head_dim {
+            self.put("attention.key_length", head_dim as u32);
+            self.put("attention.value_length", head_dim as u32);
         }
         Ok(())
     }
@@ -353,7 +375,7 @@ impl ParsedConfig {
             Windowed::AllButFirstOf(n) => used && !layer.is_multiple_of(n),
         };
         let expected = |layer: usize| if windowed(layer) { "sliding_attention" } else { "full_attention" };
-        let types = config.get("layer_types").filter(|_| !self.convolves() && !self.is_delta());
+        let types = config.get("layer_types").filter(|_| !self.convolves() && !self.is_delta() && !self.scans());
         if let Some(types) = types.and_then(Value::as_array) {
             let listed = used && !matches!(self.family.windowed, Windowed::Never | Windowed::All);
             let known = |layer: usize| {
@@ -479,6 +501,12 @@ fn special(config: &Object) -> Result<Option<&'static str>> {
         _ if alibi => Some("jina-bert-v2"),
         _ => None,
     })
+}
+
+/// Python writes a number that JSON does not have, as a bound.
+fn without_infinity(text: &str) -> String {
+    let outside = |(i, part): (usize, &str)| if i % 2 == 0 { part.replace("Infinity", "null") } else { part.into() };
+    text.split('"').enumerate().map(outside).collect::<Vec<_>>().join("\"")
 }
 
 /// Parses a JSON file. Errors: `InvalidModel` naming it.

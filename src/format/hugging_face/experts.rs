@@ -53,6 +53,8 @@ impl Experts {
         let (kind, [experts, outputs, inputs]) = match (suffix, shape.as_slice()) {
             ("weight", &[experts, inputs, outputs]) if is_transposed => (Kind::Transposed, [experts, outputs, inputs]),
             ("weight", &[experts, outputs, inputs]) => (Kind::Rows, [experts, outputs, inputs]),
+            // one for all tokens
+            ("weight", &[outputs, inputs]) => (Kind::Rows, [1, outputs, inputs]),
             ("bias", &[experts, outputs]) => (Kind::Bias, [experts, outputs, 1]),
             ("blocks", &[experts, outputs, blocks, BLOCK_BYTES]) => {
                 (Kind::Numbers, [experts, outputs, blocks.saturating_mul(BLOCK)])

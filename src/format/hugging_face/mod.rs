@@ -22,6 +22,7 @@ mod names;
 mod order;
 mod reader;
 mod rope;
+mod scans;
 mod values;
 
 use std::collections::BTreeMap;

@@ -59,6 +59,15 @@ const GATE_UP_INTERLEAVED: &[(&str, Order)] = &[
 ];
 const GATE_UP_PAIRS: &[(&str, Order)] =
     &[("attn_q", Order::Pairs), ("attn_k", Order::Pairs), ("ffn_gate_up_exps", Order::Experts { interleaved: false })];
+/// The same, a feed-forward block beside the experts, and scans.
+const HYBRID: &[(&str, Order)] = &[
+    ("attn_q", Order::Pairs),
+    ("attn_k", Order::Pairs),
+    ("ffn_gate_up_exps", Order::Experts { interleaved: false }),
+    ("ffn_gate_up_shexp", Order::Experts { interleaved: false }),
+    ("ssm_a", Order::Decay { tiled: false }),
+];
+const SCANS: &[(&str, Order)] = &[("ssm_a", Order::Decay { tiled: false })];
 const PLUS_ONE: &[(&str, Order)] = &[
     ("attn_norm", Order::PlusOne),
     ("attn_q_norm", Order::PlusOne),
@@ -123,6 +132,8 @@ pub(super) const FAMILIES: &[Family] = &[
     Family { orders: PAIRS, ..family(&["smollm3"], "smollm3") },
     Family { orders: PAIRS, ..family(&["granite"], "granite") },
     Family { orders: GATE_UP_PAIRS, ..family(&["granitemoe"], "granitemoe") },
+    Family { orders: HYBRID, ..family(&["granitemoehybrid"], "granitehybrid") },
+    Family { orders: SCANS, ..family(&["mamba2"], "mamba2") },
     Family { orders: PAIRS, ..family(&["minicpm"], "minicpm") },
     family(&["ernie4_5"], "ernie4_5"),
     Family { activations: &["relu2"], orders: PAIRS, ..family(&["arcee"], "arcee") },
@@ -197,7 +208,8 @@ pub(super) const FAMILIES: &[Family] = &[
 ];
 
 /// Prefixes of names: the part of the model that a tensor belongs to.
-const PREFIXES: [&str; 9] = [
+const PREFIXES: [&str; 10] = [
+    "backbone.",
     "model.",
     "language_model.",
     "transformer.",
@@ -295,6 +307,19 @@ const NAMES: &[(&str, &str)] = &[
     ("layers.#.feed_forward.experts.#.w1", "blk.#.ffn_gate_exps"),
     ("layers.#.feed_forward.experts.#.w2", "blk.#.ffn_down_exps"),
     ("layers.#.feed_forward.experts.#.w3", "blk.#.ffn_up_exps"),
+    // Mamba-2, and Granite 4
+    ("embeddings", "token_embd"),
+    ("layers.#.norm", "blk.#.attn_norm"),
+    ("layers.#.mixer.in_proj", "blk.#.ssm_in"),
+    ("layers.#.mixer.conv1d", "blk.#.ssm_conv1d"),
+    ("layers.#.mixer.norm", "blk.#.ssm_norm"),
+    ("layers.#.mixer.out_proj", "blk.#.ssm_out"),
+    ("layers.#.mamba.in_proj", "blk.#.ssm_in"),
+    ("layers.#.mamba.conv1d", "blk.#.ssm_conv1d"),
+    ("layers.#.mamba.norm", "blk.#.ssm_norm"),
+    ("layers.#.mamba.out_proj", "blk.#.ssm_out"),
+    ("layers.#.shared_mlp.input_linear", "blk.#.ffn_gate_up_shexp"),
+    ("layers.#.shared_mlp.output_linear", "blk.#.ffn_down_shexp"),
     // GPT-2, GPT-1 and GPT-J
     ("wte", "token_embd"),
     ("wpe", "position_embd"),
@@ -422,10 +447,16 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("layers.#.experts.down_proj", "blk.#.ffn_down_exps"),
     ("layers.#.router.", "blk.#.ffn_gate_inp"),
     ("layers.#.router.per_expert", "blk.#.ffn_down_exps"),
+    ("layers.#.mixer.A_log", "blk.#.ssm_a"),
+    ("layers.#.mixer.D", "blk.#.ssm_d"),
+    ("layers.#.mixer.dt", "blk.#.ssm_dt"),
+    ("layers.#.mamba.A_log", "blk.#.ssm_a"),
+    ("layers.#.mamba.D", "blk.#.ssm_d"),
+    ("layers.#.mamba.dt", "blk.#.ssm_dt"),
 ];
 const PARAMETER_SUFFIXES: [&str; 4] = ["bias", "blocks", "scales", "scale"];
 /// Those without a suffix in GGUF too.
-const BARE: [&str; 1] = ["blk.#.ssm_a"];
+const BARE: [&str; 2] = ["blk.#.ssm_a", "blk.#.ssm_d"];
 
 /// Tensors of old checkpoints that are not weights: masks, positions, frequencies, the head for
 /// pairs of sentences, and a second copy of the bias of a masked language model.

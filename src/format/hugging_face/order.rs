@@ -105,6 +105,7 @@ impl Order {
         let Heads { heads, kv_heads, head_dim, delta } = heads;
         match self {
             Self::Kept | Self::Transposed | Self::PlusOne | Self::Behind(_) | Self::Experts { .. } => None,
+            Self::Decay { tiled: false } => None,
             Self::ValueHeads | Self::Decay { .. } => Some(delta.values),
             Self::ValueRows | Self::ValueColumns => Some(delta.values * delta.value_dim),
             Self::ValuesBehindKeys => Some(delta.qkv()),

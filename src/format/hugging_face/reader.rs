@@ -220,6 +220,9 @@ impl FolderReader {
             }
             "cls" if !class.ends_with("ForSequenceClassification") => return Ok(None),
             "cls.output" if class.ends_with("ForTokenClassification") => name = name.replace(stem, "token_cls"),
+            "ssm_a" | "ssm_d" => name = name.replace(".weight", ""),
+            // without experts, the block beside them is that of the layer
+            "ffn_gate_up_shexp" | "ffn_down_shexp" if self.model.experts == 0 => name = name.replace("_shexp", ""),
             _ => {}
         }
         let order = family.orders.iter().find(|(ordered, _)| *ordered == stem).map_or(Order::Kept, |(_, order)| *order);
@@ -234,7 +237,7 @@ impl FolderReader {
         // GGUF stores a matrix of one row as a vector
         let shape: Vec<u64> = entry.shape.iter().copied().skip_while(|&dim| dim == 1).collect();
         let mut dims: Vec<u64> = if shape.is_empty() { vec![1] } else { shape.iter().rev().copied().collect() };
-        if matches!(stem, "shortconv.conv" | "ssm_conv1d") {
+        if matches!(stem, "shortconv.conv" | "ssm_conv1d") && dims.len() > 1 {
             // a convolution of each column by itself has one input
             dims.retain(|&dim| dim != 1);
         }
@@ -267,6 +270,16 @@ impl FolderReader {
         if let Some(rest) = &rest {
             self.made.insert(rest.name.clone());
             tensors.push(rest.clone());
+        }
+        // GGUF says so what belongs together: a value a head, the values of a group
+        let (together, apart) = match stem {
+            _ if self.model.groups == 0 || !is_vector => (0, 0),
+            "ssm_a" | "ssm_d" => (1, dims[0]),
+            "ssm_norm" => (dims[0] / self.model.groups as u64, self.model.groups as u64),
+            _ => (0, 0),
+        };
+        if together * apart > 0 && together * apart == dims[0] {
+            dims = vec![together, apart];
         }
         let mut info = TensorInfo { name, dims, block: stored, offset: 0 };
         check_dims(&info)?;
@@ -301,19 +314,20 @@ impl FolderReader {
         tensors: &mut Vec<TensorInfo>,
     ) -> Result<Place> {
         let (path, suffix) = name.rsplit_once('.').unwrap_or((name, ""));
-        let is_merged = stem == "ffn_gate_up_exps";
-        let fits = |experts: &Experts| experts.experts == self.model.experts && (experts.is_even() || !is_merged);
+        let is_merged = stem.starts_with("ffn_gate_up");
+        let count = if stem.ends_with("_exps") { self.model.experts } else { 1 };
+        let fits = |experts: &Experts| experts.experts == count && (experts.is_even() || !is_merged);
         let found = Experts::new(entry, suffix, interleaved)?.filter(fits);
         let mut experts = found.ok_or_else(|| {
             let expected = format!("outputs of each of {} experts", self.model.experts);
             wrong_shape(&entry.name, &expected, &entry.shape)
         })?;
         let suffix = if suffix == "bias" { "bias" } else { "weight" };
-        let named = |stem_of_one: &str| format!("{}.{suffix}", path.replace(stem, stem_of_one));
-        let info = experts.info(named(if is_merged { "ffn_gate_exps" } else { stem }), is_merged);
+        let named = |stem_of_one: &str| format!("{}.{suffix}", path.replace("ffn_gate_up", stem_of_one));
+        let info = experts.info(named("ffn_gate"), is_merged);
         let mut infos = vec![info.clone()];
         if is_merged {
-            let up = experts.info(named("ffn_up_exps"), true);
+            let up = experts.info(named("ffn_up"), true);
             infos.push(up.clone());
             experts.merged(up, interleaved);
         }

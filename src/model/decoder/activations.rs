@@ -3,6 +3,7 @@
 use super::per_layer::PerLayerActivations;
 use super::{Decoder, FeedForward};
 use crate::Result;
+use crate::model::config::LayerKind;
 use crate::ops::Gather;
 use crate::record::{Memory, Row, Tensor};
 
@@ -22,8 +23,8 @@ pub struct Activations {
     pub(super) qkv: Tensor,
     /// (tokens, heads · head_dim), with room for what it gives
     pub(super) attn: Tensor,
-    /// (tokens, columns) of what linear attention convolves, or of the gates of attention.
-    pub(super) delta: Option<Tensor>,
+    /// (tokens, columns) of what linear attention and scans convolve, or of the gates of attention.
+    pub(super) convolved: Option<Tensor>,
     /// (tokens, 2 ffn), for each expert of a token; only used if gate and up projection are
     /// separate matrices.
     pub(super) gate_up: Tensor,
@@ -69,7 +70,7 @@ impl Activations {
         let mixture = match config.experts.as_ref().zip(gathered) {
             None => None,
             Some((experts, gathered)) => {
-                let shared = usize::from(experts.shared_ffn.is_some());
+                let shared = usize::from(experts.shared_ffn.is_some() && config.architecture.weighs_shared);
                 Some(MixtureActivations {
                     logits: tensor(experts.count + shared)?,
                     deep: tensor(match (config.architecture.deep_router, config.architecture.varied_widths) {
@@ -89,11 +90,9 @@ impl Activations {
         };
         let [projected, mixed] = config.mixed_widths();
         let attended = config.heads * config.head_dim;
-        let convolved = config.delta_heads().map_or(0, |heads| heads.qkv());
-        let delta = match config.architecture.delta {
-            Some(_) => Some(tensor(convolved.max(attended))?),
-            None => None,
-        };
+        let cols = config.kinds.iter().filter_map(LayerKind::convolved).map(|[_, cols]| cols).max();
+        let gated = config.architecture.delta.map(|_| attended);
+        let convolved = cols.max(gated).map(&mut tensor).transpose()?;
         Ok(Self {
             x: tensor(config.hidden)?,
             spare: tensor(if model.norms_outputs() { config.hidden } else { 4 })?,
@@ -101,7 +100,7 @@ impl Activations {
             angles: model.ropes.iter().map(|(rope, _)| tensor(rope.dim)).collect::<Result<_>>()?,
             qkv: with_room(&mut tensor, config.qkv_width(), projected)?,
             attn: with_room(&mut tensor, attended, mixed)?,
-            delta,
+            convolved,
             gate_up: match is_fused(model) {
                 true => tensor(inputs)?,
                 false => with_room(&mut tensor, inputs * ffn, inputs * dense_ffn)?,
@@ -147,7 +146,7 @@ impl Activations {
             angles: self.angles.iter().copied().map(cut).collect(),
             qkv: cut(self.qkv),
             attn: cut(self.attn),
-            delta: self.delta.map(cut),
+            convolved: self.convolved.map(cut),
             gate_up: cut(self.gate_up),
             ffn: cut(self.ffn),
             mixture: self.mixture.map(|mixture| MixtureActivations {
@@ -171,6 +170,7 @@ fn with_room(tensor: &mut dyn FnMut(usize) -> Result<Tensor>, cols: usize, most:
 /// Whether gate and up projection of all layers have the activation as their epilogue.
 fn is_fused(model: &Decoder) -> bool {
     model.layers.iter().all(|layer| match &layer.feed_forward {
+        FeedForward::Absent => true,
         FeedForward::Dense(mlp) => mlp.is_fused(),
         FeedForward::Experts(_) => false,
     })

@@ -26,7 +26,8 @@ pub struct MixtureWeights {
     pub up_proj: ExpertWeight,
     /// (experts · hidden, ffn)
     pub down_proj: ExpertWeight,
-    /// The shared expert, which every token uses.
+    /// The shared expert, which every token uses. If the router does not weigh it, its output is
+    /// added to the residual stream by itself.
     pub shared: Option<Mlp>,
     /// What every token uses beside the experts, and the norms of both.
     pub beside: Option<Beside>,
@@ -79,7 +80,8 @@ impl Decoder {
                 norm
             }
         };
-        let (bias, shared) = (mixture.bias, mixture.shared.is_some());
+        let weighs_shared = self.config.architecture.weighs_shared;
+        let (bias, shared) = (mixture.bias, mixture.shared.is_some() && weighs_shared);
         r.push(Route { logits, bias, chosen, weighting, shared, y: route })?;
         // with fewer tokens, hardly any share an expert
         let gathered = (x.rows >= TILE).then_some(gathered);
@@ -96,7 +98,9 @@ impl Decoder {
         mixture.down_proj.linear(r, a.ffn, None, route, 0, outputs)?;
         if let (Some(shared), Some((gate_up, ffn))) = (&mixture.shared, shared_activations) {
             self.record_mlp(r, shared, x, norm, gate_up, ffn)?;
-            shared.down_proj.linear_from(r, ffn, chosen * self.config.hidden, outputs)?;
+            if weighs_shared {
+                shared.down_proj.linear_from(r, ffn, chosen * self.config.hidden, outputs)?;
+            }
         }
         Ok(())
     }
@@ -110,10 +114,13 @@ impl Decoder {
         s: &mut Stream,
     ) -> Result<()> {
         let (Some(experts), Some(activations)) = (&self.config.experts, s.a.mixture) else { return Ok(()) };
-        let MixtureActivations { route, outputs, deep: sum, .. } = activations;
+        let MixtureActivations { route, outputs, shared, deep: sum, .. } = activations;
         self.settle(r, s)?;
         let (accumulate, scale, y) = self.target(norms, &s.a);
         r.push(Combine { x: outputs, route, chosen: experts.chosen, scale: scale * experts.scale, accumulate, y })?;
+        if let (Some(mlp), Some((_, ffn)), false) = (&mixture.shared, shared, self.config.architecture.weighs_shared) {
+            mlp.down_proj.linear(r, ffn, None, Epilogue::Accumulate { scale }, y)?;
+        }
         if let Some(Beside { output, mlp, mlp_output, .. }) = &mixture.beside {
             r.push(self.norm_op(*output, y, None, sum))?;
             let (x, norm) = self.normed(r, norms.input, &s.a)?;

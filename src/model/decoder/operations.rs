@@ -53,6 +53,7 @@ impl Decoder {
             weights.extend([(&mlp.gate_up_proj, "per_layer_gate"), (&mlp.down_proj, "per_layer_proj")]);
         }
         match &layer.feed_forward {
+            FeedForward::Absent => {}
             FeedForward::Dense(mlp) => weights.extend(of_mlp(mlp)),
             FeedForward::Experts(mixture) => {
                 weights.push((&mixture.router, "router"));

@@ -2,12 +2,12 @@
 //! where that can be, else an operation of its own.
 
 use super::norms::Stream;
-use super::{Decoder, Layer, Mlp};
+use super::{Decoder, Layer, Mlp, ScanWeights};
 use crate::Result;
-use crate::model::config::delta_width;
+use crate::model::config::{LayerKind, delta_width};
 use crate::ops::{
-    Activate, Activation, CausalConvolve, Convolve, DeltaRule, Epilogue, Function, Norm, Recording, RmsNorm,
-    RopeAppend, RopeAttention,
+    Activate, Activation, CausalConvolve, Convolve, DeltaRule, Epilogue, Function, Norm, NormKind, Recording, RmsNorm,
+    RopeAppend, RopeAttention, SelectiveScan,
 };
 use crate::record::{KvCache, Tensor};
 
@@ -34,8 +34,8 @@ impl Decoder {
         let norm = norms.pop_if(|norm| RopeAttention::takes(norm, &rope));
         norms.into_iter().try_for_each(|norm| r.push(norm))?;
         r.push(RopeAttention { norm, rope, attention })?;
-        if let (Some(gate_proj), Some(delta)) = (&layer.gate_proj, a.delta) {
-            let gates = Tensor { cols: attn.cols, ..delta };
+        if let (Some(gate_proj), Some(convolved)) = (&layer.gate_proj, a.convolved) {
+            let gates = Tensor { cols: attn.cols, ..convolved };
             let (x, norm) = self.normed(r, layer.attn_norms.input, a)?;
             gate_proj.linear(r, x, norm, Epilogue::Store, gates)?;
             let activation = Activation { function: Function::Sigmoid, gated: false };
@@ -74,10 +74,10 @@ impl Decoder {
     ) -> Result<Tensor> {
         self.settle(r, s)?;
         let (a, layer) = (&s.a, &self.layers[i]);
-        let (Some(delta), Some(heads)) = (a.delta, self.config.delta_heads()) else { return Ok(a.attn) };
+        let (Some(convolved), Some(heads)) = (a.convolved, self.config.delta_heads()) else { return Ok(a.attn) };
         // buffers with room for either
         let gates = Tensor { cols: delta_width(&heads), ..a.qkv };
-        let (qkv, y) = (Tensor { cols: heads.qkv(), ..delta }, Tensor { cols: heads.values(), ..a.attn });
+        let (qkv, y) = (Tensor { cols: heads.qkv(), ..convolved }, Tensor { cols: heads.values(), ..a.attn });
         let (x, norm) = self.normed(r, layer.attn_norms.input, a)?;
         layer.qkv_proj.linear(r, x, norm, Epilogue::Store, gates)?;
         let convolve = CausalConvolve { x: gates, first_col: 0, weight, biased: false, state, y: qkv };
@@ -85,6 +85,40 @@ impl Decoder {
         r.push(convolve)?;
         r.push(DeltaRule { qkv, gates, weights, state, first, heads, eps: self.config.norm_eps, y })?;
         Ok(y)
+    }
+
+    /// The same of a selective scan over norm(x). Returns also the norm of what it gives, if the
+    /// output projection is to apply that.
+    pub(super) fn record_scan(
+        &self,
+        r: &mut Recording,
+        i: usize,
+        (weight, scan): (Tensor, ScanWeights),
+        state: KvCache,
+        s: &mut Stream,
+    ) -> Result<(Tensor, Option<RmsNorm>)> {
+        self.settle(r, s)?;
+        let (a, layer) = (&s.a, &self.layers[i]);
+        let (Some(convolved), LayerKind::Scan { heads, .. }) = (a.convolved, self.config.kinds[i]) else {
+            return Ok((a.attn, None));
+        };
+        let ScanWeights { weights, norm: own, biased } = scan;
+        // buffers with room for either
+        let gates = Tensor { cols: heads.projected(), ..a.qkv };
+        let (xbc, y) = (Tensor { cols: heads.xbc(), ..convolved }, Tensor { cols: heads.inner(), ..a.attn });
+        let (x, norm) = self.normed(r, layer.attn_norms.input, a)?;
+        layer.qkv_proj.linear(r, x, norm, Epilogue::Store, gates)?;
+        let convolve = CausalConvolve { x: gates, first_col: heads.inner(), weight, biased, state, y: xbc };
+        let first = convolve.kept();
+        r.push(convolve)?;
+        r.push(SelectiveScan { xbc, gates, weights, state, first, heads, y })?;
+        let eps = self.config.norm_eps;
+        if heads.groups == 1 {
+            return Ok((y, Some(RmsNorm { weight: own, eps })));
+        }
+        let (kind, groups) = (NormKind::Rms, heads.groups);
+        r.push(Norm { x: y, first_col: 0, groups, weight: own, bias: None, kind, eps, add: None, scale: None, y })?;
+        Ok((y, None))
     }
 
     /// ffn = activation(gate(norm(x))) · up(norm(x)), or activation(up(norm(x)))

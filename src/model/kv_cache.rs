@@ -388,5 +388,10 @@ mod tests {
         assert_eq!(config.kv_layers, [0, 1, 2, 1, 2, 1]);
         let own = [8, 16, 8].map(|head_dim| 2 * 2 * head_dim * KV_BLOCK * size_of::<f32>());
         assert_eq!(KvPool::bytes_of_block(&config, KvFormat::F32), own.iter().sum::<usize>());
+        // a number is that of each layer
+        metadata.insert("gemma4.attention.sliding_window_pattern", 5u32);
+        let config = Config::from_metadata(&metadata).unwrap();
+        assert_eq!(config.kv_layers, [0, 1, 2, 2, 2, 2]);
+        assert!(config.widths.iter().all(|widths| widths.head_dim == 8), "{:?}", config.widths);
     }
 }

@@ -45,6 +45,11 @@ fn what_is_missing_or_has_a_wrong_length_is_named() {
     lacks("granitehybrid", "blk.2.ssm_d");
     lacks("granitehybrid", "blk.1.attn_q.weight");
     lacks("granitehybrid", "blk.0.ffn_up_shexp.weight");
+    for tensor in
+        ["ffn_gate_inp.scale", "pre_ffw_norm_2.weight", "post_ffw_norm_1.weight", "ffn_gate.weight", "attn_k.weight"]
+    {
+        lacks("gemma4-experts", &format!("blk.1.{tensor}"));
+    }
     let wrong = |name: &str, tensor: &str| refused(fixture(name).vector(tensor, &[0.5; 3]), tensor);
     wrong("gpt-oss", "blk.1.attn_sinks.weight");
     wrong("gpt-oss", "blk.0.ffn_down_exps.bias");

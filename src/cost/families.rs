@@ -17,7 +17,8 @@ pub struct Family {
     pub fastest: Rates,
 }
 
-/// `slowest`, `fastest`: GB/s of memory and TFLOP/s in f32, as published.
+/// `slowest`, `fastest`: GB/s of memory and TFLOP/s in f32. docs/COST.md says which of them have a
+/// source; the others are assumed.
 const fn family(
     name: &'static str,
     [vendor, architecture]: [&'static str; 2],
@@ -107,6 +108,19 @@ mod tests {
             ("imgtec", "rogue", "any GPU"),
         ] {
             assert_eq!(Family::of(vendor, architecture).name, name, "{vendor} {architecture}");
+        }
+    }
+
+    /// docs/COST.md says where each figure comes from.
+    #[test]
+    fn the_document_has_every_family() {
+        let text = include_str!("../../docs/COST.md");
+        for family in FAMILIES {
+            let rates = |Rates { bytes_per_second, flops }: Rates| {
+                format!("{:.1} GB/s, {:.1} TFLOP/s", bytes_per_second / 1e9, flops / 1e12)
+            };
+            let row = format!("\n| {} | {} | {} | ", family.name, rates(family.slowest), rates(family.fastest));
+            assert!(text.contains(&row), "{row}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! How long a GPU takes, from what `weft cost` counts and the published figures of its family.
+//! How long a GPU takes, from what `weft cost` counts and the figures of its family.
 
 use serde::Serialize;
 
@@ -14,11 +14,11 @@ use crate::ops::Recording;
 /// Tokens of the prompt whose time is given, unless the context is shorter.
 const PROMPT: usize = 512;
 
-/// A GPU needs so many times what its published figures say, at most. Matrix kernels of browsers
-/// reach a third of them or more.
+/// A GPU needs so many times what its figures say, at most. Matrix kernels of browsers reach a third
+/// of them or more; that is assumed.
 const SLOWEST: f64 = 3.0;
 
-/// How long a GPU of a family takes, by its published figures.
+/// How long a GPU of a family takes, by its figures in docs/COST.md, most of which are assumed.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "camelCase")]
@@ -38,7 +38,7 @@ pub struct GpuTime {
 #[cfg_attr(target_arch = "wasm32", derive(tsify::Tsify))]
 #[serde(rename_all = "camelCase")]
 pub struct Seconds {
-    /// On the fastest GPU of the family, if it did what is published of it.
+    /// On the fastest GPU of the family, if it reached its figures.
     pub least: f64,
     /// On the slowest one, at a third of that.
     pub most: f64,

@@ -138,5 +138,6 @@ async function outcomeOf(page) {
     if (outcome) return outcome;
     await sleep(500);
   }
-  throw new Error(`did not end within ${sessionMinutes} minutes`);
+  const stuck = await page.evaluate(() => `${globalThis.stage}, ${globalThis.tokens ?? 0} tokens of the last answer`);
+  throw new Error(`did not end within ${sessionMinutes} minutes: ${stuck}`);
 }

@@ -1,5 +1,5 @@
 // Loads the runtime that the address names, asks it the questions there, and leaves what came of it
-// in `outcome`.
+// in `outcome`. `stage` and `tokens` say how far it came: a session may hang.
 //
 // A runtime is a module in runtimes/ with one function, `start({ engine, threads, file })`, that
 // gives { about, chat(question, maxTokens, onToken), forget() }:
@@ -18,19 +18,23 @@ async function answer(llm, { question, maxTokens, maxSeconds }) {
   await llm.chat(question, maxTokens, (piece) => {
     times.push(performance.now() - start);
     text += piece;
+    globalThis.tokens = times.length;
     return times.length < maxTokens && times.at(-1) - times[0] < maxSeconds * 1000;
   });
   return { times, text };
 }
 
 async function session() {
+  globalThis.stage = 'loading';
   const { start } = await import(`./runtimes/${runtime}.js`);
   const llm = await start({ engine, threads, file });
   // the clock of a page starts with the navigation to it
   const ready_ms = performance.now();
   const answers = {};
   for (const [name, request] of Object.entries(questions)) {
+    globalThis.stage = `answering the ${name} question`;
     answers[name] = await answer(llm, request);
+    globalThis.stage = `forgetting the ${name} question`;
     await llm.forget();
   }
   const adapter = engine.includes('gpu') ? (await navigator.gpu?.requestAdapter())?.info : undefined;

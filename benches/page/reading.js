@@ -29,6 +29,7 @@ async function measure() {
 }
 
 globalThis.outcome = undefined;
+globalThis.stage = 'reading memory';
 measure().then(
   (outcome) => (globalThis.outcome = outcome),
   (error) => (globalThis.outcome = { error: String(error) }),

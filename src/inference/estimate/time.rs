@@ -14,8 +14,8 @@ use crate::ops::Recording;
 /// Tokens of the prompt whose time is given, unless the context is shorter.
 const PROMPT: usize = 512;
 
-/// A GPU needs so many times what its figures say, at most. Matrix kernels of browsers reach a third
-/// of them or more; that is assumed.
+/// A GPU needs so many times what its figures say, at most. That is assumed: that matrix kernels of
+/// browsers reach a third of them or more.
 const SLOWEST: f64 = 3.0;
 
 /// How long a GPU of a family takes, by its figures in docs/COST.md, most of which are assumed.

@@ -156,7 +156,11 @@ async fn choose(
     if let Some(heat) = &heats.narrow {
         let wide = heats.wide.as_ref().map(|_| chosen.matvec_wide);
         let with = |narrow| Variants { matvec_wide: wide.unwrap_or(narrow), matvec_narrow: narrow, ..chosen };
-        let field = Field::linear(engine, &[MATVEC], &with, champions.map(|of| of.matvec_narrow), second);
+        // few rows an invocation: else a matrix of few rows leaves threads of a software adapter idle
+        let fewest = || MATVEC.iter().filter(|variant| variant.software_only).min_by_key(|variant| variant.rows);
+        let usual = if engine.is_software() { fewest() } else { None };
+        let champion = champions.map(|of| of.matvec_narrow).or(usual);
+        let field = Field::linear(engine, &[MATVEC], &with, champion, second);
         chosen = stand.race(engine, heat, field).await?;
     }
 

@@ -285,31 +285,27 @@ pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize;
         if let Some(experts) = config.experts.as_ref().filter(|experts| experts.weighting == Weighting::Sigmoid) {
             shapes.insert(format!("blk.{layer}.exp_probs_b.bias"), [experts.count, 1]);
         }
-        let mut of_layer = |part: &str, shape: [usize; 2]| {
-            shapes.insert(format!("blk.{layer}.{part}"), shape);
+        let of_layer: &[(&str, [usize; 2])] = match config.kinds[layer] {
+            LayerKind::Attention => &[],
+            LayerKind::Convolution { width } => &[("shortconv.conv.weight", [width, hidden])],
+            LayerKind::Delta { width, heads } => &[
+                ("ssm_conv1d.weight", [width, heads.qkv()]),
+                ("ssm_a", [heads.value, 1]),
+                ("ssm_dt.bias", [heads.value, 1]),
+                ("ssm_norm.weight", [heads.value_dim, 1]),
+            ],
+            LayerKind::Scan { width, heads } => &[
+                ("ssm_in.bias", [heads.projected(), 1]),
+                ("ssm_out.bias", [hidden, 1]),
+                ("ssm_conv1d.weight", [width, heads.xbc()]),
+                ("ssm_conv1d.bias", [heads.xbc(), 1]),
+                ("ssm_a", [1, heads.count]),
+                ("ssm_dt.bias", [heads.count, 1]),
+                ("ssm_d", [1, heads.count]),
+                ("ssm_norm.weight", [heads.inner() / heads.groups, heads.groups]),
+            ],
         };
-        match config.kinds[layer] {
-            LayerKind::Attention => {}
-            LayerKind::Convolution { width } => {
-                of_layer("shortconv.conv.weight", [width, hidden]);
-            }
-            LayerKind::Delta { width, heads } => {
-                of_layer("ssm_conv1d.weight", [width, heads.qkv()]);
-                of_layer("ssm_a", [heads.value, 1]);
-                of_layer("ssm_dt.bias", [heads.value, 1]);
-                of_layer("ssm_norm.weight", [heads.value_dim, 1]);
-            }
-            LayerKind::Scan { width, heads } => {
-                of_layer("ssm_in.bias", [heads.projected(), 1]);
-                of_layer("ssm_out.bias", [hidden, 1]);
-                of_layer("ssm_conv1d.weight", [width, heads.xbc()]);
-                of_layer("ssm_conv1d.bias", [heads.xbc(), 1]);
-                of_layer("ssm_a", [1, heads.count]);
-                of_layer("ssm_dt.bias", [heads.count, 1]);
-                of_layer("ssm_d", [1, heads.count]);
-                of_layer("ssm_norm.weight", [heads.inner() / heads.groups, heads.groups]);
-            }
-        }
+        shapes.extend(of_layer.iter().map(|(part, shape)| (format!("blk.{layer}.{part}"), *shape)));
         for norm in [architecture.attn_norm, architecture.ffn_norm] {
             shapes.insert(format!("blk.{layer}.{norm}.weight"), [hidden, 1]);
             if architecture.norm == NormKind::Layer {

@@ -154,7 +154,11 @@ impl Recording {
     /// Checks an operation's shapes and appends it; a projection joins the norm before it, see
     /// [`NormLinear`].
     pub fn push(&mut self, op: impl Into<Command>) -> Result<()> {
-        let command = op.into();
+        self.push_command(op.into())
+    }
+
+    /// Once for all operations, as it is compiled for each type that it is called with.
+    fn push_command(&mut self, command: Command) -> Result<()> {
         command.check()?;
         let command = match (self.commands.pop(), command) {
             (Some(Command::Norm(norm)), Command::Linear(linear)) if NormLinear::takes(&norm, &linear) => {
@@ -177,5 +181,11 @@ impl Recording {
 
 /// [`crate::Error::Internal`] unless `ok`.
 fn ensure(ok: bool, op: &'static str, expected: &str, got: impl std::fmt::Debug) -> Result<()> {
-    if ok { Ok(()) } else { Err(crate::Error::Internal { op, expected: expected.into(), got: format!("{got:?}") }) }
+    if ok { Ok(()) } else { Err(unfit(op, expected, &got)) }
+}
+
+/// The same for all types, as it is compiled for each otherwise.
+#[cold]
+fn unfit(op: &'static str, expected: &str, got: &dyn std::fmt::Debug) -> crate::Error {
+    crate::Error::Internal { op, expected: expected.into(), got: format!("{got:?}") }
 }

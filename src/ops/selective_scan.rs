@@ -73,14 +73,14 @@ impl Op for SelectiveScan {
     fn check(&self) -> Result<()> {
         let Self { xbc, gates, weights, state, heads, y, .. } = self;
         let ScanHeads { count, groups, head_dim, state_dim } = *heads;
-        ensure(groups > 0 && count.is_multiple_of(groups), "selective_scan", "groups that divide heads", heads)?;
         let fits = (1..=LANES).contains(&head_dim) && (1..=LANES).contains(&state_dim);
-        ensure(fits, "selective_scan", "heads and states of up to 256 values", heads)?;
-        ensure(xbc.cols == heads.xbc() && y.cols == heads.inner(), "selective_scan", "x, B and C of all heads", self)?;
-        ensure(gates.cols >= heads.projected(), "selective_scan", "z and dt of all heads", gates)?;
-        ensure(weights.cols == 3 * count, "selective_scan", "three weights of each head", weights)?;
-        let room = state.parts == 1 && state.format == KvFormat::F32;
-        ensure(room && self.first + heads.matrices() <= state.block_len(), "selective_scan", "room for matrices", state)
+        let divides = groups > 0 && count.is_multiple_of(groups);
+        ensure(fits && divides, "selective_scan", "groups that divide heads, of up to 256 values", self)?;
+        let fits = xbc.cols == heads.xbc() && y.cols == heads.inner() && gates.cols >= heads.projected();
+        ensure(fits && weights.cols == 3 * count, "selective_scan", "values of all heads", self)?;
+        let is_plain = state.parts == 1 && state.format == KvFormat::F32;
+        let has_room = is_plain && self.first + heads.matrices() <= state.block_len();
+        ensure(has_room, "selective_scan", "room for matrices", self)
     }
 
     fn kernels(&self, _: &Variants) -> Vec<Kernel> {

@@ -139,7 +139,8 @@ impl<'a> Object<'a> {
 impl ParsedConfig {
     /// Reads `config.json`.
     pub(super) fn new(text: &str) -> Result<Self> {
-        let json: Value = parse("config.json", &without_infinity(text))?;
+        // Python writes it as a bound, which JSON has no number for
+        let json: Value = parse("config.json", &text.replace(" Infinity", " null"))?;
         // a vision model has the text model's configuration inside its own
         let outer = Object(&json);
         let json = json.get("text_config").filter(|text| text.is_object()).unwrap_or(&json);
@@ -255,11 +256,10 @@ impl ParsedConfig {
         if self.family.architecture != "mamba2" {
             self.attention_heads(config, hidden, heads)?;
         }
-        let kv_heads = self.heads.kv_heads as u32;
         let ffn = config.count(&["block_ff_dim", "intermediate_size", "ffn_hidden_size", "n_inner", "hidden_dim"])?;
         let ffn = ffn.unwrap_or((hidden as u32).saturating_mul(4));
         let ffn = match self.family.architecture {
-            "lfm2" | "lfm2moe" => self.convolutions(config, kv_heads, ffn)?,
+            "lfm2" | "lfm2moe" => self.convolutions(config, ffn)?,
             // a block for all tokens, beside experts if there are any
             "granitehybrid" if self.experts == 0 => config.count(&["shared_intermediate_size"])?.unwrap_or(ffn),
             _ => ffn,
@@ -337,22 +337,29 @@ impl ParsedConfig {
         matches!(self.family.architecture, "qwen35" | "qwen35moe" | "qwen3next")
     }
 
-    /// Reads which layers of LFM2 are convolutions. Returns the width of its feed-forward layers,
-    /// which is less than the configuration says.
-    fn convolutions(&mut self, config: &Object, kv_heads: u32, ffn: u32) -> Result<u32> {
+    /// Reads which layers have attention, the others being of a kind with one of these names.
+    pub(super) fn layers_that_attend(&mut self, config: &Object, others: [&str; 2]) -> Result<()> {
         let types = config.get("layer_types").and_then(Value::as_array);
         let attends = config.get("full_attn_idxs").and_then(Value::as_array);
-        let is_attention = |layer: usize| match (types, attends) {
-            (Some(types), _) => types.get(layer).is_some_and(|kind| kind == "full_attention"),
-            (None, Some(attends)) => attends.iter().any(|index| index.as_u64() == Some(layer as u64)),
-            (None, None) => true,
+        let kv_heads = self.heads.kv_heads as u32;
+        let heads = |layer: usize| match (types, attends) {
+            (Some(types), _) => match types.get(layer).and_then(Value::as_str).unwrap_or("none") {
+                "full_attention" | "attention" => Ok(kv_heads),
+                kind if others.contains(&kind) => Ok(0),
+                kind => Err(unsupported(&format!("layer_types[{layer}]"), kind, &format!("attention, {}", others[0]))),
+            },
+            (None, Some(attends)) if !attends.iter().any(|index| index.as_u64() == Some(layer as u64)) => Ok(0),
+            (None, _) => Ok(if self.scans() { 0 } else { kv_heads }),
         };
-        if let Some(kind) = types.into_iter().flatten().find(|kind| **kind != "full_attention" && **kind != "conv") {
-            return Err(unsupported("layer_types", &kind.to_string(), "full_attention, conv"));
-        }
-        let layers = self.layers.min(MOST);
-        let heads: Vec<u32> = (0..layers).map(|layer| if is_attention(layer) { kv_heads } else { 0 }).collect();
+        let heads: Vec<u32> = (0..self.layers.min(MOST)).map(heads).collect::<Result<_>>()?;
         self.put("attention.head_count_kv", crate::format::Array::U32(heads));
+        Ok(())
+    }
+
+    /// Reads the convolutions of LFM2. Returns the width of its feed-forward layers, which is less
+    /// than the configuration says.
+    fn convolutions(&mut self, config: &Object, ffn: u32) -> Result<u32> {
+        self.layers_that_attend(config, ["conv"; 2])?;
         self.put("shortconv.l_cache", config.count(&["conv_L_cache"])?.unwrap_or(3));
         if self.experts > 0 || config.flag("block_auto_adjust_ff_dim")? == Some(false) {
             return Ok(ffn);
@@ -501,12 +508,6 @@ fn special(config: &Object) -> Result<Option<&'static str>> {
         _ if alibi => Some("jina-bert-v2"),
         _ => None,
     })
-}
-
-/// Python writes a number that JSON does not have, as a bound.
-fn without_infinity(text: &str) -> String {
-    let outside = |(i, part): (usize, &str)| if i % 2 == 0 { part.replace("Infinity", "null") } else { part.into() };
-    text.split('"').enumerate().map(outside).collect::<Vec<_>>().join("\"")
 }
 
 /// Parses a JSON file. Errors: `InvalidModel` naming it.

@@ -3,9 +3,8 @@
 
 use serde_json::Value;
 
-use super::config::{Object, ParsedConfig, invalid, unsupported};
+use super::config::{Object, ParsedConfig, unsupported};
 use crate::Result;
-use crate::format::Array;
 
 /// Where GGUF says that a model reads texts of any length.
 const ANY_LENGTH: u32 = 1 << 20;
@@ -34,16 +33,7 @@ impl ParsedConfig {
             self.put("context_length", ANY_LENGTH);
             return Ok(());
         }
-        let types = config.get("layer_types").and_then(Value::as_array);
-        let kind = |layer: usize| types.and_then(|types| types.get(layer)?.as_str()).unwrap_or("none");
-        let kv_heads = self.heads.kv_heads as u32;
-        let heads = |layer: usize| match kind(layer) {
-            "attention" | "full_attention" => Ok(kv_heads),
-            "mamba" | "linear_attention" => Ok(0),
-            other => Err(invalid(&format!("layer_types[{layer}]"), "mamba or attention", other.into())),
-        };
-        let heads: Vec<u32> = (0..self.layers.min(1 << 16)).map(heads).collect::<Result<_>>()?;
-        self.put("attention.head_count_kv", Array::U32(heads));
+        self.layers_that_attend(config, ["mamba", "linear_attention"])?;
         let rotates = config.text(&["position_embedding_type"])?.is_some_and(|kind| kind == "rope");
         self.put("rope.scaling.finetuned", rotates);
         if !rotates {
@@ -65,7 +55,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::format::Metadata;
+    use crate::format::{Array, Metadata};
 
     fn granite(changes: Value) -> Result<Metadata> {
         let mut config = json!({"model_type": "granitemoehybrid", "hidden_size": 16, "num_hidden_layers": 2,
@@ -87,7 +77,7 @@ mod tests {
         assert_eq!(heads(json!(["attention", "attention"])).get(key), Some(&Array::U32(vec![2, 2]).into()));
         let error = |types: Value| granite(json!({"layer_types": types})).unwrap_err().to_string();
         assert!(error(json!(["mamba"])).contains("layer_types[1]"));
-        assert!(error(json!(["mamba", "conv"])).contains("mamba or attention, got conv"));
+        assert!(error(json!(["mamba", "conv"])).contains("layer_types[1]` is `conv`; weft runs attention, mamba"));
     }
 
     /// Python writes `Infinity`, which is no JSON.

@@ -156,7 +156,7 @@ async fn choose(
     if let Some(heat) = &heats.narrow {
         let wide = heats.wide.as_ref().map(|_| chosen.matvec_wide);
         let with = |narrow| Variants { matvec_wide: wide.unwrap_or(narrow), matvec_narrow: narrow, ..chosen };
-        // few rows an invocation: else a matrix of few rows leaves threads of a software adapter idle
+        // few rows an invocation, or a small matrix leaves threads of the adapter idle
         let fewest = || MATVEC.iter().filter(|variant| variant.software_only).min_by_key(|variant| variant.rows);
         let usual = if engine.is_software() { fewest() } else { None };
         let champion = champions.map(|of| of.matvec_narrow).or(usual);

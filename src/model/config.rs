@@ -1,20 +1,26 @@
 //! Hyperparameters of a model, read from GGUF metadata under the keys `<architecture>.<key>` of
 //! ggml's GGUF specification.
 
+mod experts;
+mod kinds;
+
 use std::collections::BTreeMap;
 
-use super::architecture::{Architecture, DeltaOrder, NAMES, NoRope, Positions, QkNorm, WindowedLayers, WindowedRope};
+use super::architecture::{Architecture, NAMES, NoRope, Positions, QkNorm, WindowedLayers, WindowedRope};
 use super::encoder_config::{Pooling, RANK, labels};
 use super::keys::{Keys, unsupported};
 use super::prompts::prompts;
 use super::rope::{Rope, Scaling};
 use super::scales::Scales;
+use crate::format::Value;
 use crate::format::metadata::Metadata;
-use crate::format::{Array, Value};
 use crate::ops::attention::Temperature;
-use crate::ops::causal_convolve::WIDEST;
-use crate::ops::{Activation, DeltaHeads, NormKind, RopeKind, ScanHeads, Weighting};
+use crate::ops::{Activation, DeltaHeads, NormKind, RopeKind};
 use crate::{Error, Result};
+
+pub use experts::Experts;
+use kinds::{KV_HEADS, kinds, kv_layers, numbers_of_layers, of_layers};
+pub use kinds::{LayerKind, delta_width};
 
 /// Hyperparameters of a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,54 +92,6 @@ pub struct Config {
     pub ranking: Option<Vec<String>>,
 }
 
-/// What mixes the positions in a layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LayerKind {
-    /// Attention, over keys and values.
-    Attention,
-    /// A gated convolution over the last `width` positions, the token's own among them.
-    Convolution {
-        /// `shortconv.l_cache`
-        width: usize,
-    },
-    /// Linear attention with a gated delta rule, behind a convolution.
-    Delta {
-        /// `ssm.conv_kernel`
-        width: usize,
-        /// Its heads.
-        heads: DeltaHeads,
-    },
-    /// A selective scan (Mamba-2), behind a convolution.
-    Scan {
-        /// `ssm.conv_kernel`
-        width: usize,
-        /// Its heads.
-        heads: ScanHeads,
-    },
-}
-
-impl LayerKind {
-    /// What a layer with a recurrent state convolves: positions and columns; `None` for others.
-    pub fn convolved(&self) -> Option<[usize; 2]> {
-        match self {
-            Self::Attention | Self::Convolution { .. } => None,
-            Self::Delta { width, heads } => Some([*width, heads.qkv()]),
-            Self::Scan { width, heads } => Some([*width, heads.xbc()]),
-        }
-    }
-
-    /// Values of such a state.
-    pub fn state_len(&self) -> Option<usize> {
-        let [width, cols] = self.convolved()?;
-        let matrices = match self {
-            Self::Attention | Self::Convolution { .. } => 0,
-            Self::Delta { heads, .. } => heads.matrices(),
-            Self::Scan { heads, .. } => heads.matrices(),
-        };
-        Some((width - 1) * cols + matrices)
-    }
-}
-
 /// The widths that layers of a model may differ in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Widths {
@@ -143,25 +101,6 @@ pub struct Widths {
     pub head_dim: usize,
     /// Inner width of the feed-forward block, or of one of its experts.
     pub ffn: usize,
-}
-
-/// A mixture of experts.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Experts {
-    /// Number of experts.
-    pub count: usize,
-    /// Number of first layers that have none.
-    pub dense_layers: usize,
-    /// Of this many layers, the second has experts; 1: all behind the first ones.
-    pub every: usize,
-    /// Experts per token (top-k).
-    pub chosen: usize,
-    /// How the router weighs the chosen experts.
-    pub weighting: Weighting,
-    /// Factor of these weights (`expert_weights_scale`). Models with a shared expert have 1.
-    pub scale: f32,
-    /// Inner width of the shared expert, which every token goes to; `None` without one.
-    pub shared_ffn: Option<usize>,
 }
 
 impl Config {
@@ -391,24 +330,6 @@ impl Config {
         self.require(eps_key, eps.is_finite() && eps >= 0.0, "a small positive number", eps)
     }
 
-    fn check_delta(&self, width: usize, heads: &DeltaHeads) -> Result<()> {
-        let DeltaHeads { key, value, key_dim, value_dim, .. } = *heads;
-        self.require("ssm.conv_kernel", (2..=WIDEST).contains(&width), "2 to 4", width)?;
-        self.require("ssm.group_count", (1..=1024).contains(&key), "1 to 1024", key)?;
-        let divides = (1..=1024).contains(&value) && value.is_multiple_of(key);
-        self.require("ssm.time_step_rank", divides, "a multiple of ssm.group_count up to 1024", value)?;
-        let fits = |dim: usize| (4..=256).contains(&dim) && dim.is_multiple_of(4);
-        self.require("ssm.state_size", fits(key_dim), "a multiple of 4 up to 256", key_dim)?;
-        let expected = "ssm.time_step_rank times a multiple of 4 up to 256";
-        self.require("ssm.inner_size", fits(value_dim), expected, value * value_dim)
-    }
-
-    fn check_scan(&self, width: usize, heads: &ScanHeads) -> Result<()> {
-        let ScanHeads { count, groups, head_dim, state_dim } = *heads;
-        let as_delta = DeltaHeads { key: groups, value: count, key_dim: state_dim, value_dim: head_dim, tiled: false };
-        self.check_delta(width, &as_delta)
-    }
-
     fn require(&self, key: &str, ok: bool, expected: &str, got: impl ToString) -> Result<()> {
         if ok {
             return Ok(());
@@ -505,113 +426,6 @@ impl Config {
     }
 }
 
-/// Columns of what a layer with linear attention projects: q, k, v, z, b and a.
-pub fn delta_width(heads: &DeltaHeads) -> usize {
-    heads.qkv() + heads.values() + 2 * heads.value
-}
-
-/// Of layers with a recurrent state: groups, heads, `ssm.state_size`, width of a head.
-fn recurrent_sizes(keys: &Keys) -> Result<[usize; 4]> {
-    let (groups, heads, state) =
-        (keys.count("ssm.group_count")?, keys.count("ssm.time_step_rank")?, keys.count("ssm.state_size")?);
-    let inner = keys.count("ssm.inner_size")?;
-    // what does not divide is no width
-    let head_dim = if heads > 0 && inner.is_multiple_of(heads) { inner / heads } else { 0 };
-    Ok([groups, heads, state, head_dim])
-}
-
-/// The kinds of layers where all but every n-th one is linear attention.
-fn delta_kinds(keys: &Keys, layers: usize, order: DeltaOrder) -> Result<Vec<LayerKind>> {
-    let interval = keys.opt_count("full_attention_interval")?.unwrap_or(4);
-    let [key, value, key_dim, value_dim] = recurrent_sizes(keys)?;
-    let heads = DeltaHeads { key, value, key_dim, value_dim, tiled: order == DeltaOrder::Tiled };
-    let delta = LayerKind::Delta { width: keys.count("ssm.conv_kernel")?, heads };
-    let kind = |layer: usize| if (layer + 1).is_multiple_of(interval) { LayerKind::Attention } else { delta };
-    Ok((0..layers.min(1 << 16)).map(kind).collect())
-}
-
-/// For each layer, the one whose keys and values it reads. The last `attention.shared_kv_layers`
-/// read those of the last layer before them that has a window, or has none, as they do.
-fn kv_layers(keys: &Keys, layers: usize, has_window: impl Fn(usize) -> bool) -> Result<Vec<usize>> {
-    const KEY: &str = "attention.shared_kv_layers";
-    let (shared, layers) = (keys.opt_count(KEY)?.unwrap_or(0), layers.min(1 << 16));
-    let (mut sources, mut last) = (Vec::with_capacity(layers), [None; 2]);
-    for layer in 0..layers {
-        let source = &mut last[usize::from(has_window(layer))];
-        if layer + shared < layers {
-            *source = Some(layer);
-        }
-        let Some(source) = *source else {
-            let expected = "layers before them, with a window and without".into();
-            return Err(Error::InvalidModel { what: keys.key(KEY), expected, got: shared.to_string() });
-        };
-        sources.push(source);
-    }
-    Ok(sources)
-}
-
-/// The numbers of all layers, where the architecture may have a list of them and the file has one.
-fn of_layers(keys: &Keys, key: &str, layers: usize) -> Result<Vec<usize>> {
-    let Some(Value::Array(array)) = keys.value(key).filter(|_| keys.architecture.varied_widths) else {
-        return Ok(Vec::new());
-    };
-    Ok(numbers_of_layers(keys, key, array, layers)?.into_iter().map(|number| number as usize).collect())
-}
-
-/// The first items of a list, one for each layer.
-fn numbers_of_layers(keys: &Keys, key: &str, array: &Array, layers: usize) -> Result<Vec<f64>> {
-    let mut numbers = array.numbers().filter(|numbers| numbers.len() >= layers).ok_or_else(|| Error::InvalidModel {
-        what: keys.key(key),
-        expected: format!("a number for each of {layers} layers"),
-        got: Value::Array(array.clone()).to_string(),
-    })?;
-    numbers.truncate(layers);
-    Ok(numbers)
-}
-
-const KV_HEADS: &str = "attention.head_count_kv";
-
-/// The kind of a layer without key and value heads.
-fn headless(keys: &Keys) -> Result<LayerKind> {
-    if !keys.architecture.scans {
-        return Ok(LayerKind::Convolution { width: keys.count("shortconv.l_cache")? });
-    }
-    let [groups, count, state_dim, head_dim] = recurrent_sizes(keys)?;
-    let heads = ScanHeads { count, groups, head_dim, state_dim };
-    Ok(LayerKind::Scan { width: keys.count("ssm.conv_kernel")?, heads })
-}
-
-/// The kind of each layer, and the key and value heads of those with attention. Where there are
-/// convolutions or scans, the file has these heads for each layer.
-fn kinds(keys: &Keys, layers: usize, heads: usize) -> Result<(Vec<LayerKind>, usize)> {
-    if let Some(order) = keys.architecture.delta {
-        return Ok((delta_kinds(keys, layers, order)?, keys.opt_count(KV_HEADS)?.unwrap_or(heads)));
-    }
-    let (array, all) = (keys.value(KV_HEADS), || vec![LayerKind::Attention; layers.min(1 << 16)]);
-    let of_layers = match array {
-        // no layer has any
-        None if keys.architecture.scans => return Ok((vec![headless(keys)?; layers.min(1 << 16)], 1)),
-        Some(Value::Array(array)) if keys.architecture.convolutions || keys.architecture.scans => array,
-        Some(Value::Array(_)) if keys.architecture.varied_widths => {
-            return Ok((all(), of_layers(keys, KV_HEADS, layers)?.into_iter().max().unwrap_or(0)));
-        }
-        _ => return Ok((all(), keys.opt_count(KV_HEADS)?.unwrap_or(heads))),
-    };
-    let mut numbers = of_layers.numbers().filter(|numbers| numbers.len() >= layers).unwrap_or_default();
-    numbers.truncate(layers);
-    let most = numbers.iter().copied().fold(0.0, f64::max);
-    if numbers.is_empty() || numbers.iter().any(|&heads| heads != 0.0 && heads != most) {
-        return Err(Error::InvalidModel {
-            what: keys.key(KV_HEADS),
-            expected: format!("for each of {layers} layers 0 or the same number"),
-            got: Value::Array(of_layers.clone()).to_string(),
-        });
-    }
-    let other = if numbers.contains(&0.0) { headless(keys)? } else { LayerKind::Attention };
-    let kind = |&heads: &f64| if heads == 0.0 { other } else { LayerKind::Attention };
-    Ok((numbers.iter().map(kind).collect(), most as usize))
-}
-
 /// The largest ALiBi bias: from the file, or the architecture's default.
 fn largest_bias(keys: &Keys) -> Result<Option<f32>> {
     let Positions::Linear(usual) = keys.architecture.positions else { return Ok(None) };
@@ -662,54 +476,6 @@ fn windowed(keys: &Keys, layers: usize) -> Result<Vec<bool>> {
         }
         (None, WindowedLayers::All) => of_period(0),
     })
-}
-
-impl Experts {
-    /// Whether a layer has them.
-    fn has(&self, layer: usize) -> bool {
-        layer >= self.dense_layers && layer % self.every == 1 % self.every
-    }
-
-    /// Whether some layers have none.
-    pub fn has_dense(&self) -> bool {
-        self.dense_layers > 0 || self.every > 1
-    }
-
-    /// `None` for a dense model.
-    fn read(keys: &Keys) -> Result<Option<Self>> {
-        let Some(count) = keys.opt_count("expert_count")? else { return Ok(None) };
-        let Some(weighting) = keys.architecture.experts else {
-            return Err(unsupported(&keys.key("expert_count"), &count.to_string(), "dense models (0 experts)"));
-        };
-        // the numbers of softmax and of sigmoid; one group of experts
-        let gating = if weighting == Weighting::Sigmoid { 2 } else { 1 };
-        for (key, known) in [("expert_gating_func", gating), ("expert_group_count", 1)] {
-            if let Some(found) = keys.opt_count(key)?.filter(|&found| found != known) {
-                return Err(unsupported(&keys.key(key), &found.to_string(), &known.to_string()));
-            }
-        }
-        let shared_ffn = match keys.opt_count("expert_shared_feed_forward_length")? {
-            None if keys.architecture.shared_expert => Some(keys.count("feed_forward_length")?),
-            ffn => ffn,
-        };
-        Ok(Some(Self {
-            count,
-            scale: keys.f32_or("expert_weights_scale", 1.0)?,
-            dense_layers: keys.opt_count("leading_dense_block_count")?.unwrap_or(0),
-            every: keys.opt_count("moe_every_n_layers")?.unwrap_or(1),
-            chosen: keys.count("expert_used_count")?,
-            weighting: match keys.opt_bool("expert_weights_norm")? {
-                Some(false) if weighting == Weighting::Sigmoid => {
-                    return Err(unsupported("expert_weights_norm", "false", "true with sigmoids"));
-                }
-                _ if weighting == Weighting::Sigmoid => weighting,
-                Some(true) => Weighting::Renormalised,
-                Some(false) => Weighting::Softmax,
-                None => weighting,
-            },
-            shared_ffn,
-        }))
-    }
 }
 
 #[cfg(test)]

@@ -48,9 +48,7 @@ fn layer_cache(config: &Config, layer: usize, format: KvFormat) -> KvCache {
             cache_of_heads(kv_heads, head_dim, format)
         }
         LayerKind::Convolution { .. } => KvCache::of_inputs(config.hidden),
-        LayerKind::Delta { .. } | LayerKind::Scan { .. } => {
-            KvCache::of_state(config.kinds[layer].state_len().unwrap_or(0))
-        }
+        kind @ (LayerKind::Delta { .. } | LayerKind::Scan { .. }) => KvCache::of_state(kind.state_len().unwrap_or(0)),
     }
 }
 

@@ -1,0 +1,72 @@
+//! The mixture of experts that a model has.
+
+use crate::Result;
+use crate::model::keys::{Keys, unsupported};
+use crate::ops::Weighting;
+
+/// A mixture of experts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Experts {
+    /// Number of experts.
+    pub count: usize,
+    /// Number of first layers that have none.
+    pub dense_layers: usize,
+    /// Of this many layers, the second has experts; 1: all behind the first ones.
+    pub every: usize,
+    /// Experts per token (top-k).
+    pub chosen: usize,
+    /// How the router weighs the chosen experts.
+    pub weighting: Weighting,
+    /// Factor of these weights (`expert_weights_scale`). Models with a shared expert have 1.
+    pub scale: f32,
+    /// Inner width of the shared expert, which every token goes to; `None` without one.
+    pub shared_ffn: Option<usize>,
+}
+
+impl Experts {
+    /// Whether a layer has them.
+    pub(super) fn has(&self, layer: usize) -> bool {
+        layer >= self.dense_layers && layer % self.every == 1 % self.every
+    }
+
+    /// Whether some layers have none.
+    pub fn has_dense(&self) -> bool {
+        self.dense_layers > 0 || self.every > 1
+    }
+
+    /// `None` for a dense model.
+    pub(super) fn read(keys: &Keys) -> Result<Option<Self>> {
+        let Some(count) = keys.opt_count("expert_count")? else { return Ok(None) };
+        let Some(weighting) = keys.architecture.experts else {
+            return Err(unsupported(&keys.key("expert_count"), &count.to_string(), "dense models (0 experts)"));
+        };
+        // the numbers of softmax and of sigmoid; one group of experts
+        let gating = if weighting == Weighting::Sigmoid { 2 } else { 1 };
+        for (key, known) in [("expert_gating_func", gating), ("expert_group_count", 1)] {
+            if let Some(found) = keys.opt_count(key)?.filter(|&found| found != known) {
+                return Err(unsupported(&keys.key(key), &found.to_string(), &known.to_string()));
+            }
+        }
+        let shared_ffn = match keys.opt_count("expert_shared_feed_forward_length")? {
+            None if keys.architecture.shared_expert => Some(keys.count("feed_forward_length")?),
+            ffn => ffn,
+        };
+        Ok(Some(Self {
+            count,
+            scale: keys.f32_or("expert_weights_scale", 1.0)?,
+            dense_layers: keys.opt_count("leading_dense_block_count")?.unwrap_or(0),
+            every: keys.opt_count("moe_every_n_layers")?.unwrap_or(1),
+            chosen: keys.count("expert_used_count")?,
+            weighting: match keys.opt_bool("expert_weights_norm")? {
+                Some(false) if weighting == Weighting::Sigmoid => {
+                    return Err(unsupported("expert_weights_norm", "false", "true with sigmoids"));
+                }
+                _ if weighting == Weighting::Sigmoid => weighting,
+                Some(true) => Weighting::Renormalised,
+                Some(false) => Weighting::Softmax,
+                None => weighting,
+            },
+            shared_ffn,
+        }))
+    }
+}

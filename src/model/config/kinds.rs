@@ -1,0 +1,184 @@
+//! The kind of each layer: what mixes its positions, and whose keys and values it reads.
+
+use super::Config;
+use crate::format::{Array, Value};
+use crate::model::architecture::DeltaOrder;
+use crate::model::keys::Keys;
+use crate::ops::causal_convolve::WIDEST;
+use crate::ops::{DeltaHeads, ScanHeads};
+use crate::{Error, Result};
+
+pub(super) const KV_HEADS: &str = "attention.head_count_kv";
+
+/// What mixes the positions in a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LayerKind {
+    /// Attention, over keys and values.
+    Attention,
+    /// A gated convolution over the last `width` positions, the token's own among them.
+    Convolution {
+        /// `shortconv.l_cache`
+        width: usize,
+    },
+    /// Linear attention with a gated delta rule, behind a convolution.
+    Delta {
+        /// `ssm.conv_kernel`
+        width: usize,
+        /// Its heads.
+        heads: DeltaHeads,
+    },
+    /// A selective scan (Mamba-2), behind a convolution.
+    Scan {
+        /// `ssm.conv_kernel`
+        width: usize,
+        /// Its heads.
+        heads: ScanHeads,
+    },
+}
+
+impl LayerKind {
+    /// What a layer with a recurrent state convolves: positions and columns; `None` for others.
+    pub fn convolved(&self) -> Option<[usize; 2]> {
+        match self {
+            Self::Attention | Self::Convolution { .. } => None,
+            Self::Delta { width, heads } => Some([*width, heads.qkv()]),
+            Self::Scan { width, heads } => Some([*width, heads.xbc()]),
+        }
+    }
+
+    /// Values of such a state.
+    pub fn state_len(&self) -> Option<usize> {
+        let [width, cols] = self.convolved()?;
+        let matrices = match self {
+            Self::Attention | Self::Convolution { .. } => 0,
+            Self::Delta { heads, .. } => heads.matrices(),
+            Self::Scan { heads, .. } => heads.matrices(),
+        };
+        Some((width - 1) * cols + matrices)
+    }
+}
+
+impl Config {
+    pub(super) fn check_delta(&self, width: usize, heads: &DeltaHeads) -> Result<()> {
+        let DeltaHeads { key, value, key_dim, value_dim, .. } = *heads;
+        self.require("ssm.conv_kernel", (2..=WIDEST).contains(&width), "2 to 4", width)?;
+        self.require("ssm.group_count", (1..=1024).contains(&key), "1 to 1024", key)?;
+        let divides = (1..=1024).contains(&value) && value.is_multiple_of(key);
+        self.require("ssm.time_step_rank", divides, "a multiple of ssm.group_count up to 1024", value)?;
+        let fits = |dim: usize| (4..=256).contains(&dim) && dim.is_multiple_of(4);
+        self.require("ssm.state_size", fits(key_dim), "a multiple of 4 up to 256", key_dim)?;
+        let expected = "ssm.time_step_rank times a multiple of 4 up to 256";
+        self.require("ssm.inner_size", fits(value_dim), expected, value * value_dim)
+    }
+
+    pub(super) fn check_scan(&self, width: usize, heads: &ScanHeads) -> Result<()> {
+        let ScanHeads { count, groups, head_dim, state_dim } = *heads;
+        let as_delta = DeltaHeads { key: groups, value: count, key_dim: state_dim, value_dim: head_dim, tiled: false };
+        self.check_delta(width, &as_delta)
+    }
+}
+
+/// Columns of what a layer with linear attention projects: q, k, v, z, b and a.
+pub fn delta_width(heads: &DeltaHeads) -> usize {
+    heads.qkv() + heads.values() + 2 * heads.value
+}
+
+/// The kind of each layer, and the key and value heads of those with attention. Where there are
+/// convolutions or scans, the file has these heads for each layer.
+pub(super) fn kinds(keys: &Keys, layers: usize, heads: usize) -> Result<(Vec<LayerKind>, usize)> {
+    if let Some(order) = keys.architecture.delta {
+        return Ok((delta_kinds(keys, layers, order)?, keys.opt_count(KV_HEADS)?.unwrap_or(heads)));
+    }
+    let (array, all) = (keys.value(KV_HEADS), || vec![LayerKind::Attention; layers.min(1 << 16)]);
+    let of_layers = match array {
+        // no layer has any
+        None if keys.architecture.scans => return Ok((vec![headless(keys)?; layers.min(1 << 16)], 1)),
+        Some(Value::Array(array)) if keys.architecture.convolutions || keys.architecture.scans => array,
+        Some(Value::Array(_)) if keys.architecture.varied_widths => {
+            return Ok((all(), of_layers(keys, KV_HEADS, layers)?.into_iter().max().unwrap_or(0)));
+        }
+        _ => return Ok((all(), keys.opt_count(KV_HEADS)?.unwrap_or(heads))),
+    };
+    let mut numbers = of_layers.numbers().filter(|numbers| numbers.len() >= layers).unwrap_or_default();
+    numbers.truncate(layers);
+    let most = numbers.iter().copied().fold(0.0, f64::max);
+    if numbers.is_empty() || numbers.iter().any(|&heads| heads != 0.0 && heads != most) {
+        return Err(Error::InvalidModel {
+            what: keys.key(KV_HEADS),
+            expected: format!("for each of {layers} layers 0 or the same number"),
+            got: Value::Array(of_layers.clone()).to_string(),
+        });
+    }
+    let other = if numbers.contains(&0.0) { headless(keys)? } else { LayerKind::Attention };
+    let kind = |&heads: &f64| if heads == 0.0 { other } else { LayerKind::Attention };
+    Ok((numbers.iter().map(kind).collect(), most as usize))
+}
+
+/// The kinds of layers where all but every n-th one is linear attention.
+fn delta_kinds(keys: &Keys, layers: usize, order: DeltaOrder) -> Result<Vec<LayerKind>> {
+    let interval = keys.opt_count("full_attention_interval")?.unwrap_or(4);
+    let [key, value, key_dim, value_dim] = recurrent_sizes(keys)?;
+    let heads = DeltaHeads { key, value, key_dim, value_dim, tiled: order == DeltaOrder::Tiled };
+    let delta = LayerKind::Delta { width: keys.count("ssm.conv_kernel")?, heads };
+    let kind = |layer: usize| if (layer + 1).is_multiple_of(interval) { LayerKind::Attention } else { delta };
+    Ok((0..layers.min(1 << 16)).map(kind).collect())
+}
+
+/// The kind of a layer without key and value heads.
+fn headless(keys: &Keys) -> Result<LayerKind> {
+    if !keys.architecture.scans {
+        return Ok(LayerKind::Convolution { width: keys.count("shortconv.l_cache")? });
+    }
+    let [groups, count, state_dim, head_dim] = recurrent_sizes(keys)?;
+    let heads = ScanHeads { count, groups, head_dim, state_dim };
+    Ok(LayerKind::Scan { width: keys.count("ssm.conv_kernel")?, heads })
+}
+
+/// Of layers with a recurrent state: groups, heads, `ssm.state_size`, width of a head.
+fn recurrent_sizes(keys: &Keys) -> Result<[usize; 4]> {
+    let (groups, heads, state) =
+        (keys.count("ssm.group_count")?, keys.count("ssm.time_step_rank")?, keys.count("ssm.state_size")?);
+    let inner = keys.count("ssm.inner_size")?;
+    // what does not divide is no width
+    let head_dim = if heads > 0 && inner.is_multiple_of(heads) { inner / heads } else { 0 };
+    Ok([groups, heads, state, head_dim])
+}
+
+/// For each layer, the one whose keys and values it reads. The last `attention.shared_kv_layers`
+/// read those of the last layer before them that has a window, or has none, as they do.
+pub(super) fn kv_layers(keys: &Keys, layers: usize, has_window: impl Fn(usize) -> bool) -> Result<Vec<usize>> {
+    const KEY: &str = "attention.shared_kv_layers";
+    let (shared, layers) = (keys.opt_count(KEY)?.unwrap_or(0), layers.min(1 << 16));
+    let (mut sources, mut last) = (Vec::with_capacity(layers), [None; 2]);
+    for layer in 0..layers {
+        let source = &mut last[usize::from(has_window(layer))];
+        if layer + shared < layers {
+            *source = Some(layer);
+        }
+        let Some(source) = *source else {
+            let expected = "layers before them, with a window and without".into();
+            return Err(Error::InvalidModel { what: keys.key(KEY), expected, got: shared.to_string() });
+        };
+        sources.push(source);
+    }
+    Ok(sources)
+}
+
+/// The numbers of all layers, where the architecture may have a list of them and the file has one.
+pub(super) fn of_layers(keys: &Keys, key: &str, layers: usize) -> Result<Vec<usize>> {
+    let Some(Value::Array(array)) = keys.value(key).filter(|_| keys.architecture.varied_widths) else {
+        return Ok(Vec::new());
+    };
+    Ok(numbers_of_layers(keys, key, array, layers)?.into_iter().map(|number| number as usize).collect())
+}
+
+/// The first items of a list, one for each layer.
+pub(super) fn numbers_of_layers(keys: &Keys, key: &str, array: &Array, layers: usize) -> Result<Vec<f64>> {
+    let mut numbers = array.numbers().filter(|numbers| numbers.len() >= layers).ok_or_else(|| Error::InvalidModel {
+        what: keys.key(key),
+        expected: format!("a number for each of {layers} layers"),
+        got: Value::Array(array.clone()).to_string(),
+    })?;
+    numbers.truncate(layers);
+    Ok(numbers)
+}

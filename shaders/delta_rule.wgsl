@@ -4,6 +4,7 @@
 // in the registers of PARTS invocations, each with the same share of the keys. The workgroups of a
 // row that does not begin a sequence have nothing to do.
 #import step
+#import softplus
 #import rows
 
 struct Params {
@@ -106,9 +107,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             sums[lane] = sum;
         }
         let gate = at * params.gate_cols + qkv_cols;
-        let x = gates[gate + value_width + a_at] + bias;
-        let softplus = select(log(1.0 + exp(min(x, 20.0))), x, x > 20.0);
-        let fade = exp(decay * softplus);
+        let fade = exp(decay * softplus(gates[gate + value_width + a_at] + bias));
         let beta = 1.0 / (1.0 + exp(min(-gates[gate + value_width + b_at], 80.0)));
         var found = vec2(0.0);
         if is_busy {

@@ -4,6 +4,7 @@
 // the registers of PARTS invocations, each with the same share of its rows. The workgroups of a
 // row that does not begin a sequence have nothing to do.
 #import step
+#import softplus
 #import rows
 
 struct Params {
@@ -77,8 +78,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             vectors[i] = vec2(xbc[row + first_b + i], xbc[row + first_b + shared_width + i]);
         }
         workgroupBarrier();
-        let dt = gates[at * params.gate_cols + inner + cols + head] + bias;
-        let delta = select(log(1.0 + exp(min(dt, 20.0))), dt, dt > 20.0);
+        let delta = softplus(gates[at * params.gate_cols + inner + cols + head] + bias);
         let fade = exp(decay * delta);
         let x = xbc[row + head * HEAD_DIM + col];
         var found = 0.0;

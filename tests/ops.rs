@@ -556,6 +556,25 @@ fn selective_scan() {
     suite.report("selective_scan");
 }
 
+/// 1 + eˣ lost the digits of a small eˣ on GPUs.
+#[test]
+fn a_small_time_step_keeps_its_digits() {
+    let mut suite = Suite::new();
+    let heads = ScanHeads { count: 4, groups: 2, head_dim: 8, state_dim: 12 };
+    // of each head: its decay, a bias that leaves steps of about 1e-5, and nothing direct
+    let weights = [-0.5, -11.0, 0.0].map(|weight| [weight; 4]).concat();
+    suite.case("from the start", 0, &[0; 3], |s: &mut Setup| SelectiveScan {
+        xbc: s.tensor(3, heads.xbc()),
+        gates: s.tensor(3, heads.projected()),
+        weights: s.tensor_of(1, weights.len(), &weights),
+        state: s.output_slots(heads.matrices()),
+        first: 0,
+        heads,
+        y: s.output(3, heads.inner()),
+    });
+    suite.report("selective_scan");
+}
+
 #[test]
 fn gates_multiply_in_place() {
     let mut suite = Suite::new();

@@ -111,6 +111,7 @@ const SOURCES: &[(&str, &str)] = embed![
     "shared/rows",
     "shared/seen",
     "shared/signed_bytes",
+    "shared/softplus",
     "shared/six_bits",
     "shared/small_bytes",
     "shared/step",

@@ -198,7 +198,7 @@ impl PeftReader {
         };
         let is_b = part == "lora_b";
         // an input that is stored in another order does not occur; outputs are those of the weight
-        let order = family.orders.iter().find(|(ordered, _)| *ordered == stem).map_or(Order::Kept, |(_, order)| *order);
+        let order = family.order_of(stem);
         if order.is_of_linear_attention() {
             let remedy = "Adapt attention and feed-forward layers, or load the adapter as GGUF.";
             return Err(of_tensor("a projection outside of linear attention", remedy));

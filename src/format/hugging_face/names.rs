@@ -16,11 +16,19 @@ pub(super) struct Family {
     /// Activations that weft's architecture computes.
     pub activations: &'static [&'static str],
     /// Tensors, without layer and suffix, whose values GGUF stores in another order.
-    pub orders: &'static [(&'static str, Order)],
+    pub orders: &'static [Orders],
     /// Which layers have the window of the configuration.
     pub windowed: Windowed,
     /// Names that mean something other than in [`NAMES`].
     pub names: &'static [(&'static str, &'static str)],
+}
+
+impl Family {
+    /// The order of a tensor, by its name without layer and suffix.
+    pub fn order_of(&self, stem: &str) -> Order {
+        let found = self.orders.iter().copied().flatten().find(|(ordered, _)| *ordered == stem);
+        found.map_or(Order::Kept, |(_, order)| *order)
+    }
 }
 
 /// Which layers have a sliding window.
@@ -44,31 +52,28 @@ const GELU_TANH: &[&str] = &["gelu_new", "gelu_pytorch_tanh", "gelu_fast"];
 /// Early configurations name exact GELU, but the models were trained with the tanh form.
 const GEMMA_GELU: &[&str] = &["gelu_pytorch_tanh", "gelu"];
 
-const PAIRS: &[(&str, Order)] = &[("attn_q", Order::Pairs), ("attn_k", Order::Pairs)];
-const GROUPS: &[(&str, Order)] = &[("attn_qkv", Order::Groups)];
-const TRANSPOSED: &[(&str, Order)] = &[
+type Orders = &'static [(&'static str, Order)];
+
+const PAIRS: Orders = &[("attn_q", Order::Pairs), ("attn_k", Order::Pairs)];
+const GROUPS: Orders = &[("attn_qkv", Order::Groups)];
+const TRANSPOSED: Orders = &[
     ("attn_qkv", Order::Transposed),
     ("attn_output", Order::Transposed),
     ("ffn_up", Order::Transposed),
     ("ffn_down", Order::Transposed),
 ];
 /// Experts as matrices of inputs by outputs, or in blocks of outputs by inputs.
-const GATE_UP_INTERLEAVED: &[(&str, Order)] = &[
+const GATE_UP_INTERLEAVED: Orders = &[
     ("ffn_gate_up_exps", Order::Experts { interleaved: true }),
     ("ffn_down_exps", Order::Experts { interleaved: true }),
 ];
-const GATE_UP_PAIRS: &[(&str, Order)] =
-    &[("attn_q", Order::Pairs), ("attn_k", Order::Pairs), ("ffn_gate_up_exps", Order::Experts { interleaved: false })];
-/// The same, a feed-forward block beside the experts, and scans.
-const HYBRID: &[(&str, Order)] = &[
-    ("attn_q", Order::Pairs),
-    ("attn_k", Order::Pairs),
+/// Gate and up projection of experts, or of a block beside them, as one tensor.
+const GATE_UP: Orders = &[
     ("ffn_gate_up_exps", Order::Experts { interleaved: false }),
     ("ffn_gate_up_shexp", Order::Experts { interleaved: false }),
-    ("ssm_a", Order::Decay { tiled: false }),
 ];
-const SCANS: &[(&str, Order)] = &[("ssm_a", Order::Decay { tiled: false })];
-const PLUS_ONE: &[(&str, Order)] = &[
+const SCANS: Orders = &[("ssm_a", Order::Decay { tiled: false })];
+const PLUS_ONE: Orders = &[
     ("attn_norm", Order::PlusOne),
     ("attn_q_norm", Order::PlusOne),
     ("attn_k_norm", Order::PlusOne),
@@ -77,15 +82,8 @@ const PLUS_ONE: &[(&str, Order)] = &[
     ("post_ffw_norm", Order::PlusOne),
     ("output_norm", Order::PlusOne),
 ];
-
-/// Linear attention whose value heads are tiled, its norms, and the gates and up projections of
-/// experts that are together in some files.
-const TILED: &[(&str, Order)] = &[
-    ("attn_norm", Order::PlusOne),
-    ("attn_q_norm", Order::PlusOne),
-    ("attn_k_norm", Order::PlusOne),
-    ("post_attention_norm", Order::PlusOne),
-    ("output_norm", Order::PlusOne),
+/// Linear attention whose value heads are tiled.
+const TILED: Orders = &[
     ("attn_qkv", Order::ValuesBehindKeys),
     ("ssm_conv1d", Order::ValuesBehindKeys),
     ("attn_gate", Order::ValueRows),
@@ -94,18 +92,9 @@ const TILED: &[(&str, Order)] = &[
     ("ssm_dt", Order::ValueHeads),
     ("ssm_a", Order::Decay { tiled: true }),
     ("ssm_out", Order::ValueColumns),
-    ("ffn_gate_up_exps", Order::Experts { interleaved: false }),
 ];
-const GROUPED: &[(&str, Order)] = &[
-    ("attn_norm", Order::PlusOne),
-    ("attn_q_norm", Order::PlusOne),
-    ("attn_k_norm", Order::PlusOne),
-    ("post_attention_norm", Order::PlusOne),
-    ("output_norm", Order::PlusOne),
-    ("attn_qkv", Order::KeyHeads),
-    ("ssm_a", Order::Decay { tiled: false }),
-    ("ffn_gate_up_exps", Order::Experts { interleaved: false }),
-];
+/// Linear attention whose projections are together for each key head.
+const GROUPED: Orders = &[("attn_qkv", Order::KeyHeads), ("ssm_a", Order::Decay { tiled: false })];
 
 /// Models with a norm before and after each block: here `post_attention_layernorm` does come after
 /// attention.
@@ -119,24 +108,24 @@ const NORMS_AROUND: &[(&str, &str)] = &[
 const POST_ATTENTION: &[(&str, &str)] = &[("layers.#.post_attention_layernorm", "blk.#.post_attention_norm")];
 
 const fn family(model_types: &'static [&'static str], architecture: &'static str) -> Family {
-    let (orders, windowed, names): (&[_], _, &[_]) = (&[], Windowed::Never, &[]);
+    let (orders, windowed, names): (&[Orders], _, &[_]) = (&[], Windowed::Never, &[]);
     Family { model_types, architecture, activations: SILU, orders, windowed, names }
 }
 
 /// One row per family.
 pub(super) const FAMILIES: &[Family] = &[
-    Family { orders: PAIRS, ..family(&["llama"], "llama") },
-    Family { orders: PAIRS, windowed: Windowed::All, ..family(&["mistral", "mixtral"], "llama") },
-    Family { orders: PAIRS, windowed: Windowed::Listed, ..family(&["ministral"], "llama") },
-    Family { orders: PAIRS, windowed: Windowed::All, ..family(&["ministral3"], "mistral3") },
-    Family { orders: PAIRS, ..family(&["smollm3"], "smollm3") },
-    Family { orders: PAIRS, ..family(&["granite"], "granite") },
-    Family { orders: GATE_UP_PAIRS, ..family(&["granitemoe"], "granitemoe") },
-    Family { orders: HYBRID, ..family(&["granitemoehybrid"], "granitehybrid") },
-    Family { orders: SCANS, ..family(&["mamba2"], "mamba2") },
-    Family { orders: PAIRS, ..family(&["minicpm"], "minicpm") },
+    Family { orders: &[PAIRS], ..family(&["llama"], "llama") },
+    Family { orders: &[PAIRS], windowed: Windowed::All, ..family(&["mistral", "mixtral"], "llama") },
+    Family { orders: &[PAIRS], windowed: Windowed::Listed, ..family(&["ministral"], "llama") },
+    Family { orders: &[PAIRS], windowed: Windowed::All, ..family(&["ministral3"], "mistral3") },
+    Family { orders: &[PAIRS], ..family(&["smollm3"], "smollm3") },
+    Family { orders: &[PAIRS], ..family(&["granite"], "granite") },
+    Family { orders: &[PAIRS, GATE_UP], ..family(&["granitemoe"], "granitemoe") },
+    Family { orders: &[PAIRS, GATE_UP, SCANS], ..family(&["granitemoehybrid"], "granitehybrid") },
+    Family { orders: &[SCANS], ..family(&["mamba2"], "mamba2") },
+    Family { orders: &[PAIRS], ..family(&["minicpm"], "minicpm") },
     family(&["ernie4_5"], "ernie4_5"),
-    Family { activations: &["relu2"], orders: PAIRS, ..family(&["arcee"], "arcee") },
+    Family { activations: &["relu2"], orders: &[PAIRS], ..family(&["arcee"], "arcee") },
     Family { names: POST_ATTENTION, ..family(&["seed_oss"], "seed_oss") },
     Family { windowed: Windowed::AllButEvery(4), names: NORMS_AROUND, ..family(&["exaone4"], "exaone4") },
     family(&["glm4"], "glm4"),
@@ -145,16 +134,24 @@ pub(super) const FAMILIES: &[Family] = &[
     family(&["qwen2"], "qwen2"),
     family(&["hunyuan_v1_dense"], "hunyuan-dense"),
     family(&["qwen3"], "qwen3"),
-    Family { orders: TILED, names: POST_ATTENTION, ..family(&["qwen3_5_text", "qwen3_5"], "qwen35") },
-    Family { orders: TILED, names: POST_ATTENTION, ..family(&["qwen3_5_moe_text", "qwen3_5_moe"], "qwen35moe") },
-    Family { orders: GROUPED, names: POST_ATTENTION, ..family(&["qwen3_next"], "qwen3next") },
+    Family {
+        orders: &[PLUS_ONE, TILED, GATE_UP],
+        names: POST_ATTENTION,
+        ..family(&["qwen3_5_text", "qwen3_5"], "qwen35")
+    },
+    Family {
+        orders: &[PLUS_ONE, TILED, GATE_UP],
+        names: POST_ATTENTION,
+        ..family(&["qwen3_5_moe_text", "qwen3_5_moe"], "qwen35moe")
+    },
+    Family { orders: &[PLUS_ONE, GROUPED, GATE_UP], names: POST_ATTENTION, ..family(&["qwen3_next"], "qwen3next") },
     family(&["qwen2_moe"], "qwen2moe"),
     family(&["qwen3_moe"], "qwen3moe"),
     family(&["olmoe"], "olmoe"),
     Family { names: NORMS_AROUND, ..family(&["olmo2"], "olmo2") },
     Family { windowed: Windowed::AllButEvery(4), names: NORMS_AROUND, ..family(&["olmo3"], "olmo2") },
     Family {
-        orders: GATE_UP_INTERLEAVED,
+        orders: &[GATE_UP_INTERLEAVED],
         windowed: Windowed::AllButEvery(2),
         names: POST_ATTENTION,
         ..family(&["gpt_oss"], "gpt-oss")
@@ -162,24 +159,24 @@ pub(super) const FAMILIES: &[Family] = &[
     Family { windowed: Windowed::All, ..family(&["phi3"], "phi3") },
     Family { windowed: Windowed::All, ..family(&["phimoe"], "phimoe") },
     family(&["stablelm"], "stablelm"),
-    Family { activations: GEMMA_GELU, orders: PLUS_ONE, ..family(&["gemma"], "gemma") },
+    Family { activations: GEMMA_GELU, orders: &[PLUS_ONE], ..family(&["gemma"], "gemma") },
     Family {
         activations: GEMMA_GELU,
-        orders: PLUS_ONE,
+        orders: &[PLUS_ONE],
         windowed: Windowed::AllButEvery(2),
         names: NORMS_AROUND,
         ..family(&["gemma2"], "gemma2")
     },
     Family {
         activations: GEMMA_GELU,
-        orders: PLUS_ONE,
+        orders: &[PLUS_ONE],
         windowed: Windowed::AllButEvery(6),
         names: NORMS_AROUND,
         ..family(&["gemma3_text", "gemma3"], "gemma3")
     },
     Family {
         activations: GEMMA_GELU,
-        orders: PLUS_ONE,
+        orders: &[PLUS_ONE],
         windowed: Windowed::AllButEvery(6),
         names: NORMS_AROUND,
         ..family(&["gemma3_text"], "gemma-embedding")
@@ -188,19 +185,19 @@ pub(super) const FAMILIES: &[Family] = &[
         activations: GELU_TANH,
         windowed: Windowed::AllButEvery(6),
         names: NORMS_AROUND,
-        orders: &[("ffn_gate_up_exps", Order::Experts { interleaved: false })],
+        orders: &[GATE_UP],
         ..family(&["gemma4_text", "gemma4"], "gemma4")
     },
     Family { activations: GELU_TANH, windowed: Windowed::All, ..family(&["starcoder2"], "starcoder2") },
     Family { activations: GELU_TANH, ..family(&["phi"], "phi2") },
-    Family { activations: GELU_TANH, orders: TRANSPOSED, ..family(&["gpt2"], "gpt2") },
+    Family { activations: GELU_TANH, orders: &[TRANSPOSED], ..family(&["gpt2"], "gpt2") },
     // this architecture names the tanh form differently
-    Family { activations: GELU, orders: TRANSPOSED, ..family(&["openai-gpt"], "openai-gpt") },
+    Family { activations: GELU, orders: &[TRANSPOSED], ..family(&["openai-gpt"], "openai-gpt") },
     Family { activations: GELU_TANH, ..family(&["gptj"], "gptj") },
-    Family { activations: GELU, orders: GROUPS, ..family(&["gpt_neox"], "gptneox") },
-    Family { activations: GELU, orders: GROUPS, ..family(&["falcon"], "falcon") },
+    Family { activations: GELU, orders: &[GROUPS], ..family(&["gpt_neox"], "gptneox") },
+    Family { activations: GELU, orders: &[GROUPS], ..family(&["falcon"], "falcon") },
     Family { activations: GELU, ..family(&["mpt"], "mpt") },
-    Family { activations: GELU_TANH, orders: GROUPS, ..family(&["bloom"], "bloom") },
+    Family { activations: GELU_TANH, orders: &[GROUPS], ..family(&["bloom"], "bloom") },
     Family { activations: GELU, ..family(&["bert", "distilbert", "roberta", "xlm-roberta", "camembert"], "bert") },
     Family { activations: GELU, ..family(&["bert"], "jina-bert-v2") },
     Family { activations: &["silu", "swiglu"], ..family(&["nomic_bert"], "nomic-bert") },

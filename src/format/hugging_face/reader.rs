@@ -225,7 +225,7 @@ impl FolderReader {
             "ffn_gate_up_shexp" | "ffn_down_shexp" if self.model.experts == 0 => name = name.replace("_shexp", ""),
             _ => {}
         }
-        let order = family.orders.iter().find(|(ordered, _)| *ordered == stem).map_or(Order::Kept, |(_, order)| *order);
+        let order = family.order_of(stem);
         if let Order::Experts { interleaved } = order {
             return self.experts(entry, &name, stem, interleaved, tensors).map(Some);
         }

@@ -61,6 +61,9 @@ pub(super) const COUNTS: [(&str, &[&str]); 9] = [
 /// The first ones of [`COUNTS`] that a model must have.
 const REQUIRED: usize = 4;
 
+/// What Python writes and JSON does not have.
+const NO_NUMBERS: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
+
 /// Limit of heads, head width and experts: far above all models, and small enough for sums not to
 /// overflow.
 pub(super) const MOST: usize = 1 << 16;
@@ -139,8 +142,13 @@ impl<'a> Object<'a> {
 impl ParsedConfig {
     /// Reads `config.json`.
     pub(super) fn new(text: &str) -> Result<Self> {
-        // Python writes it as a bound, which JSON has no number for
-        let json: Value = parse("config.json", &text.replace(" Infinity", " null"))?;
+        let json: Value = match parse("config.json", text) {
+            Err(_) if NO_NUMBERS.iter().any(|word| text.contains(word)) => {
+                let known = |text: String, word: &&str| text.replace(word, "null");
+                parse("config.json", &NO_NUMBERS.iter().fold(text.to_owned(), known))?
+            }
+            json => json?,
+        };
         // a vision model has the text model's configuration inside its own
         let outer = Object(&json);
         let json = json.get("text_config").filter(|text| text.is_object()).unwrap_or(&json);

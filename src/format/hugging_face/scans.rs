@@ -87,7 +87,7 @@ mod tests {
         let read = |limit: &str| ParsedConfig::new(&plain.replace("LIMIT", limit)).map(|config| config.metadata);
         let expected = read("null").unwrap();
         assert_eq!(expected.u32("mamba2.ssm.inner_size").unwrap(), 32);
-        for limit in ["[0.0, Infinity]", r#"[0.0, {"__float__": "Infinity"}]"#] {
+        for limit in ["[0.0, Infinity]", "[0.0,Infinity]", r#"[0.0, {"__float__": "Infinity"}]"#] {
             assert_eq!(read(limit).unwrap(), expected, "{limit}");
         }
         for limit in ["[0.0, 0.1]", "[0.001, Infinity]", "7"] {

@@ -4,11 +4,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { allBuilds } from '../dist/all-builds.js';
 import { BUILDS } from '../dist/common/builds.js';
+import { WeftError } from '../dist/common/errors.js';
 import { chooseBuild, threadsFor } from '../dist/worker/builds.js';
 import { hasRelaxedSimd, isIsolated, sharedMemory } from '../dist/worker/features.js';
 import { checkLoad } from '../dist/options/load.js';
-import { Threads } from '../dist/worker/threads.js';
-import { connect, fakeRuntime, FakeLlm, settle } from './support/fake.mjs';
+import { connectDedicated } from '../dist/page/dedicated.js';
+import { Threads } from '../dist/page/threads.js';
+import { Threads as ThreadsAsking } from '../dist/worker/threads.js';
+import { settle } from './support/fake.mjs';
 
 const ALL = Object.fromEntries(BUILDS.map((build) => [build, `http://localhost/${build}.wasm.gz`]));
 
@@ -102,66 +105,85 @@ test('a shared memory is as large as the browser allows', (t) => {
 });
 
 /** Replaces the global Worker; returns the workers that are created. */
-function fakeThreads(t) {
+function fakeWorkers(t) {
   const workers = [];
-  globalThis.location = new URL('http://localhost/weft-worker.js');
   globalThis.Worker = class {
-    constructor(url) {
-      this.url = String(url);
+    constructor(url, { name }) {
+      Object.assign(this, { url: String(url), name, posted: [], ended: 0 });
       workers.push(this);
     }
-    postMessage(start, transfer) {
-      Object.assign(this, { start, transfer });
+    postMessage(message) {
+      this.posted.push(message);
+    }
+    terminate() {
+      this.ended += 1;
     }
   };
-  t.after(() => {
-    delete globalThis.Worker;
-    delete globalThis.location;
-    workers.forEach(({ start }) => start.crash.close());
-  });
+  t.after(() => delete globalThis.Worker);
   return workers;
 }
 
-test('threads get the module and the memory, and one that fails to start is left out', (t) => {
-  const workers = fakeThreads(t);
-  const threads = new Threads();
-  const watched = [];
-  threads.start(2, { build: 'weft-threads', module: 'module', memory: 'memory' }, (port) => watched.push(port));
-  t.after(() => watched.forEach((port) => port.close()));
-  assert.equal(threads.running, 3);
-  assert.equal(workers.length, 2);
-  for (const { url, start, transfer } of workers) {
-    assert.equal(url, 'http://localhost/weft-worker.js', 'the address of the worker itself');
-    assert.deepEqual([start.build, start.module, start.memory], ['weft-threads', 'module', 'memory']);
-    assert.deepEqual(transfer, [start.crash]);
-  }
+/** Both ends: what the worker asks for, the page starts. */
+function threadsOf(t) {
+  const [asking, starting] = [new ThreadsAsking(), new Threads()];
+  const crashes = [];
+  const start = { build: 'weft-threads', module: 'module', memory: 'memory' };
+  asking.start(2, start, (asked) => {
+    t.after(() => asked.failed.close());
+    starting.start(asked, (error) => crashes.push(error));
+  });
+  return { asking, starting, crashes, start };
+}
+
+test('threads get the module and the memory, and one that fails to start is left out', async (t) => {
+  const workers = fakeWorkers(t);
+  const { asking, starting, start } = threadsOf(t);
+  assert.equal(asking.running, 3);
+  for (const { name, posted } of workers) assert.deepEqual([name, posted], ['weft-thread', [start]]);
   let prevented = 0;
   workers[0].onerror({ preventDefault: () => (prevented += 1) });
+  await settle();
   assert.equal(prevented, 1);
-  assert.equal(threads.running, 2);
-  assert.equal(watched.length, 2);
+  assert.equal(asking.running, 2);
+  starting.end();
+  starting.end();
+  assert.deepEqual(
+    workers.map(({ ended }) => ended),
+    [1, 1],
+  );
 });
 
-test('a browser that forbids workers within workers has one thread', (t) => {
+test('a browser that refuses more workers has one thread', async (t) => {
   globalThis.Worker = class {
     constructor() {
       throw new DOMException('forbidden', 'SecurityError');
     }
   };
   t.after(() => delete globalThis.Worker);
-  const threads = new Threads();
-  threads.start(2, { build: 'weft-threads' }, () => assert.fail('there is nothing to watch'));
-  assert.equal(threads.running, 1);
+  const { asking } = threadsOf(t);
+  await settle();
+  assert.equal(asking.running, 1);
 });
 
 test('a thread that crashes ends the model, even while the worker is busy', async (t) => {
-  const { connection, closed } = connect(t, fakeRuntime(new FakeLlm()));
-  const { port1, port2 } = new MessageChannel();
-  t.after(() => port2.close());
+  const workers = fakeWorkers(t);
+  const connection = connectDedicated();
   const never = assert.rejects(connection.request({ type: 'never answered' }), { code: 'CRASHED', message: 'trap' });
-  connection.watch(port1);
-  port2.postMessage({ code: 'CRASHED', message: 'trap' });
+  const { port1, port2 } = new MessageChannel();
+  t.after(() => port1.close());
+  const asked = { count: 1, start: { build: 'weft-threads' }, failed: port2 };
+  const [worker] = workers;
+  worker.onmessage({ data: { type: 'threads', asked } });
+  const [, thread] = workers;
+  thread.onmessage({ data: { code: 'CRASHED', message: 'trap' } });
   await never;
-  await settle();
-  assert.equal(closed.times, 1);
+  assert.deepEqual([worker.ended, thread.ended], [1, 1]);
+});
+
+test('a worker that has ended gets no threads', (t) => {
+  const workers = fakeWorkers(t);
+  const connection = connectDedicated();
+  connection.fail(new WeftError('DISPOSED', 'over'));
+  workers[0].onmessage({ data: { type: 'threads', asked: { count: 1, start: {}, failed: {} } } });
+  assert.equal(workers.length, 1);
 });

@@ -35,6 +35,7 @@ import type {
 import type { ModuleAddresses } from './builds.js';
 import type { SerializedError } from './errors.js';
 import type { FileSource } from './source.js';
+import type { ThreadsAsked } from './threads.js';
 
 /** An adapter, and how much of it. */
 export interface AdapterUse {
@@ -285,11 +286,7 @@ export type Reply =
   | { readonly type: 'error'; readonly id: number; readonly error: SerializedError }
   /** The model is gone: loading failed, or the engine crashed. */
   | { readonly type: 'end'; readonly error: SerializedError }
-  /**
-   * A port that sends a {@link SerializedError} if a thread crashes, because the worker may be
-   * waiting for the thread.
-   */
-  | { readonly type: 'thread'; readonly crash: MessagePort }
+  | { readonly type: 'threads'; readonly asked: ThreadsAsked }
   | Entered;
 
 /**

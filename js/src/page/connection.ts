@@ -3,8 +3,9 @@
  * iterations.
  */
 
-import { WeftError, type SerializedError } from '../common/errors.js';
+import { WeftError } from '../common/errors.js';
 import type { Call, LoadedInfo, Port, Reply, Request, Started } from '../common/protocol.js';
+import type { ThreadsAsked } from '../common/threads.js';
 import { transfersOf } from '../options/load.js';
 import type { Piece, Progress } from '../types/index.js';
 
@@ -30,6 +31,8 @@ export class Connection {
   #heard = false;
   /** Called when the model was loaded again. */
   onReload: ((info: LoadedInfo) => void) | undefined;
+  /** Called when the worker asks for threads. */
+  onThreads: ((asked: ThreadsAsked) => void) | undefined;
 
   constructor(port: Port<Request, Reply>, close: () => void) {
     this.#port = port;
@@ -70,14 +73,6 @@ export class Connection {
     this.#listeners.delete(id);
   }
 
-  /**
-   * A message from this port ends the connection: a thread has crashed, and the worker may be
-   * waiting for it.
-   */
-  watch(crash: MessagePort): void {
-    crash.onmessage = ({ data }: MessageEvent<SerializedError>) => this.fail(new WeftError(data.code, data.message));
-  }
-
   fail(error: WeftError): void {
     if (this.#failure) return;
     this.#failure = error;
@@ -89,7 +84,8 @@ export class Connection {
 
   #receive(reply: Reply): void {
     this.#heard = true;
-    if (reply.type === 'thread') return this.watch(reply.crash);
+    if (this.#failure) return; // sent before the worker ended
+    if (reply.type === 'threads') return this.onThreads?.(reply.asked);
     if (reply.type === 'reload') return this.onReload?.(reply.info);
     if (reply.type === 'end') return this.fail(new WeftError(reply.error.code, reply.error.message));
     if (!('id' in reply)) return; // a late answer to entering

@@ -8,18 +8,14 @@ import { chooseBuild, threadsFor } from './builds.js';
 import * as features from './features.js';
 import { glues, grammar } from './glues.js';
 import type { AnyGlue, Start } from './runtime.js';
-import { Threads } from './threads.js';
+import { Threads, type AskForThreads } from './threads.js';
 import { browserStore, tuningOf } from './tuning.js';
 
-/**
- * `watch` gets a port for each thread that sends a `SerializedError` if the thread crashes: this
- * worker may be waiting for the thread, and only a page can end it. Without `watch` there is one
- * thread.
- */
-export function starting(watch?: (crash: MessagePort) => void): Start {
+/** `ask` reaches the page, which starts the threads. Without it there is one thread. */
+export function starting(ask?: AskForThreads): Start {
   return async (device, wanted, modules) => {
     const fitting = threadsFor(device, wanted, navigator.hardwareConcurrency);
-    const threads = watch && features.isIsolated() ? fitting : 1;
+    const threads = ask && features.isIsolated() ? fitting : 1;
     const { build, memory } = chooseBuild(threads, modules, features);
     extendDevices();
     const adapter = device === 'cpu' ? undefined : findAdapter();
@@ -36,20 +32,20 @@ export function starting(watch?: (crash: MessagePort) => void): Start {
         return found && { ...found, tuning: tuningOf(browserStore, glue.version(), found.key) };
       },
       startThreads() {
-        if (!watch || !memory || threads === 1 || !isThreadsBuild(build)) return;
-        others.start(threads - 1, { build, module, memory }, watch);
+        if (!ask || !memory || threads === 1 || !isThreadsBuild(build)) return;
+        others.start(threads - 1, { build, module, memory }, ask);
       },
       threads: () => others.running,
       grammars: async () => (await startModule(modules['weft-grammar'], grammar)).glue,
-      note: fitting === 1 ? undefined : noteOn({ watch, threads, memory }),
+      note: fitting === 1 ? undefined : noteOn({ ask, threads, memory }),
     };
   };
 }
 
 /** Why there is one thread, if more would be faster. */
-function noteOn({ watch, threads, memory }: { watch: unknown; threads: number; memory: unknown }): string | undefined {
+function noteOn({ ask, threads, memory }: { ask: unknown; threads: number; memory: unknown }): string | undefined {
   if (threads > 1) return memory ? undefined : NO_THREADS_BUILD;
-  return watch ? NOT_ISOLATED : NOT_DEDICATED;
+  return ask ? NOT_ISOLATED : NOT_DEDICATED;
 }
 
 const NO_THREADS_BUILD =

@@ -1,12 +1,13 @@
-/** A nested worker that computes: it joins the thread pool of the engine whose memory it gets. */
+/** A worker that computes: it joins the thread pool of the engine whose memory it gets. */
 
-import { serializeError } from '../common/errors.js';
+import { serializeError, type SerializedError } from '../common/errors.js';
+import type { ThreadStart } from '../common/threads.js';
 import { glues } from './glues.js';
-import type { ThreadStart } from './threads.js';
 
 export function serveThread(): void {
+  const page = globalThis as unknown as { postMessage(crash: SerializedError): void };
   globalThis.onmessage = async ({ data }: MessageEvent<ThreadStart>) => {
-    const { build, module, memory, crash } = data;
+    const { build, module, memory } = data;
     const { default: init, join_pool } = glues[build];
     try {
       await init({ module_or_path: module, memory });
@@ -17,7 +18,7 @@ export function serveThread(): void {
     try {
       join_pool();
     } catch (error) {
-      crash.postMessage(serializeError(error));
+      page.postMessage(serializeError(error));
     }
   };
 }

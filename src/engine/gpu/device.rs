@@ -10,7 +10,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
 use super::{shader, tuner};
 use crate::engine::Hints;
@@ -58,30 +58,61 @@ impl Allocation {
     }
 }
 
+/// Wakes all who wait. An answer alone would wake only the last who asked for it, even if that one
+/// has given up.
+#[derive(Default)]
+struct Waiting(Mutex<Vec<Waker>>);
+
+impl Waiting {
+    fn push(&self, waker: Waker) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(waker);
+    }
+}
+
+impl Wake for Waiting {
+    fn wake(self: Arc<Self>) {
+        let waiting = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        waiting.into_iter().for_each(Waker::wake);
+    }
+}
+
 /// Allocations of unknown outcome, and who waits for it.
 #[derive(Clone, Default)]
-struct Allocations(Rc<RefCell<(Vec<Allocation>, Vec<Waker>)>>);
+struct Allocations {
+    pending: Rc<RefCell<Vec<Allocation>>>,
+    waiting: Arc<Waiting>,
+}
 
 impl Allocations {
     fn push(&self, allocation: Allocation) {
-        self.0.borrow_mut().0.push(allocation);
+        self.pending.borrow_mut().push(allocation);
     }
 
     /// Checks the allocations whose results are known. Returns the error of the first refused one.
-    fn ask(&self, cx: &mut Context) -> Option<Error> {
-        let (pending, waiting) = &mut *self.0.borrow_mut();
+    fn ask(&self) -> Option<Error> {
+        let waker = Waker::from(self.waiting.clone());
+        let mut cx = Context::from_waker(&waker);
         let mut refused = None;
-        pending.retain_mut(|allocation| match allocation.answer.as_mut().poll(cx) {
+        self.pending.borrow_mut().retain_mut(|allocation| match allocation.answer.as_mut().poll(&mut cx) {
             Poll::Ready(answer) => {
                 refused = refused.take().or(answer.map(|_| allocation.failed()));
                 false
             }
             Poll::Pending => true,
         });
-        if pending.is_empty() {
-            waiting.drain(..).for_each(Waker::wake);
-        }
         refused
+    }
+
+    /// Waits for all results. An error that `faults` had before followed from a refused allocation.
+    async fn settle(&self, faults: &Faults) {
+        poll_fn(|cx| {
+            self.waiting.push(cx.waker().clone());
+            if let Some(refused) = self.ask() {
+                faults.replace(refused);
+            }
+            if self.pending.borrow().is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 }
 
@@ -97,20 +128,7 @@ impl Watch {
     /// Waits for the results of all allocations, then returns the first error that the GPU
     /// reported.
     pub async fn settle(&self) -> Result<()> {
-        poll_fn(|cx| {
-            // whatever was heard before followed from it
-            if let Some(refused) = self.allocations.ask(cx) {
-                self.faults.replace(refused);
-            }
-            let (pending, waiting) = &mut *self.allocations.0.borrow_mut();
-            if pending.is_empty() {
-                return Poll::Ready(());
-            }
-            // an answer wakes only the last who asked for it
-            waiting.push(cx.waker().clone());
-            Poll::Pending
-        })
-        .await;
+        self.allocations.settle(&self.faults).await;
         self.faults.check()
     }
 
@@ -326,7 +344,7 @@ impl Gpu {
     pub fn check(&self) -> Result<()> {
         let faults = &self.watch.faults;
         let Err(error) = faults.check() else { return Ok(()) };
-        if let Some(refused) = self.watch.allocations.ask(&mut Context::from_waker(Waker::noop())) {
+        if let Some(refused) = self.watch.allocations.ask() {
             faults.replace(refused);
             return faults.check();
         }
@@ -379,5 +397,44 @@ fn remedy() -> &'static str {
          hardware acceleration on, or load with device 'cpu'."
     } else {
         "Install a Vulkan driver (on Debian without a GPU: apt install mesa-vulkan-drivers), or use device 'cpu'."
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    use futures_channel::oneshot;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+
+    #[test]
+    fn who_waits_for_memory_is_woken_though_another_gave_up() {
+        let (allocations, faults, woken) = (Allocations::default(), Faults::default(), Arc::new(Woken::default()));
+        let (answer, heard) = oneshot::channel::<()>();
+        let answer_of = async move { heard.await.ok().and(None) };
+        allocations.push(Allocation { what: "a cache".into(), bytes: 64, answer: Box::pin(answer_of) });
+
+        let waker = Waker::from(woken.clone());
+        let mut waits = Box::pin(allocations.settle(&faults));
+        assert!(waits.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        let mut gives_up = Box::pin(allocations.settle(&faults));
+        assert!(gives_up.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        drop(gives_up);
+        assert!(allocations.ask().is_none());
+        assert_eq!(woken.0.load(SeqCst), 0);
+
+        answer.send(()).unwrap();
+        assert_eq!(woken.0.load(SeqCst), 1);
+        assert!(waits.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
     }
 }

@@ -3,7 +3,7 @@
 //
 // A workgroup per token. Each invocation finds how many experts come before one of its own, so
 // that all places are found at once. WEIGHTING is numbered in ops/route.rs; SHARED is 1 if there is
-// a shared expert; BIAS is added to sigmoids for the choice.
+// a shared expert; BIAS is added to sigmoids or to the softmax for the choice.
 #import step
 
 struct Params {
@@ -45,12 +45,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         if WEIGHTING == 3u {
             let sigmoids = 1.0 / (1.0 + exp(min(-own, vec4(80.0))));
             powers[quad] = sigmoids;
-            own = select(sigmoids, vec4(LOWEST), own == vec4(LOWEST));
-#ifdef BIAS
-            for (var i = 0u; i < min(4u, EXPERTS - 4u * quad); i++) {
-                own[i] += bias[4u * quad + i];
-            }
-#endif
+            own = biased(sigmoids, quad);
         }
         all_logits[quad] = own;
     }
@@ -64,6 +59,19 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         powers[quad] = exp(all_logits[quad] - largest);
     }
     workgroupBarrier();
+#ifdef BIAS
+    if WEIGHTING != 3u {
+        var sums = vec4(0.0);
+        for (var quad = 0u; quad < QUADS; quad++) {
+            sums += powers[quad];
+        }
+        let all = sums.x + sums.y + sums.z + sums.w;
+        for (var quad = lane; quad < QUADS; quad += WORKGROUP) {
+            all_logits[quad] = biased(powers[quad] / all, quad);
+        }
+    }
+    workgroupBarrier();
+#endif
     for (var e = lane; e < EXPERTS; e += WORKGROUP) {
         take_place(e);
     }
@@ -83,6 +91,18 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     if SHARED == 1u && lane == 0u {
         y[out + 2u * CHOSEN] = 1.0 / (1.0 + exp(min(-logits[first + EXPERTS], 80.0)));
     }
+}
+
+// What orders the experts of a quad, from the probabilities of them.
+fn biased(probabilities: vec4<f32>, quad: u32) -> vec4<f32> {
+    var scores = vec4(LOWEST);
+    for (var i = 0u; i < min(4u, EXPERTS - 4u * quad); i++) {
+        scores[i] = probabilities[i];
+#ifdef BIAS
+        scores[i] += bias[4u * quad + i];
+#endif
+    }
+    return scores;
 }
 
 // Writes expert e and its weight to its place among the chosen ones, if it is one of them.

@@ -405,8 +405,10 @@ fn route() {
             let shared = experts == 70;
             let cols = usize::from(shared);
             let (logits, y) = (tensor(4, experts + cols), tensor(4, 2 * chosen + cols));
-            let bias = (weighting == Weighting::Sigmoid).then(|| tensor(1, experts));
-            at(0, 3, |step| seen.compare("route", Route { logits, bias, chosen, weighting, shared, y }, step));
+            for has_bias in [false, weighting != Weighting::SparseMixer] {
+                let bias = has_bias.then(|| tensor(1, experts));
+                at(0, 3, |step| seen.compare("route", Route { logits, bias, chosen, weighting, shared, y }, step));
+            }
         }
     }
     seen.are(&["route"]);

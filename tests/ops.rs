@@ -272,7 +272,7 @@ fn route() {
                         let cols = experts + shared_cols;
                         let few: Vec<f32> = (0..capacity * cols).map(|i| (i * i % 11) as f32 / 4.0).collect();
                         let logits = if ties { s.tensor_of(capacity, cols, &few) } else { s.tensor(capacity, cols) };
-                        let has_bias = weighting == Weighting::Sigmoid && !ties;
+                        let has_bias = weighting != Weighting::SparseMixer && !ties;
                         let bias = has_bias.then(|| s.tensor(1, experts));
                         let y = s.output(capacity, 2 * chosen + shared_cols);
                         Route { logits, bias, chosen, weighting, shared, y }

@@ -89,6 +89,7 @@ const ARCHITECTURES: &[&str] = &[
     "granitemoe",
     "minicpm",
     "ernie4_5",
+    "ernie4_5-moe",
     "internlm2",
     "arcee",
     "seed_oss",

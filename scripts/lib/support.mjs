@@ -33,6 +33,7 @@ export const MODELS = {
   mamba2: { decoder: 'Mamba-2' },
   minicpm: { decoder: 'MiniCPM' },
   ernie4_5: { decoder: 'ERNIE 4.5' },
+  'ernie4_5-moe': { experts: 'ERNIE 4.5 MoE' },
   internlm2: { decoder: 'InternLM 2' },
   arcee: { decoder: 'Arcee' },
   seed_oss: { decoder: 'Seed-OSS' },

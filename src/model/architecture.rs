@@ -57,6 +57,8 @@ pub struct Architecture {
     /// How the router weighs the chosen experts; `None` if the architecture has no mixture of
     /// experts.
     pub experts: Option<Weighting>,
+    /// Whether the choice of experts may have a bias (`exp_probs_b`).
+    pub biased_choice: bool,
     /// Whether the default width of an expert is `feed_forward_length` / `expert_used_count`.
     pub splits_ffn: bool,
     /// Whether every token also goes to a shared expert, by default `feed_forward_length` wide.
@@ -218,6 +220,7 @@ const LLAMA: Architecture = Architecture {
     parallel_without_ffn_norm: false,
     wide_heads_at: None,
     experts: None,
+    biased_choice: false,
     splits_ffn: false,
     shared_expert: false,
     weighs_shared: true,
@@ -426,6 +429,13 @@ const ARCHITECTURES: &[Architecture] = &[
     Architecture { name: "mamba2", scans: true, bare_mixers: true, ..LLAMA },
     Architecture { name: "minicpm", ..LLAMA },
     Architecture { name: "ernie4_5", ..LLAMA },
+    Architecture {
+        name: "ernie4_5-moe",
+        experts: Some(Weighting::Renormalised),
+        biased_choice: true,
+        weighs_shared: false,
+        ..LLAMA
+    },
     Architecture { name: "internlm2", ..LLAMA },
     Architecture { name: "arcee", activation: Activation { function: Function::SquaredRelu, gated: false }, ..LLAMA },
     Architecture { name: "seed_oss", ffn_norm: "post_attention_norm", ..HALF_SPLIT },
@@ -439,7 +449,7 @@ const ARCHITECTURES: &[Architecture] = &[
     },
     Architecture { name: "glm4", norms: GEMMA_NORMS, fused_gate_up: true, ..LLAMA },
     LFM2,
-    Architecture { name: "lfm2moe", experts: Some(Weighting::Sigmoid), ..LFM2 },
+    Architecture { name: "lfm2moe", experts: Some(Weighting::Sigmoid), biased_choice: true, ..LFM2 },
     Architecture {
         name: "grok",
         norms: Norms::Around(["attn_output_norm", "layer_output_norm"]),

@@ -12,7 +12,7 @@ use super::decoder::{HeadNorm, NormWeights};
 use super::rope::ALL_FACTORS;
 use super::weights::{check_shape, missing_tensor};
 use crate::format::{Layout, Planes, TensorInfo, dequantize_row, repack};
-use crate::ops::{NormKind, Weighting};
+use crate::ops::NormKind;
 use crate::record::{BufferId, Memory, Tensor};
 use crate::{Error, Result};
 
@@ -282,7 +282,7 @@ pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize;
         of_layer.extend([("attn_q_norm.weight", norms[0]), ("attn_k_norm.weight", norms[1])]);
         let known = of_layer.iter().filter(|(_, len)| *len > 0);
         shapes.extend(known.map(|(name, len)| (format!("blk.{layer}.{name}"), [*len, 1])));
-        if let Some(experts) = config.experts.as_ref().filter(|experts| experts.weighting == Weighting::Sigmoid) {
+        if let Some(experts) = config.experts.as_ref().filter(|_| architecture.biased_choice) {
             shapes.insert(format!("blk.{layer}.exp_probs_b.bias"), [experts.count, 1]);
         }
         let of_layer: &[(&str, [usize; 2])] = match config.kinds[layer] {

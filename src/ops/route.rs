@@ -18,17 +18,18 @@ pub enum Weighting {
     /// 2 % of the best of these (Liu et al. 2023, arXiv 2310.00811, with ε = 0.01).
     SparseMixer = 2,
     /// Sigmoid of each logit, rescaled so that the chosen ones sum to 1 (DeepSeek-V3 2024, arXiv
-    /// 2412.19437). The best are those with the largest sigmoid and bias together.
+    /// 2412.19437).
     Sigmoid = 3,
 }
 
 /// y[t] = the indices of the `chosen` experts with the largest logits, then their weights, then the
-/// shared expert's weight
+/// shared expert's weight. With a bias, the experts are those with the largest sum of bias and
+/// softmax or sigmoid.
 #[derive(Clone, Copy, Debug)]
 pub struct Route {
     /// (tokens, experts), plus a column for the shared expert's logit if there is one
     pub logits: Tensor,
-    /// (1, experts): added to [`Weighting::Sigmoid`]s for the choice alone.
+    /// (1, experts): for the choice alone.
     pub bias: Option<Tensor>,
     /// Experts per token.
     pub chosen: usize,
@@ -64,8 +65,8 @@ impl Route {
 impl Op for Route {
     fn check(&self) -> Result<()> {
         ensure((1..=self.experts()).contains(&self.chosen), "route", "1 to all experts chosen", self)?;
-        let fits = |bias: Tensor| bias.cols == self.experts() && self.weighting == Weighting::Sigmoid;
-        ensure(self.bias.is_none_or(fits), "route", "a bias for each expert, of sigmoids", self)?;
+        let fits = |bias: Tensor| bias.cols == self.experts() && self.weighting != Weighting::SparseMixer;
+        ensure(self.bias.is_none_or(fits), "route", "a bias for each expert, and no SparseMixer", self)?;
         let cols = 2 * self.chosen + usize::from(self.shared);
         ensure(self.y.cols == cols && self.logits.rows >= self.y.rows, "route", "y.cols = 2 chosen + shared", self)
     }
@@ -99,8 +100,13 @@ impl Op for Route {
         let rescales = matches!(self.weighting, Weighting::Renormalised | Weighting::Sigmoid);
         let weights = self.chosen * if rescales { 2 + self.chosen } else { 2 };
         let biases = self.bias.map_or(0, |bias| bias.cols);
-        // sigmoids are made of logits as they are loaded, powers of those in workgroup memory
-        let powers = if self.weighting == Weighting::Sigmoid { 0 } else { padded };
+        // sigmoids are made of logits as they are loaded, powers of those in workgroup memory; with a
+        // bias, each invocation adds up all powers, and those with an expert divide theirs
+        let powers = match (self.weighting, self.bias) {
+            (Weighting::Sigmoid, _) => 0,
+            (_, None) => padded,
+            (_, Some(_)) => padded + self.workgroup() * padded + padded,
+        };
         let each = experts + biases + shared + self.workgroup() * padded + powers + places + weights;
         let own = Loads::once(experts + biases + shared, 1);
         vec![Loads { lane_activations: f32s(each), ..own } * step.count(self.y.rows)]
@@ -119,11 +125,12 @@ impl Route {
                 true => 1.0 / (1.0 + (-experts[e]).exp()),
                 false => (experts[e] - largest).exp(),
             };
-            if is_sigmoid {
-                let score = |e: usize| power(e) + bias.map_or(0.0, |bias| bias[e]);
+            let all: f32 = (0..experts.len()).map(power).sum();
+            if is_sigmoid || bias.is_some() {
+                let whole = if is_sigmoid { 1.0 } else { all };
+                let score = |e: usize| power(e) / whole + bias.map_or(0.0, |bias| bias[e]);
                 left = (0..experts.len()).map(score).collect();
             }
-            let all: f32 = (0..experts.len()).map(power).sum();
             for j in 0..self.chosen {
                 // the first among equals
                 let best = (0..left.len()).fold(0, |best, e| if left[e] > left[best] { e } else { best });

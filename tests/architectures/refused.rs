@@ -24,6 +24,8 @@ fn what_is_missing_or_has_a_wrong_length_is_named() {
     lacks("exaone4", "blk.1.post_attention_norm.weight");
     lacks("glm4", "blk.0.post_ffw_norm.weight");
     lacks("granitemoe", "blk.0.ffn_gate_inp.weight");
+    lacks("ernie4_5-moe", "blk.1.ffn_up_shexp.weight");
+    lacks("ernie4_5-moe", "blk.2.ffn_gate.weight");
     lacks("gemma-embedding", "dense_2.weight");
     lacks("gemma-embedding", "dense_3.weight");
     lacks("gemma-embedding", "blk.1.attn_q_norm.weight");
@@ -54,6 +56,7 @@ fn what_is_missing_or_has_a_wrong_length_is_named() {
     wrong("gpt-oss", "blk.1.attn_sinks.weight");
     wrong("gpt-oss", "blk.0.ffn_down_exps.bias");
     wrong("gpt-oss", "blk.0.ffn_gate_inp.bias");
+    wrong("ernie4_5-moe", "blk.3.exp_probs_b.bias");
     wrong("jina-bert-v2", "blk.0.ffn_up.weight");
     wrong("bert-xlm-roberta", "cls.output.bias");
     let parts = ["ssm_conv1d.weight", "ssm_conv1d.bias", "ssm_a", "ssm_dt.bias", "ssm_d", "ssm_norm.weight"];

@@ -31,7 +31,16 @@ after(async () => {
 });
 
 for (const device of ['cpu', 'gpu']) {
-  for (const model of ['lfm2', 'qwen35', 'qwen3next', 'gemma4', 'gemma4-experts', 'granitehybrid', 'mamba2']) {
+  for (const model of [
+    'lfm2',
+    'qwen35',
+    'qwen3next',
+    'gemma4',
+    'gemma4-experts',
+    'granitehybrid',
+    'mamba2',
+    'ernie4_5-moe',
+  ]) {
     test(`${device}: ${model} scores as transformers`, async (t) => {
       const page = await browser.newPage();
       t.after(() => page.close());

@@ -43,7 +43,7 @@ const FIXED: &[(&str, &str)] = &[
 ];
 
 /// Hyperparameters: GGUF's key, and names in config.json, of which the first present one counts.
-pub(super) const COUNTS: [(&str, &[&str]); 9] = [
+pub(super) const COUNTS: [(&str, &[&str]); 10] = [
     ("embedding_length", &["hidden_size", "n_embd", "n_embed", "dim", "d_model"]),
     ("block_count", &["num_hidden_layers", "n_layer", "n_layers"]),
     ("attention.head_count", &["num_attention_heads", "n_head", "n_heads"]),
@@ -51,11 +51,12 @@ pub(super) const COUNTS: [(&str, &[&str]); 9] = [
         "context_length",
         &["max_trained_positions", "max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length"],
     ),
-    ("expert_count", &["num_local_experts", "num_experts"]),
-    ("expert_used_count", &["num_experts_per_tok", "top_k_experts"]),
+    ("expert_count", &["num_local_experts", "num_experts", "moe_num_experts"]),
+    ("expert_used_count", &["num_experts_per_tok", "top_k_experts", "moe_k"]),
     ("expert_feed_forward_length", &["moe_intermediate_size"]),
     ("expert_shared_feed_forward_length", &["shared_expert_intermediate_size", "shared_intermediate_size"]),
-    ("leading_dense_block_count", &["num_dense_layers"]),
+    ("leading_dense_block_count", &["num_dense_layers", "moe_layer_start_index"]),
+    ("interleave_moe_layer_step", &["moe_layer_interval"]),
 ];
 
 /// The first ones of [`COUNTS`] that a model must have.
@@ -299,6 +300,17 @@ impl ParsedConfig {
             self.put("embedding_scale", number("scale_emb")? as f32);
             self.put("residual_scale", (depth / (self.layers as f64).sqrt()) as f32);
             self.put("logit_scale", (hidden as f64 / base) as f32);
+        }
+        if let Some(shared) = config.count(&["moe_num_shared_experts"])? {
+            // one block for all of them
+            let width = count(&["moe_intermediate_size"])? as u32;
+            self.put("expert_shared_feed_forward_length", shared.saturating_mul(width));
+        }
+        if let Some(last) = config.get("moe_layer_end_index").map(Value::to_string) {
+            let whole = (self.layers as i64 - 1).to_string();
+            if last != "-1" && last != whole {
+                return Err(unsupported("moe_layer_end_index", &last, &whole));
+            }
         }
         if let Some(width) = config.number(&["query_pre_attn_scalar"])? {
             self.put_own("attention.scale", 1.0 / (width as f32).sqrt());
@@ -585,6 +597,7 @@ mod tests {
             "4 factors",
         );
         refused(json!({"layer_types": ["full_attention", "sliding_attention"]}), "layer_types[1]");
+        refused(json!({"moe_layer_end_index": 0}), "`moe_layer_end_index` is `0`; weft runs 1");
         refused(json!({"use_sliding_window": true, "sliding_window": 8}), "use_sliding_window");
         refused(json!({"num_key_value_heads": 3}), "num_attention_heads");
         refused(json!({"num_key_value_heads": 0}), "num_attention_heads");

@@ -125,6 +125,7 @@ pub(super) const FAMILIES: &[Family] = &[
     Family { orders: &[SCANS], ..family(&["mamba2"], "mamba2") },
     Family { orders: &[PAIRS], ..family(&["minicpm"], "minicpm") },
     family(&["ernie4_5"], "ernie4_5"),
+    family(&["ernie4_5_moe"], "ernie4_5-moe"),
     Family { activations: &["relu2"], orders: &[PAIRS], ..family(&["arcee"], "arcee") },
     Family { names: POST_ATTENTION, ..family(&["seed_oss"], "seed_oss") },
     Family { windowed: Windowed::AllButEvery(4), names: NORMS_AROUND, ..family(&["exaone4"], "exaone4") },
@@ -259,6 +260,9 @@ const NAMES: &[(&str, &str)] = &[
     ("layers.#.mlp.shared_expert.gate_proj", "blk.#.ffn_gate_shexp"),
     ("layers.#.mlp.shared_expert.up_proj", "blk.#.ffn_up_shexp"),
     ("layers.#.mlp.shared_expert.down_proj", "blk.#.ffn_down_shexp"),
+    ("layers.#.mlp.shared_experts.gate_proj", "blk.#.ffn_gate_shexp"),
+    ("layers.#.mlp.shared_experts.up_proj", "blk.#.ffn_up_shexp"),
+    ("layers.#.mlp.shared_experts.down_proj", "blk.#.ffn_down_shexp"),
     ("layers.#.block_sparse_moe.gate", "blk.#.ffn_gate_inp"),
     ("layers.#.block_sparse_moe.router.layer", "blk.#.ffn_gate_inp"),
     ("layers.#.block_sparse_moe.input_linear", "blk.#.ffn_gate_up_exps"),
@@ -438,6 +442,8 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("layers.#.linear_attn.dt", "blk.#.ssm_dt"),
     ("layers.#.layer_scalar", "blk.#.layer_output_scale"),
     ("layers.#.feed_forward.expert", "blk.#.exp_probs_b"),
+    ("layers.#.mlp.moe_statics.e_score_correction", "blk.#.exp_probs_b"),
+    ("layers.#.mlp.gate.moe_statics.e_score_correction", "blk.#.exp_probs_b"),
     ("layers.#.mlp.experts.gate_up_proj", "blk.#.ffn_gate_up_exps"),
     ("layers.#.mlp.experts.down_proj", "blk.#.ffn_down_exps"),
     ("layers.#.experts.gate_up_proj", "blk.#.ffn_gate_up_exps"),
@@ -480,6 +486,7 @@ const OTHER_PARTS: &[&str] = &[
     "visual.",
     "model.visual.",
     "mtp.",
+    "model.mtp_",
     "audio_tower.",
     "model.audio_tower.",
     "embed_vision.",
@@ -592,6 +599,8 @@ mod tests {
         means("qwen3_5", "model.language_model.layers.2.linear_attn.dt_bias", "blk.2.ssm_dt.bias");
         means("qwen3_5", "model.visual.blocks.0.norm1.weight", "dropped");
         means("qwen3_next", "mtp.layers.0.mlp.gate.weight", "dropped");
+        means("ernie4_5_moe", "model.layers.1.mlp.moe_statics.e_score_correction_bias", "blk.1.exp_probs_b.bias");
+        means("ernie4_5_moe", "model.mtp_emb_norm.0.weight", "dropped");
         means("gpt_oss", "model.layers.2.self_attn.sinks", "blk.2.attn_sinks.weight");
         means("gpt_oss", "model.layers.2.mlp.experts.gate_up_proj", "blk.2.ffn_gate_up_exps.weight");
         means("gpt_oss", "model.layers.2.mlp.experts.down_proj_bias", "blk.2.ffn_down_exps.bias");

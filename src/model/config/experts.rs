@@ -11,8 +11,10 @@ pub struct Experts {
     pub count: usize,
     /// Number of first layers that have none.
     pub dense_layers: usize,
-    /// Of this many layers, the second has experts; 1: all behind the first ones.
+    /// Of this many layers, one has experts; 1: all behind the first ones.
     pub every: usize,
+    /// Which of them, counted from 0.
+    pub place: usize,
     /// Experts per token (top-k).
     pub chosen: usize,
     /// How the router weighs the chosen experts.
@@ -26,7 +28,7 @@ pub struct Experts {
 impl Experts {
     /// Whether a layer has them.
     pub(super) fn has(&self, layer: usize) -> bool {
-        layer >= self.dense_layers && layer % self.every == 1 % self.every
+        layer >= self.dense_layers && layer % self.every == self.place
     }
 
     /// Whether some layers have none.
@@ -47,6 +49,10 @@ impl Experts {
                 return Err(unsupported(&keys.key(key), &found.to_string(), &known.to_string()));
             }
         }
+        // the second of each n, or the last
+        let second = keys.opt_count("moe_every_n_layers")?;
+        let last = keys.opt_count("interleave_moe_layer_step")?;
+        let every = second.or(last).unwrap_or(1);
         let shared_ffn = match keys.opt_count("expert_shared_feed_forward_length")? {
             None if keys.architecture.shared_expert => Some(keys.count("feed_forward_length")?),
             ffn => ffn,
@@ -55,7 +61,8 @@ impl Experts {
             count,
             scale: keys.f32_or("expert_weights_scale", 1.0)?,
             dense_layers: keys.opt_count("leading_dense_block_count")?.unwrap_or(0),
-            every: keys.opt_count("moe_every_n_layers")?.unwrap_or(1),
+            every,
+            place: if second.is_some() { 1 % every } else { every - 1 },
             chosen: keys.count("expert_used_count")?,
             weighting: match keys.opt_bool("expert_weights_norm")? {
                 Some(false) if weighting == Weighting::Sigmoid => {
@@ -68,5 +75,33 @@ impl Experts {
             },
             shared_ffn,
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::Metadata;
+    use crate::model::architecture::Architecture;
+
+    /// The layers with experts among the first twelve.
+    fn layers(name: &str, keys: &[(&str, u32)]) -> Vec<usize> {
+        let mut metadata = Metadata::default();
+        for (key, value) in [("expert_count", 4), ("expert_used_count", 2)].iter().chain(keys) {
+            metadata.insert(format!("{name}.{key}"), *value);
+        }
+        let architecture = Architecture::named(name).unwrap();
+        let experts = Experts::read(&Keys { metadata: &metadata, architecture }).unwrap().unwrap();
+        (0..12).filter(|&layer| experts.has(layer)).collect()
+    }
+
+    #[test]
+    fn the_layers_with_experts_are_those_of_llama_cpp() {
+        assert_eq!(layers("nomic-bert-moe", &[("moe_every_n_layers", 3)]), [1, 4, 7, 10]);
+        assert_eq!(layers("nomic-bert-moe", &[("moe_every_n_layers", 1)]).len(), 12);
+        let ernie = [("interleave_moe_layer_step", 3), ("leading_dense_block_count", 4)];
+        assert_eq!(layers("ernie4_5-moe", &ernie), [5, 8, 11]);
+        assert_eq!(layers("ernie4_5-moe", &ernie[1..]), [4, 5, 6, 7, 8, 9, 10, 11]);
+        assert_eq!(layers("lfm2moe", &ernie), [4, 5, 6, 7, 8, 9, 10, 11], "a key that it does not read");
     }
 }

@@ -100,8 +100,8 @@ impl Op for Route {
         let rescales = matches!(self.weighting, Weighting::Renormalised | Weighting::Sigmoid);
         let weights = self.chosen * if rescales { 2 + self.chosen } else { 2 };
         let biases = self.bias.map_or(0, |bias| bias.cols);
-        // sigmoids are made of logits as they are loaded, powers of those in workgroup memory; with a
-        // bias, each invocation adds up all powers, and those with an expert divide theirs
+        // sigmoids are made of logits as they are loaded, powers of those in workgroup memory; with
+        // a bias, each invocation adds up all powers, and those with an expert divide theirs
         let powers = match (self.weighting, self.bias) {
             (Weighting::Sigmoid, _) => 0,
             (_, None) => padded,

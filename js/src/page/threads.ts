@@ -1,8 +1,7 @@
 /**
- * Starts the engine's other threads. The page does so because a worker cannot be trusted to: in
- * Firefox, `new Worker` within a worker may never return. There the new worker's thread and the
- * thread that waits for its registration wait for one condition variable, and only one of them is
- * woken.
+ * Starts the engine's other threads, in place of the engine's worker: in Firefox, `new Worker`
+ * within a worker may never return. The new worker waits for events, the old one for the
+ * registration of the new one, both at one condition variable, and Firefox wakes one of them.
  */
 
 import type { SerializedError } from '../common/errors.js';

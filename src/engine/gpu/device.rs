@@ -10,8 +10,9 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 
+use super::waiting::Waiting;
 use super::{shader, tuner};
 use crate::engine::Hints;
 use crate::ops::variants::Feature;
@@ -58,24 +59,6 @@ impl Allocation {
     }
 }
 
-/// Wakes all who wait. An answer alone would wake only the last who asked for it, even if that one
-/// has given up.
-#[derive(Default)]
-struct Waiting(Mutex<Vec<Waker>>);
-
-impl Waiting {
-    fn push(&self, waker: Waker) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(waker);
-    }
-}
-
-impl Wake for Waiting {
-    fn wake(self: Arc<Self>) {
-        let waiting = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        waiting.into_iter().for_each(Waker::wake);
-    }
-}
-
 /// Allocations of unknown outcome, and who waits for it.
 #[derive(Clone, Default)]
 struct Allocations {
@@ -90,7 +73,7 @@ impl Allocations {
 
     /// Checks the allocations whose results are known. Returns the error of the first refused one.
     fn ask(&self) -> Option<Error> {
-        let waker = Waker::from(self.waiting.clone());
+        let waker = self.waiting.waker();
         let mut cx = Context::from_waker(&waker);
         let mut refused = None;
         self.pending.borrow_mut().retain_mut(|allocation| match allocation.answer.as_mut().poll(&mut cx) {
@@ -106,11 +89,10 @@ impl Allocations {
     /// Waits for all results. An error that `faults` had before followed from a refused allocation.
     async fn settle(&self, faults: &Faults) {
         poll_fn(|cx| {
-            self.waiting.push(cx.waker().clone());
             if let Some(refused) = self.ask() {
                 faults.replace(refused);
             }
-            if self.pending.borrow().is_empty() { Poll::Ready(()) } else { Poll::Pending }
+            if self.pending.borrow().is_empty() { Poll::Ready(()) } else { self.waiting.wait(cx) }
         })
         .await;
     }
@@ -403,6 +385,7 @@ fn remedy() -> &'static str {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    use std::task::Wake;
 
     use futures_channel::oneshot;
 
@@ -436,5 +419,9 @@ mod tests {
         answer.send(()).unwrap();
         assert_eq!(woken.0.load(SeqCst), 1);
         assert!(waits.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
+
+        let mut nothing_to_wait_for = Box::pin(allocations.settle(&faults));
+        assert!(nothing_to_wait_for.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
+        assert_eq!(allocations.waiting.len(), 0, "each token would add one");
     }
 }

@@ -19,6 +19,7 @@
 //! | `tuner` | choice of shaders by measurement |
 //! | `stopwatch` | times of replays, for measurements |
 //! | `self_test` | checks the kernels of a model |
+//! | `waiting` | who waits for answers of the device |
 //! | here | the engine |
 
 mod buffers;
@@ -36,6 +37,7 @@ pub mod shader;
 mod stopwatch;
 mod tiles;
 mod tuner;
+mod waiting;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use super::device::Gpu;
 use super::shader;
+use super::waiting::Waiting;
 use crate::Result;
 use crate::ops::Kernel;
 
@@ -16,6 +18,7 @@ pub(super) struct Pipelines {
     by_name: HashMap<String, wgpu::ComputePipeline>,
     /// Those that are being compiled, in the order in which they will be needed.
     begun: Vec<Begun>,
+    waiting: Arc<Waiting>,
 }
 
 /// A pipeline that is being compiled. wgpu knows no call for that. But a module tells about its
@@ -43,8 +46,7 @@ impl Pipelines {
     /// Begins to compile the pipeline of `kernel`, unless it was begun before. Returns false if
     /// `most` are being compiled, so that this one has to wait.
     pub fn begin(&mut self, gpu: &Gpu, kernel: &Kernel, most: usize) -> Result<bool> {
-        let mut nobody = Context::from_waker(Waker::noop());
-        let _ = self.poll(gpu, &mut nobody);
+        self.take_up(gpu);
         let name = name(kernel);
         if self.by_name.contains_key(&name) || self.begun.iter().any(|begun| begun.name == name) {
             return Ok(true);
@@ -56,21 +58,28 @@ impl Pipelines {
         let info = module.get_compilation_info();
         let compiled = Box::pin(async move { drop(info.await) });
         self.begun.push(Begun { name, module, compiled });
-        let _ = self.poll(gpu, &mut nobody);
+        self.take_up(gpu);
         Ok(true)
     }
 
-    /// Takes up what is compiled. Ready when nothing is being compiled.
-    pub fn poll(&mut self, gpu: &Gpu, cx: &mut Context) -> Poll<()> {
-        let Self { by_name, begun } = self;
+    /// Ready when nothing is being compiled.
+    pub fn poll(&mut self, gpu: &Gpu, cx: &Context) -> Poll<()> {
+        self.take_up(gpu);
+        if self.begun.is_empty() { Poll::Ready(()) } else { self.waiting.wait(cx) }
+    }
+
+    /// Takes up what is compiled.
+    fn take_up(&mut self, gpu: &Gpu) {
+        let Self { by_name, begun, waiting } = self;
+        let waker = waiting.waker();
+        let mut cx = Context::from_waker(&waker);
         begun.retain_mut(|Begun { name, module, compiled }| {
-            let is_compiled = compiled.as_mut().poll(cx).is_ready();
+            let is_compiled = compiled.as_mut().poll(&mut cx).is_ready();
             if is_compiled && !by_name.contains_key(name) {
                 by_name.insert(name.clone(), pipeline(gpu, name, module));
             }
             !is_compiled
         });
-        if begun.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Number of pipelines.

@@ -40,6 +40,7 @@ const FIXED: &[(&str, &str)] = &[
     ("attn_output_gate", "true"),
     ("swiglu_alpha", "1.702"),
     ("swiglu_limit", "7.0"),
+    ("moe_norm_min", "1e-12"),
 ];
 
 /// Hyperparameters: GGUF's key, and names in config.json, of which the first present one counts.

@@ -224,7 +224,9 @@ test('tabs run at once, and one that stops disturbs no other', { timeout }, asyn
   });
   const short = await generate(other);
   assert.equal(short.reason, 'length', 'beside twenty answers without end');
-  const reasons = await busy.evaluate(() => (endless.abort(), Promise.all(all)).then((all) => all.map((a) => a.reason)));
+  const reasons = await busy.evaluate(() =>
+    (endless.abort(), Promise.all(all)).then((all) => all.map((a) => a.reason)),
+  );
   assert.deepEqual(reasons, Array(20).fill('abort'));
 
   await begin(busy);

@@ -180,7 +180,7 @@ test('tabs share an encoder, and each abort ends its own call', { timeout }, asy
     page.evaluate(async () => (await llm.embed(['a', 'b'])).map((array) => array.length)),
     other.evaluate(() => {
       const controller = new AbortController();
-      const work = llm.embed(Array(2000).fill('a long text, of which there are many'), { signal: controller.signal });
+      const work = llm.embed(Array(20_000).fill('a long text, of which there are many'), { signal: controller.signal });
       setTimeout(() => controller.abort(), 50);
       return failure(() => work);
     }),

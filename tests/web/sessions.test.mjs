@@ -93,8 +93,8 @@ test('two sessions at once answer as each alone', { timeout }, async () => {
   });
   for (const texts of together) assert.deepEqual(texts, alone);
   // on a busy machine, the second question may arrive late: the best of three counts
-  const apart = orders.map((order) => Math.abs(order.indexOf(0) - order.indexOf(1)));
-  assert.ok(Math.min(...apart) <= 2, `the first tokens were ${apart.join(', ')} steps apart`);
+  const inTurns = (order) => order.indexOf(0) < order.lastIndexOf(1) && order.indexOf(1) < order.lastIndexOf(0);
+  assert.ok(orders.some(inTurns), `one answer ended before the other began: ${orders.join(' · ')}`);
 });
 
 test('a fork answers like its original, and does not compute the common prefix', { timeout }, async () => {

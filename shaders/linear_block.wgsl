@@ -1,7 +1,9 @@
 // `linear` for many tokens, see shared/linear.wgsl: a tile in workgroup memory.
 //
 // For each 16 columns, the invocations decode the weights of the tile's rows and fetch the
-// activations of its tokens. Then each multiplies four rows with eight tokens.
+// activations of its tokens. Then each multiplies four rows with eight tokens. Where a tile has as
+// many tokens as invocations, a step has 8 columns, so that their activations fit workgroup memory,
+// and the weights of 32 rows are decoded for four steps at once, by all invocations.
 //
 // With ROUNDED, weights are rounded to f16 too, and sums are still f32: half as many bytes pass
 // through workgroup memory.
@@ -17,14 +19,20 @@ alias Quad = vec4<f16>;
 #else
 alias Quad = vec4<f32>;
 #endif
-var<workgroup> weights: array<Quad, 4u * TILE_ROWS>; // (quads, rows)
-var<workgroup> activations: array<Quad, 4u * TILE_TOKENS>; // (quads, tokens)
+// Invocations that fetch the activations of a token: one or two.
+const PARTS = WORKGROUP / TILE_TOKENS;
+// Of the activations of a step: each invocation fetches two of a token.
+const QUADS = 2u * PARTS;
+// Of the weights that are decoded at once.
+const DECODED_QUADS = max(QUADS, WORKGROUP / TILE_ROWS);
+// Of these by each invocation: a row or a part of one.
+const WEIGHT_QUADS = DECODED_QUADS * TILE_ROWS / WORKGROUP;
+
+var<workgroup> weights: array<Quad, DECODED_QUADS * TILE_ROWS>; // (quads, rows)
+var<workgroup> activations: array<Quad, QUADS * TILE_TOKENS>; // (quads, tokens)
 #ifdef NORM
 var<workgroup> squares: array<f32, 2u * TILE_TOKENS>; // (tokens, halves of 16 columns)
 #endif
-
-// Of the weights that an invocation fetches each time: a row or a part of one.
-const WEIGHT_QUADS = 4u * TILE_ROWS / WORKGROUP;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) index: u32) {
@@ -36,23 +44,26 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let groups = groups_of(tokens - first_token);
     let lane = index % LANES;
     let token_lane = index / LANES;
-    let row_place = index * WEIGHT_QUADS / 4u;
+    let row_place = index * WEIGHT_QUADS / DECODED_QUADS;
     let row = tile_row(workgroup.y, row_place);
-    let row_quad = index * WEIGHT_QUADS % 4u;
-    // half of the columns of a token: there are twice as many invocations
-    let place = index / 2u;
-    let half = index % 2u * 2u;
+    let row_quad = index * WEIGHT_QUADS % DECODED_QUADS;
+    let place = index / PARTS;
+    let part = index % PARTS * 2u;
     let x_row = min(first_token + place, tokens - 1u) * quads(); // tokens past the last repeat it
-    var square_sum = 0.0;
+    // of one half of 16 columns, or of both in turn: so sums have the same bits in each tile
+    var square_sums = vec2(0.0);
 
     var sums: mat4x4<f32>; // (tokens, rows)
     var more: mat4x4<f32>; // of tokens 4 to 7
-    for (var start = 0u; start < quads(); start += 4u) {
+    for (var start = 0u; start < quads(); start += QUADS) {
         workgroupBarrier(); // all invocations have finished the previous columns
-        for (var quad = row_quad; quad < row_quad + WEIGHT_QUADS; quad++) {
-            weights[quad * TILE_ROWS + row_place] = Quad(weight_quad(row, start + quad));
+        let decoded = start & (DECODED_QUADS - QUADS); // the step's first among the decoded weights
+        if decoded == 0u {
+            for (var quad = row_quad; quad < row_quad + WEIGHT_QUADS; quad++) {
+                weights[quad * TILE_ROWS + row_place] = Quad(weight_quad(row, start + quad));
+            }
         }
-        for (var quad = half; quad < half + 2u && place < groups * TOKEN_LANES; quad++) {
+        for (var quad = part; quad < part + 2u && place < groups * TOKEN_LANES; quad++) {
 #ifdef ROUNDED
             let words = x[x_row + start + quad];
             let values = vec4(unpack2x16float(words.x), unpack2x16float(words.y));
@@ -60,14 +71,17 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             var values = x[x_row + start + quad];
 #endif
 #ifdef NORM
-            square_sum += dot(values, values);
+            square_sums.x += dot(values, values);
             values *= norm[start + quad];
 #endif
             activations[quad * TILE_TOKENS + place] = Quad(values);
         }
+        if PARTS == 1u {
+            square_sums = square_sums.yx;
+        }
         workgroupBarrier();
-        for (var quad = 0u; quad < 4u; quad++) {
-            let w = quad * TILE_ROWS + lane;
+        for (var quad = 0u; quad < QUADS; quad++) {
+            let w = (decoded + quad) * TILE_ROWS + lane;
             let a = quad * TILE_TOKENS + token_lane;
             let rows = mat4x4<f32>(
                 vec4<f32>(weights[w]),
@@ -92,7 +106,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         }
     }
 #ifdef NORM
-    squares[index] = square_sum;
+    if PARTS == 1u {
+        squares[2u * index] = square_sums.x;
+        squares[2u * index + 1u] = square_sums.y;
+    } else {
+        squares[index] = square_sums.x;
+    }
     workgroupBarrier();
 #endif
     let first = (workgroup.y * LANES + lane) * OUTPUTS_PER_INVOCATION;

@@ -11,6 +11,7 @@ use weft_llm::engine::gpu::shader::wgsl;
 use weft_llm::format::Layout;
 use weft_llm::ops::adjust::RECENT;
 use weft_llm::ops::likely;
+use weft_llm::ops::variants::MATMUL_NARROW;
 use weft_llm::ops::{
     Activate, Activation, Adjust, Attention, Binding, Combine, Command, Convolve, Embed, Epilogue, ExpertLinear,
     Gather, Index, Kernel, Likely, Linear, LinearPair, Loads, Norm, NormKind, NormLinear, Op, PickRows, RmsNorm,
@@ -325,7 +326,8 @@ fn linear_pair() {
 fn linear_of_large_tiles() {
     let mut seen = Seen::default();
     let is_tile = |variants: &Variants| variants.matmul_rounded.unwrap_or(variants.matmul).tokens > 8;
-    let sets: Vec<Variants> = variant_sets().into_iter().filter(is_tile).collect();
+    let narrow = Variants { matmul: &MATMUL_NARROW, ..Variants::PLAIN };
+    let sets: Vec<Variants> = variant_sets().into_iter().filter(is_tile).chain([narrow]).collect();
     for (tokens, layout) in [(60, Layout::Q4), (120, Layout::Q4K32), (135, Layout::Q8), (300, Layout::Q6K16)] {
         let (capacity, normed) = (512, tokens != 120);
         // a tile and a half, in whole groups of interleaved rows

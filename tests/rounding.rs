@@ -10,7 +10,7 @@ use support::{Rng, gpu_with, prepare, read};
 use weft_llm::engine::Engine;
 use weft_llm::engine::host::{HostEngine, Reference};
 use weft_llm::format::BlockType;
-use weft_llm::ops::variants::{Feature, MATMUL_INT8_NARROW, MATMUL_ROUNDED};
+use weft_llm::ops::variants::{Feature, MATMUL, MATMUL_FEW, MATMUL_INT8_NARROW, MATMUL_NARROW, MATMUL_ROUNDED};
 use weft_llm::ops::{Epilogue, Linear, RmsNorm, Variants};
 use weft_llm::record::{Step, Tensor, rows};
 
@@ -99,6 +99,35 @@ fn roundings_are_bounded() {
                     assert!(off <= bound, "{}, {block:?}, {tokens} tokens, {i}: {off} > {bound}", variant.name);
                 }
                 println!("{}, {block:?}, {tokens} tokens: {worst} of the bound", variant.name);
+            }
+        }
+    }
+}
+
+/// Sums are added up in the same order in each: so a prompt has the same bits in chunks of any size.
+#[test]
+fn tiles_in_f32_have_the_same_bits() {
+    let mut reference = HostEngine::new(Reference);
+    let tiles: Vec<_> = MATMUL.iter().filter(|variant| variant.shader == MATMUL_FEW.shader).collect();
+    assert_eq!(tiles.len(), 3);
+    let tiles = [&[&MATMUL_FEW, &MATMUL_NARROW], &tiles[..]].concat();
+    for (turn, block) in [BlockType::Q4K, BlockType::Q6K, BlockType::F16].into_iter().enumerate() {
+        let mut rng = Rng::new(turn as u64);
+        for (tokens, capacity) in [(50, 70), (300, 310)] {
+            let x = rng.units(tokens * COLS);
+            let norm = (tokens == 300 || turn == 0).then(|| rng.units(COLS));
+            let expected = product(&mut reference, block, &x, norm.as_deref(), capacity);
+            let rms = (expected.iter().map(|v| v * v).sum::<f32>() / expected.len() as f32).sqrt();
+            let mut first: Option<Vec<u32>> = None;
+            for &matmul in &tiles {
+                let mut engine = gpu_with(Variants { matmul, ..Variants::PLAIN });
+                let got = product(&mut engine, block, &x, norm.as_deref(), capacity);
+                let about = format!("{}, {block:?}, {tokens} tokens", matmul.name);
+                let worst =
+                    got.iter().zip(&expected).fold(0.0f32, |worst, (got, expected)| worst.max((got - expected).abs()));
+                assert!(worst < 1e-5 * rms * (COLS as f32).sqrt(), "{about}: {worst} off");
+                let bits = got.iter().map(|value| value.to_bits()).collect();
+                assert!(*first.get_or_insert_with(|| Vec::clone(&bits)) == bits, "{about}: other bits");
             }
         }
     }

@@ -41,7 +41,13 @@ pub static PROFILES: &[Profile] = &[
     Profile {
         name: "core",
         about: "the same without optional features: no subgroups, tiles in f32",
-        variants: Variants { matvec_wide: &MATVEC[5], matvec_narrow: &MATVEC[5], matmul_rounded: None, ..DISCRETE },
+        variants: Variants {
+            matvec_wide: &MATVEC[5],
+            matvec_narrow: &MATVEC[5],
+            matmul: &MATMUL[1],
+            matmul_rounded: None,
+            ..DISCRETE
+        },
         prompt_rows: LARGEST_CHUNK,
     },
     Profile {
@@ -50,7 +56,7 @@ pub static PROFILES: &[Profile] = &[
         variants: Variants {
             matvec_wide: &MATVEC[0],
             matvec_narrow: &MATVEC[0],
-            matmul: &MATMUL[2],
+            matmul: &MATMUL[3],
             matmul_rounded: None,
             narrow_tiles: false,
             attend_one: &ATTEND_ONE[1],

@@ -17,8 +17,8 @@ use std::collections::BTreeSet;
 
 pub use choice::Variants;
 pub use tables::{
-    ATTEND_MANY, ATTEND_ONE, FEW, MATMUL, MATMUL_FEW, MATMUL_INT8_FEW, MATMUL_INT8_NARROW, MATMUL_ROUNDED, MATVEC,
-    PLAIN, WIDE,
+    ATTEND_MANY, ATTEND_ONE, FEW, MATMUL, MATMUL_FEW, MATMUL_INT8_FEW, MATMUL_INT8_NARROW, MATMUL_NARROW,
+    MATMUL_ROUNDED, MATVEC, PLAIN, WIDE,
 };
 
 /// A variant of `linear`.
@@ -109,7 +109,11 @@ impl LinearVariant {
 
     /// The variant for few rows, with [`Variants::narrow_tiles`], where this one is for many.
     fn for_narrow(&'static self) -> &'static Self {
-        if self.shader == MATMUL_INT8_NARROW.shader { &MATMUL_INT8_NARROW } else { self }
+        match self.shader {
+            shader if shader == MATMUL_INT8_NARROW.shader => &MATMUL_INT8_NARROW,
+            shader if shader == MATMUL_NARROW.shader && self.needs.is_none() => &MATMUL_NARROW,
+            _ => self,
+        }
     }
 
     /// Whether workgroups with the same rows are neighbours in the grid, see

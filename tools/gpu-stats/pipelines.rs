@@ -8,7 +8,7 @@ use std::error::Error;
 use weft_llm::engine::gpu::shader::wgsl;
 use weft_llm::ops::variants::{
     ATTEND_MANY, ATTEND_ONE, AttentionVariant, FEW, Feature, LinearVariant, MATMUL, MATMUL_FEW, MATMUL_INT8_FEW,
-    MATMUL_INT8_NARROW, MATMUL_ROUNDED, MATVEC,
+    MATMUL_INT8_NARROW, MATMUL_NARROW, MATMUL_ROUNDED, MATVEC,
 };
 use weft_llm::ops::{Command, Kernel, Linear, LinearPair, NormLinear, Op, Recording, RopeAttention, Variants};
 use weft_llm::record::Tensor;
@@ -82,7 +82,8 @@ fn names(sets: &[Variants]) -> BTreeSet<&'static str> {
         let attention = [variants.attend_one, variants.attend_many];
         linear.into_iter().flatten().map(|v| v.name).chain(attention.map(|v| v.name)).collect::<Vec<_>>()
     };
-    sets.iter().flat_map(of).chain([MATMUL_FEW.name, MATMUL_INT8_FEW.name, MATMUL_INT8_NARROW.name]).collect()
+    let of_sizes = [&MATMUL_FEW, &MATMUL_NARROW, &MATMUL_INT8_FEW, &MATMUL_INT8_NARROW].map(|variant| variant.name);
+    sets.iter().flat_map(of).chain(of_sizes).collect()
 }
 
 /// Choices in which each candidate for a real GPU occurs, those for many tokens with every layout

@@ -21,8 +21,8 @@ pub struct Variants {
     pub matmul: &'static LinearVariant,
     /// For many tokens and a quantised matrix, if it is faster; it rounds activations.
     pub matmul_rounded: Option<&'static LinearVariant>,
-    /// Whether matrices of few rows have smaller tiles than `matmul_rounded` has, in bytes, so that
-    /// there are workgroups for all of a large GPU.
+    /// Whether matrices of few rows have smaller tiles, in f32 and in bytes, so that there are
+    /// workgroups for all of a large GPU.
     pub narrow_tiles: bool,
     /// For one token.
     pub attend_one: &'static AttentionVariant,
@@ -94,7 +94,7 @@ impl Variants {
     /// The same without those that round activations, over weights in the same layouts.
     pub fn exact(&self) -> Self {
         let row_tiles = Some((self.row_tile(WIDE), self.row_tile(0)));
-        Self { matmul_rounded: None, narrow_tiles: false, row_tiles, ..*self }
+        Self { matmul_rounded: None, row_tiles, ..*self }
     }
 
     /// Interleaved rows of a matrix with this many rows.

@@ -44,6 +44,7 @@ pub const MATVEC: &[LinearVariant] = &[
 /// are decoded and loaded.
 pub const MATMUL: &[LinearVariant] = &[
     linear("64 rows, 128 tokens a workgroup", "linear_block", 1, 4, 16, 16, 128),
+    linear("32 rows, 256 tokens a workgroup", "linear_block", 1, 4, 8, 32, 256),
     linear("64 rows, 64 tokens a workgroup", "linear_block", 1, 4, 16, 8, 64),
     linear("32 rows, 8 tokens an invocation", "linear_rows_tile", 1, 32, 4, 1, 8).software_only(),
     PLAIN,
@@ -71,6 +72,9 @@ pub const MATMUL_INT8_FEW: LinearVariant =
         .needing(Feature::PackedDot);
 
 /// For a matrix of few rows, see [`Variants::narrow_tiles`].
+pub const MATMUL_NARROW: LinearVariant = linear("32 rows, 64 tokens a workgroup", "linear_block", 1, 4, 8, 8, 64);
+
+/// The same in eight bits.
 pub const MATMUL_INT8_NARROW: LinearVariant =
     linear("32 rows, 64 tokens a workgroup in 8 bits", "linear_block_int8", 1, 4, 8, 8, 64).needing(Feature::PackedDot);
 

@@ -32,7 +32,12 @@ fn a_real_gpu_does_not_try_what_is_for_software_adapters() {
                 "8 rows by 32 invocations in subgroups",
                 "plain",
             ],
-            vec!["64 rows, 128 tokens a workgroup", "64 rows, 64 tokens a workgroup", "plain"],
+            vec![
+                "64 rows, 128 tokens a workgroup",
+                "32 rows, 256 tokens a workgroup",
+                "64 rows, 64 tokens a workgroup",
+                "plain",
+            ],
             vec![
                 "32 rows, 256 tokens a workgroup in 8 bits",
                 "64 rows, 64 tokens a workgroup in 8 bits",
@@ -72,14 +77,19 @@ fn few_tokens_have_a_tile_of_their_own() {
 }
 
 #[test]
-fn few_rows_have_a_tile_of_their_own_in_bytes() {
+fn few_rows_have_a_tile_of_their_own() {
     let buffer = crate::record::BufferId(0);
     let weight = |rows| Matrix { buffer, layout: crate::format::Layout::Q4, rows, cols: 64 };
     let chosen = Variants { matmul_rounded: Some(&MATMUL_ROUNDED[0]), narrow_tiles: true, ..Variants::PLAIN };
     let names = |variants: Variants| [WIDE - 1, WIDE].map(|rows| variants.linear(&weight(rows), FEW + 1).name);
     assert_eq!(names(chosen), [MATMUL_INT8_NARROW.name, MATMUL_ROUNDED[0].name]);
     assert_eq!(names(Variants { narrow_tiles: false, ..chosen }), [MATMUL_ROUNDED[0].name; 2]);
-    assert_eq!(names(Variants { matmul_rounded: None, ..chosen }), ["plain"; 2]);
+    let exact = Variants { matmul: &MATMUL[1], matmul_rounded: None, ..chosen };
+    assert_eq!(names(exact), [MATMUL_NARROW.name, MATMUL[1].name]);
+    assert_eq!(names(Variants { matmul: &PLAIN, ..exact }), ["plain"; 2]);
+    // in f16 there is one tile for all
+    let f16 = &MATMUL_ROUNDED[2];
+    assert_eq!(names(Variants { matmul_rounded: Some(f16), ..exact }), [f16.name; 2]);
 }
 
 /// A tile of slots is what `gather` puts together, whatever the tile of tokens.
@@ -91,7 +101,7 @@ fn slots_are_gathered_as_many_tokens_are_rounded() {
         Variants { matmul, matmul_rounded, ..Variants::PLAIN }.gathered(&weight)
     };
     let (q4, f16) = (crate::format::Layout::Q4, crate::format::Layout::F16);
-    for matmul in &MATMUL[..2] {
+    for matmul in &MATMUL[..3] {
         assert_eq!(of(matmul, None, q4), Some(&GATHERED));
         for rounded in MATMUL_ROUNDED {
             let in_bytes = rounded.needs == Some(Feature::PackedDot);
@@ -99,7 +109,7 @@ fn slots_are_gathered_as_many_tokens_are_rounded() {
             assert_eq!(of(matmul, Some(rounded), f16), Some(&GATHERED));
         }
     }
-    assert_eq!(of(&MATMUL[2], None, q4).or(of(&PLAIN, None, q4)), None);
+    assert_eq!(of(&MATMUL[3], None, q4).or(of(&PLAIN, None, q4)), None);
     for tile in [GATHERED, GATHERED_INT8] {
         assert_eq!((tile.tokens, 4 * tile.k_threads, tile.rows), (TILE, TILE, 4), "{}", tile.name);
     }
@@ -108,7 +118,8 @@ fn slots_are_gathered_as_many_tokens_are_rounded() {
 /// The shaders rely on it.
 #[test]
 fn an_invocation_of_a_tile_takes_eight_tokens() {
-    let tiles = MATMUL.iter().chain(MATMUL_ROUNDED).chain([&MATMUL_FEW, &MATMUL_INT8_FEW, &MATMUL_INT8_NARROW]);
+    let others = [&MATMUL_FEW, &MATMUL_NARROW, &MATMUL_INT8_FEW, &MATMUL_INT8_NARROW];
+    let tiles = MATMUL.iter().chain(MATMUL_ROUNDED).chain(others);
     for tile in tiles.filter(|variant| variant.tokens_first()) {
         let (invocations, rows) = (tile.lanes * tile.k_threads, tile.lanes * tile.rows);
         assert_eq!((tile.tokens, tile.rows), (8 * tile.k_threads, 4), "{}", tile.name);

@@ -39,7 +39,7 @@ pub(super) fn order(family: &[String; 2], lanes: u32) -> Vec<&'static str> {
         1..32 => &["32 rows by 16 invocations in subgroups", "16 rows by 16 invocations", "32 rows by 8 invocations"],
         0 => &["16 rows by 32 invocations", "16 rows by 16 invocations", "32 rows by 8 invocations"],
     };
-    let tile = "64 rows, 128 tokens a workgroup";
+    let (tile, tall) = ("64 rows, 128 tokens a workgroup", "32 rows, 256 tokens a workgroup");
     let many_tokens: &[_] = match vendor {
         "apple" => &[tile, "64 rows, 128 tokens a workgroup in 16 bits", "64 queries a workgroup"],
         "qualcomm" | "arm" | "imgtec" => &[
@@ -48,8 +48,8 @@ pub(super) fn order(family: &[String; 2], lanes: u32) -> Vec<&'static str> {
             "32 queries a workgroup",
             "64 queries a workgroup",
         ],
-        _ if rounds(family) => &["32 rows, 256 tokens a workgroup in 8 bits", tile, "64 queries a workgroup"],
-        _ => &[tile, "32 rows, 256 tokens a workgroup in 8 bits", "64 queries a workgroup"],
+        _ if rounds(family) => &["32 rows, 256 tokens a workgroup in 8 bits", tall, tile, "64 queries a workgroup"],
+        _ => &[tall, tile, "32 rows, 256 tokens a workgroup in 8 bits", "64 queries a workgroup"],
     };
     [one_token, many_tokens].concat()
 }

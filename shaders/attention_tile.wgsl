@@ -94,6 +94,10 @@ fn attend(tile: Tile, lane: u32) {
     var own_positions = vec4(0u);
     var slopes = vec4(0.0);
 #endif
+#ifdef BIAS
+    var own_positions = vec4(0u);
+    var own_heads = vec4(0u);
+#endif
     for (var i = 0u; i < 4u; i++) {
         let query = own + i * FOURS;
         if is_used(tile, query) {
@@ -104,6 +108,10 @@ fn attend(tile: Tile, lane: u32) {
 #ifdef ALIBI
             own_positions[i] = query_row.position;
             slopes[i] = slope(tile.first_head + query % TOGETHER);
+#endif
+#ifdef BIAS
+            own_positions[i] = query_row.position;
+            own_heads[i] = tile.first_head + query % TOGETHER;
 #endif
         }
     }
@@ -161,6 +169,14 @@ fn attend(tile: Tile, lane: u32) {
             var score = bounded(scores[k]);
 #ifdef ALIBI
             score -= slopes * abs(vec4<f32>(vec4<i32>(own_positions) - vec4<i32>(position)));
+#endif
+#ifdef BIAS
+            score += vec4(
+                bias(own_heads.x, own_positions.x, position.x),
+                bias(own_heads.y, own_positions.y, position.x),
+                bias(own_heads.z, own_positions.z, position.x),
+                bias(own_heads.w, own_positions.w, position.x),
+            );
 #endif
             scores[k] = select(score, vec4(LOWEST), (position < own_firsts) | (position >= own_ends));
             larger = max(larger, scores[k]);

@@ -47,6 +47,7 @@ fn attention(s: &mut Setup, shape: (usize, usize, usize), capacity: usize, forma
         window: None,
         causal: true,
         sinks: None,
+        bias: None,
         temperature: None,
         y: s.output(capacity, heads * head_dim),
     }
@@ -225,6 +226,7 @@ fn layer(engine: &mut dyn Engine, format: KvFormat) -> (Recording, Tensor, KvCac
             window,
             causal,
             sinks: None,
+            bias: None,
             temperature: None,
             y,
         })

@@ -190,8 +190,20 @@ fn a_layer_is_six_dispatches() {
         layer.push(linear(x, norm, matrix(width, hidden), Epilogue::Store, qkv)).unwrap();
         let scale = 0.25;
         let (cap, alibi, window, causal, q, y) = (None, None, None, true, qkv, attn);
-        let attention =
-            Attention { q, kv, heads, scale, cap, alibi, window, causal, sinks: None, temperature: None, y };
+        let attention = Attention {
+            q,
+            kv,
+            heads,
+            scale,
+            cap,
+            alibi,
+            window,
+            causal,
+            sinks: None,
+            bias: None,
+            temperature: None,
+            y,
+        };
         layer.push(RopeAttention { norm: None, rope, attention }).unwrap();
         layer.push(linear(attn, None, matrix(hidden, hidden), Epilogue::ACCUMULATE, x)).unwrap();
         layer.push(linear(x, norm, matrix(2 * ffn, hidden), Epilogue::Activate(Activation::SWIGLU), inner)).unwrap();

@@ -388,6 +388,7 @@ fn rope_attention() {
                     window,
                     causal,
                     sinks: None,
+                    bias: None,
                     temperature: None,
                     y,
                 };
@@ -484,8 +485,20 @@ fn attention() {
                 let (q, y) = (tensor(capacity, heads * head_dim + 4), tensor(capacity, heads * head_dim));
                 let parts = if position == 70 || tokens == 9 { kv_heads } else { 1 };
                 let (kv, scale, cap, alibi) = (KvCache { parts, ..kv(kv_heads, head_dim, format) }, 1.0, None, None);
-                let op =
-                    Attention { q, kv, heads, scale, cap, alibi, window, causal, sinks: None, temperature: None, y };
+                let op = Attention {
+                    q,
+                    kv,
+                    heads,
+                    scale,
+                    cap,
+                    alibi,
+                    window,
+                    causal,
+                    sinks: None,
+                    bias: None,
+                    temperature: None,
+                    y,
+                };
                 at(position, tokens, |step| seen.compare(&format!("{window:?}"), op, step));
             }
         }
@@ -512,7 +525,20 @@ fn attention_in_tiles() {
         let parts = if causal { kv_heads } else { 1 };
         let kv = KvCache { parts, ..kv(kv_heads, head_dim, KvFormat::Q8.of_heads(head_dim)) };
         let name = format!("{window:?}");
-        let op = Attention { q, kv, heads, scale, cap, alibi, window, causal, sinks: None, temperature: None, y };
+        let op = Attention {
+            q,
+            kv,
+            heads,
+            scale,
+            cap,
+            alibi,
+            window,
+            causal,
+            sinks: None,
+            bias: None,
+            temperature: None,
+            y,
+        };
         match head_dim {
             16 => at(200, 18, |step| seen.compare(&name, op, step)),
             80 => at(150, 17, |step| seen.compare(&name, op, step)),
@@ -539,6 +565,7 @@ fn attention_of_longer_pieces() {
         window,
         causal,
         sinks,
+        bias: None,
         temperature,
         y: tensor(1, 8),
     };
@@ -553,8 +580,20 @@ fn attention_of_sequences() {
     let rows = [row(0, 40), row(0, 41), row(1, 7), row(2, 90), row(2, 91)];
     let (q, y) = (tensor(6, 32), tensor(6, 32));
     let (kv, heads, scale, cap, alibi) = (kv(1, 16, KvFormat::F16), 2, 1.0, None, None);
-    let op =
-        Attention { q, kv, heads, scale, cap, alibi, window: None, causal: true, sinks: None, temperature: None, y };
+    let op = Attention {
+        q,
+        kv,
+        heads,
+        scale,
+        cap,
+        alibi,
+        window: None,
+        causal: true,
+        sinks: None,
+        bias: None,
+        temperature: None,
+        y,
+    };
     seen.compare("sequences", op, &Step::new(&rows, &[&[0], &[1], &[2, 3]]));
 }
 

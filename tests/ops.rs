@@ -656,6 +656,7 @@ fn rope_attention() {
                         window,
                         causal,
                         sinks: (k == 3).then(|| s.tensor(1, heads)),
+                        bias: (k >= 2).then(|| s.tensor(1, 41 * heads)),
                         temperature: (k == 3).then_some(Temperature { scale: 0.5, length: 16 }),
                         y,
                     };
@@ -723,6 +724,7 @@ fn attention_of((heads, kv_heads, head_dim): (usize, usize, usize), capacity: us
         window: None,
         causal: true,
         sinks: None,
+        bias: None,
         temperature: None,
         y: s.output(capacity, heads * head_dim),
     }
@@ -791,6 +793,29 @@ fn attention_with_sinks_and_temperature() {
         }
     }
     suite.report("attention with sinks and temperature");
+}
+
+#[test]
+fn attention_with_a_bias_of_each_distance() {
+    let mut suite = Suite::new();
+    for shape in [(1, 1, 8), (3, 3, 12), (8, 2, 64), (8, 1, 64)] {
+        for (tokens, capacity) in TOKENS {
+            for (position, window, causal, reach) in
+                [(130, None, true, 128), (0, None, false, 16), (63, Some(70), true, 5), (130, None, false, 0)]
+            {
+                let name = format!(
+                    "{shape:?}, window {window:?}, causal {causal}, reach {reach}, {tokens}/{capacity} at {position}"
+                );
+                suite.case(name, position, &vec![0; tokens], |s: &mut Setup| Attention {
+                    bias: Some(s.tensor(1, shape.0 * (2 * reach + 1))),
+                    window,
+                    causal,
+                    ..attention_of(shape, capacity, s)
+                });
+            }
+        }
+    }
+    suite.report("attention with a bias of each distance");
 }
 
 #[test]

@@ -122,7 +122,13 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
         }
         // a decode step; a few rows; tiles of queries, cut into pieces and not
         for rows in [1, 2, 16, 16_384] {
-            for (cap, alibi) in [(None, None), (Some(50.0), None), (None, Some(8.0)), (Some(50.0), Some(8.0))] {
+            for (cap, alibi, has_biases) in [
+                (None, None, false),
+                (Some(50.0), None, false),
+                (None, Some(8.0), false),
+                (Some(50.0), Some(8.0), false),
+                (None, None, true),
+            ] {
                 // of one head of keys, and the most that the heads of a workgroup may need
                 for (heads, head_dim) in [(heads, head_dim), (8, 128), (8, 256), (8, 512)] {
                     let cols = heads * head_dim;
@@ -139,6 +145,7 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
                         window,
                         causal,
                         sinks: None,
+                        bias: has_biases.then_some(Tensor { buffer, rows: 1, cols: 5 * heads }),
                         temperature: None,
                         y,
                     };

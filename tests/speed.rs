@@ -63,6 +63,7 @@ fn kernels_keep_their_speed_beside_the_reference() {
         window: None,
         causal: true,
         sinks: None,
+        bias: None,
         temperature: None,
         y: s.output(1, 9 * 64),
     };

@@ -3,7 +3,7 @@
 // behind it as its sequence has.
 //
 // CAP bounds the scores: cap · tanh(score / cap). ALIBI then subtracts slope(head) for each
-// position between key and query. TEMPERATURE scales queries with their position. SINKS: the
+// position between key and query, and BIAS adds what the head has for it. TEMPERATURE scales queries with their position. SINKS: the
 // weights of a row are divided by their sum and exp(sink of the head). PARTIAL: the positions are
 // split into pieces; each piece writes its maximum, its sum and its weighted values for
 // attention_merge. Pieces that the row does not attend to do nothing.
@@ -26,6 +26,9 @@ struct Params {
     temperature: f32, // how much it grows
     temperature_length: u32, // positions of a step of it
 #endif
+#ifdef BIAS
+    reach: u32, // the largest distance with a bias of its own
+#endif
 #ifdef NORM
     eps: f32, // of the QK-norm
 #endif
@@ -47,6 +50,10 @@ const VALUES = PART_HEADS * KV_BLOCK; // vectors from a key to its value
 #endif
 #ifdef SINKS
 @group(0) @binding(next) var<storage, read> sinks: array<f32>; // (HEADS)
+#endif
+#ifdef BIAS
+// (HEADS, 2 · reach + 1): by how far a key is behind the query, or before it
+@group(0) @binding(next) var<storage, read> biases: array<f32>;
 #endif
 
 // The first and the end of the positions that a row sees, or of those in a piece of them.
@@ -92,6 +99,15 @@ fn adjusted(products: vec4<f32>, row: Row, head: u32, positions: vec4<u32>) -> v
 #ifdef ALIBI
     scores -= slope(head) * abs(vec4<f32>(vec4<i32>(vec4(row.position)) - vec4<i32>(positions)));
 #endif
+#ifdef BIAS
+    let own = row.position;
+    scores += vec4(
+        bias(head, own, positions.x),
+        bias(head, own, positions.y),
+        bias(head, own, positions.z),
+        bias(head, own, positions.w),
+    );
+#endif
     return scores;
 }
 
@@ -102,6 +118,14 @@ fn slope(head: u32) -> f32 {
     let whole = 1u << firstLeadingBit(HEADS);
     let half_steps = select(2u * (head - whole) + 1u, 2u * head + 2u, head < whole);
     return exp2(-params.alibi * f32(half_steps) / f32(2u * whole));
+}
+#endif
+
+#ifdef BIAS
+// Of a query at `own` and a key at `position`.
+fn bias(head: u32, own: u32, position: u32) -> f32 {
+    let place = min(max(position + params.reach, own) - own, 2u * params.reach);
+    return biases[head * (2u * params.reach + 1u) + place];
 }
 #endif
 

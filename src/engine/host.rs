@@ -19,6 +19,7 @@ use super::table::Table;
 use super::{Counters, Engine, EngineInfo, LocalFuture, ProgramId, freed, released};
 use crate::format::block::BlockType;
 use crate::format::{Layout, Planes, repack};
+use crate::ops::attention::Learned;
 use crate::ops::{Affine, Command, Convolve, Recording, RopeAppend};
 use crate::record::{BufferId, KvCache, KvFormat, Matrix, Memory, Step, Tensor};
 use crate::{Error, Result};
@@ -215,7 +216,9 @@ impl<K: Kernels> HostEngine<K> {
                 let blocks = &self.blocks(op.kv.buffer)?.blocks;
                 step.check_tables(blocks.len())?;
                 let sinks = op.sinks.as_ref().map(|sinks| self.rows(sinks, 1));
-                kernels.attention(op, step, self.rows(&op.q, n), blocks, sinks, y);
+                let bias = op.bias.as_ref().map(|bias| self.rows(bias, 1));
+                let learned = Learned { sinks, bias };
+                kernels.attention(op, step, self.rows(&op.q, n), blocks, learned, y);
             }
             // see `prepare`
             Command::LinearPair(_) | Command::NormLinear(_) | Command::RopeAttention(_) => {}

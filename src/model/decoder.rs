@@ -246,6 +246,7 @@ impl Decoder {
             window: self.config.window_of(i),
             causal: !self.config.architecture.encoder,
             sinks: self.layers[i].sinks,
+            bias: None,
             temperature: self.config.temperature,
             y,
         }

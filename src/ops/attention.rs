@@ -1,7 +1,8 @@
 //! `attention`: scaled dot-product attention over the KV cache (Vaswani et al. 2017, arXiv
 //! 1706.03762) with grouped queries (Ainslie et al. 2023, arXiv 2305.13245); causal in decoders,
 //! bidirectional in encoders. ALiBi (Press et al. 2022, arXiv 2108.12409) lowers each score in
-//! proportion to the distance between key and query.
+//! proportion to the distance between key and query; T5 (Raffel et al. 2020, arXiv 1910.10683) adds
+//! a learned bias for each distance.
 //!
 //! The keys and values of a sequence are in the blocks that its block table lists (PagedAttention,
 //! Kwon et al. 2023, arXiv 2309.06180). The GPU kernels read them in tiles and keep a running
@@ -24,8 +25,8 @@ use crate::Result;
 use crate::record::{KV_BLOCK, KvCache, Step, Tensor};
 
 /// y[t][h] = Σ_p softmax_p(q[t][h] · k[p] · scale - slope(h) · |position(t) - p|) v[p], over the
-/// positions p of the row's sequence in [`Attention::seen`]. With `sinks`, softmax goes over one
-/// score more, which has no value.
+/// positions p of the row's sequence in [`Attention::seen`]. With `bias`, a score also has the one of
+/// its head and distance. With `sinks`, softmax goes over one score more, which has no value.
 #[derive(Clone, Copy, Debug)]
 pub struct Attention {
     /// (rows, cols): the first heads · head_dim values of a row are q, after RoPE.
@@ -50,10 +51,22 @@ pub struct Attention {
     /// (1, heads): a score of each head that belongs to no position (Xiao et al. 2023, arXiv
     /// 2309.17453; learned as in gpt-oss).
     pub sinks: Option<Tensor>,
+    /// (1, heads · (2 · reach + 1)): for each head, what is added to the score of a key whose
+    /// position is -reach … reach from that of the query. Farther ones have the first or last.
+    pub bias: Option<Tensor>,
     /// Scaling of queries with their position. Only with `causal`.
     pub temperature: Option<Temperature>,
     /// (rows, heads · head_dim)
     pub y: Tensor,
+}
+
+/// The values of the vectors that attention reads.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Learned<'a> {
+    /// Of [`Attention::sinks`].
+    pub sinks: Option<&'a [f32]>,
+    /// Of [`Attention::bias`].
+    pub bias: Option<&'a [f32]>,
 }
 
 /// Queries at a position are multiplied by 1 + scale · ln(1 + ⌊position / length⌋), as in Llama 4.
@@ -83,6 +96,9 @@ impl Op for Attention {
         ensure(self.alibi.is_none_or(|bias| bias > 0.0), "attention", "a bias above 0", self.alibi)?;
         let has_sinks = self.sinks.is_none_or(|sinks| (sinks.rows, sinks.cols) == (1, self.heads));
         ensure(has_sinks, "attention", "a sink of each head", self.sinks)?;
+        let fits = |bias: Tensor| (bias.rows, bias.cols) == (1, self.heads * (2 * self.reach() + 1));
+        let has_biases = self.bias.is_none_or(|bias| fits(bias) && self.alibi.is_none());
+        ensure(has_biases, "attention", "an odd number of biases of each head, without ALiBi", self.bias)?;
         let tempered = self.temperature.is_none_or(|t| t.scale >= 0.0 && t.length > 0 && self.causal);
         ensure(tempered, "attention", "a temperature that grows, only where it is causal", self.temperature)?;
         let grouped = kv_heads > 0 && self.heads.is_multiple_of(kv_heads);
@@ -142,12 +158,14 @@ impl Op for Attention {
             self.cap.map(|_| "CAP"),
             self.alibi.map(|_| "ALIBI"),
             walk_sinks.map(|_| "SINKS"),
+            self.bias.map(|_| "BIAS"),
             self.temperature.map(|_| "TEMPERATURE"),
             format.define(),
         ];
         let factors = [self.scale, self.cap.unwrap_or(0.0), self.alibi.unwrap_or(0.0)].map(f32::to_bits);
         let tempered = self.temperature.map(|Temperature { scale, length }| [scale.to_bits(), length as u32]);
         let tempered = tempered.as_slice();
+        let reach = self.bias.map(|_| self.reach() as u32);
         let walk = |part: usize| Kernel {
             shader,
             defines: defines.into_iter().flatten().collect(),
@@ -161,9 +179,17 @@ impl Op for Attention {
             ]
             .into_iter()
             .chain(walk_sinks.map(Binding::from))
+            .chain(self.bias.map(Binding::from))
             .collect(),
-            params: [&[rows as u32], &seen[..], &factors, &[(part * part_heads) as u32], tempered.as_flattened()]
-                .concat(),
+            params: [
+                &[rows as u32],
+                &seen[..],
+                &factors,
+                &[(part * part_heads) as u32],
+                tempered.as_flattened(),
+                reach.as_slice(),
+            ]
+            .concat(),
             workgroups,
             rows: along,
             pieces: pieces.map(|pieces| PieceGrid { dimension, each, pieces }),
@@ -276,13 +302,18 @@ impl Attention {
         (-most * half_steps as f32 / (2 * whole) as f32).exp2()
     }
 
+    /// The largest distance that has a bias of its own.
+    fn reach(&self) -> usize {
+        self.bias.map_or(0, |bias| bias.cols / self.heads / 2)
+    }
+
     /// The factor of the scores of a row at `position`.
     pub fn scale_at(&self, position: usize) -> f32 {
         self.scale * self.temperature.map_or(1.0, |temperature| temperature.at(position))
     }
 
     /// The weights of the positions `seen` for a head and its query of the row at `position`:
-    /// softmax_p(q · k[p] · scale - slope · distance). `sinks`: (heads).
+    /// softmax_p(q · k[p] · scale - slope · distance + bias).
     pub fn weights<'a>(
         &self,
         head: usize,
@@ -290,19 +321,22 @@ impl Attention {
         seen: Range<usize>,
         q: &[f32],
         key: impl Fn(usize) -> &'a [f32],
-        sinks: Option<&[f32]>,
+        learned: Learned,
     ) -> Vec<f32> {
         let bounded = |score: f32| self.cap.map_or(score, |cap| cap * (score / cap).tanh());
         let (slope, scale) = (self.slope(head), self.scale_at(position));
-        let score = |p| bounded(dot(q, key(p)) * scale) - slope * position.abs_diff(p) as f32;
+        let reach = self.reach();
+        let biases = learned.bias.map(|bias| &bias[head * (2 * reach + 1)..]);
+        let bias = |p: usize| biases.map_or(0.0, |biases| biases[(p + reach).saturating_sub(position).min(2 * reach)]);
+        let score = |p| bounded(dot(q, key(p)) * scale) - slope * position.abs_diff(p) as f32 + bias(p);
         let mut weights: Vec<f32> = seen.map(score).collect();
-        softmax(&mut weights, sinks.map(|sinks| sinks[head]));
+        softmax(&mut weights, learned.sinks.map(|sinks| sinks[head]));
         weights
     }
 
-    /// `q`: (rows, q.cols); `blocks`: those of `kv`, each of [`KvCache::block_len`]; `sinks`:
-    /// (heads); `y`: (rows, heads · head_dim).
-    pub fn reference(&self, step: &Step, q: &[f32], blocks: &[Vec<f32>], sinks: Option<&[f32]>, y: &mut [f32]) {
+    /// `q`: (rows, q.cols); `blocks`: those of `kv`, each of [`KvCache::block_len`]; `y`: (rows,
+    /// heads · head_dim).
+    pub fn reference(&self, step: &Step, q: &[f32], blocks: &[Vec<f32>], learned: Learned, y: &mut [f32]) {
         let d = self.kv.head_dim;
         let group = self.heads / self.kv.heads;
         let rows = q.chunks_exact(self.q.cols).zip(y.chunks_exact_mut(self.y.cols));
@@ -315,7 +349,7 @@ impl Attention {
                     let (block, position) = at(p);
                     &block[self.kv.keys(h / group, position)]
                 };
-                let weights = self.weights(h, row.position, seen.clone(), q, key, sinks);
+                let weights = self.weights(h, row.position, seen.clone(), q, key, learned);
                 y.fill(0.0);
                 for (weight, p) in weights.iter().zip(seen.clone()) {
                     let (block, position) = at(p);
@@ -368,6 +402,7 @@ mod tests {
             window: None,
             causal: true,
             sinks: None,
+            bias: None,
             temperature: None,
             y: nowhere,
         };

@@ -20,9 +20,10 @@ use super::blocks::{KvBlock, Run, Scratch};
 use super::pool::{self, Shared};
 use super::simd::{Lanes, Vector, WideTask};
 use crate::ops::Attention;
+use crate::ops::attention::Learned;
 use crate::record::{KV_BLOCK, KvFormat, Step};
 use bytes::Scaled;
-use softmax::{Factors, Scores, bound, fold, lower, weigh};
+use softmax::{Factors, Scores, bound, fold, lower, raise, weigh};
 
 /// Positions of a piece; a multiple of [`KV_BLOCK`].
 const PIECE: usize = 256;
@@ -46,7 +47,7 @@ pub fn attention(
     op: &Attention,
     step: &Step,
     q: &[f32],
-    (blocks, sinks): (&[KvBlock], Option<&[f32]>),
+    (blocks, learned): (&[KvBlock], Learned),
     y: &mut [f32],
 ) {
     let d = op.kv.head_dim;
@@ -70,7 +71,7 @@ pub fn attention(
     states.resize(states.len().max(count * stride), 0.0);
     let (states, y) = (Shared::new(states), Shared::new(y));
     let seen = &seen[..];
-    let work = Work { op, step, q, queries, factors, blocks, sinks, seen, units: &units, parts, stride, states, y };
+    let work = Work { op, step, q, queries, factors, blocks, learned, seen, units: &units, parts, stride, states, y };
     pool::run(count, |i| lanes.run_wide(d, Item { work: &work, i }));
     if units.iter().any(|unit| unit.is_part) {
         pool::run(op.kv.heads * parts, |part| work.merge(part));
@@ -119,8 +120,7 @@ struct Work<'a> {
     queries: &'a [i16],
     factors: &'a [f32],
     blocks: &'a [KvBlock],
-    /// Of each head.
-    sinks: Option<&'a [f32]>,
+    learned: Learned<'a>,
     /// Positions that each row attends to.
     seen: &'a [Range<usize>],
     units: &'a [Unit],
@@ -242,7 +242,7 @@ impl Work<'_> {
 
     /// Divides a head's sums by the sum of their weights, which are relative to `max`.
     fn finish(&self, y: &mut [f32], head: usize, (max, total): (f32, f32)) {
-        let sink = self.sinks.map_or(0.0, |sinks| (sinks[head] * LOG2_E - max).exp2());
+        let sink = self.learned.sinks.map_or(0.0, |sinks| (sinks[head] * LOG2_E - max).exp2());
         let factor = 1.0 / (total + sink);
         y.iter_mut().for_each(|y| *y *= factor);
     }
@@ -381,6 +381,10 @@ impl Queries<'_> {
             if op.alibi.is_some() {
                 let position = work.step.rows[at[h].0].position as f32 - run.start as f32;
                 lower(scores, op.slope(at[h].1), position);
+            }
+            if let Some(bias) = work.learned.bias {
+                let (own, each) = (work.step.rows[at[h].0].position, bias.len() / op.heads);
+                raise(scores, &bias[at[h].1 * each..][..each], run.start, own);
             }
             let j = first + h;
             factors[h] = weigh::<V>(scores, &mut state.max[j], &mut state.total[j], part.clone());

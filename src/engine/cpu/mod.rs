@@ -28,6 +28,7 @@ use super::EngineInfo;
 use super::host::{Block, Kernels, out_of_memory};
 use crate::Result;
 use crate::format::layout::{Layout, Planes};
+use crate::ops::attention::Learned;
 use crate::ops::{
     Activate, Affine, Attention, CausalConvolve, Convolve, DeltaRule, Embed, ExpertLinear, Linear, Norm, RopeAppend,
     SelectiveScan,
@@ -216,16 +217,8 @@ impl Kernels for Simd {
         });
     }
 
-    fn attention(
-        &self,
-        op: &Attention,
-        step: &Step,
-        q: &[f32],
-        blocks: &[KvBlock],
-        sinks: Option<&[f32]>,
-        y: &mut [f32],
-    ) {
+    fn attention(&self, op: &Attention, step: &Step, q: &[f32], blocks: &[KvBlock], learned: Learned, y: &mut [f32]) {
         let (lanes, buffers) = (self.scratch.borrow().0.lanes, &mut self.attention.borrow_mut());
-        attention::attention(lanes, buffers, op, step, q, (blocks, sinks), y);
+        attention::attention(lanes, buffers, op, step, q, (blocks, learned), y);
     }
 }

@@ -8,6 +8,7 @@ use super::zeroed;
 use crate::Result;
 use crate::engine::EngineInfo;
 use crate::format::{Layout, Planes};
+use crate::ops::attention::Learned;
 use crate::ops::{
     self, Activate, Affine, Attention, CausalConvolve, Combine, Convolve, DeltaRule, Embed, ExpertLinear, Likely,
     Linear, MatrixView, Norm, PickRows, RopeAppend, Route, Sample, SelectiveScan,
@@ -156,7 +157,7 @@ pub trait Kernels {
         step: &Step,
         q: &[f32],
         blocks: &[Self::Block],
-        sinks: Option<&[f32]>,
+        learned: Learned,
         y: &mut [f32],
     );
 
@@ -239,16 +240,8 @@ impl Kernels for Reference {
         op.reference(step, qkv, angles, blocks);
     }
 
-    fn attention(
-        &self,
-        op: &Attention,
-        step: &Step,
-        q: &[f32],
-        blocks: &[Vec<f32>],
-        sinks: Option<&[f32]>,
-        y: &mut [f32],
-    ) {
-        op.reference(step, q, blocks, sinks, y);
+    fn attention(&self, op: &Attention, step: &Step, q: &[f32], blocks: &[Vec<f32>], learned: Learned, y: &mut [f32]) {
+        op.reference(step, q, blocks, learned, y);
     }
 
     fn linear(

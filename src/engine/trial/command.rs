@@ -354,6 +354,7 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
             (op.q, op.y) = (random.like(memory, op.q)?, random.like(memory, op.y)?);
             op.kv = random.cache(memory, op.kv, BLOCKS)?;
             op.sinks = op.sinks.map(|sinks| random.like(memory, sinks)).transpose()?;
+            op.bias = op.bias.map(|bias| random.like(memory, bias)).transpose()?;
             vec![Output::all(op.y)]
         }
         Command::RopeAttention(RopeAttention { norm, rope, attention }) => {
@@ -365,6 +366,7 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
             (attention.q, attention.kv, attention.y) = (rope.qkv, rope.kv, random.like(memory, attention.y)?);
             rope.behind = rope.behind.map(|behind| random.like(memory, behind)).transpose()?;
             attention.sinks = attention.sinks.map(|sinks| random.like(memory, sinks)).transpose()?;
+            attention.bias = attention.bias.map(|bias| random.like(memory, bias)).transpose()?;
             vec![Output::all(attention.y), Output::all(blocks(rope.kv))]
         }
         Command::PickRows(op) => {

@@ -150,6 +150,7 @@ impl Trial {
                 window,
                 causal,
                 sinks: None,
+                bias: None,
                 temperature: None,
                 y,
             })?;

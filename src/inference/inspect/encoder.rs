@@ -1,11 +1,12 @@
 //! Looks inside an encoder while it reads a text: attention weights and residual streams.
 
 use super::types::{Floats, InspectEvent, InspectOptions, LayerSeen, Seen, TokenSeen, invalid};
-use super::walk::{norm, weights};
+use super::walk::{norm, vectors, weights};
 use crate::engine::Engine;
 use crate::inference::encoder::LoadedEncoder;
 use crate::inference::generation::GenerationId;
 use crate::inference::not_started;
+use crate::ops::attention::Learned;
 use crate::record::{Memory, Step, rows};
 use crate::{Error, Result};
 
@@ -93,7 +94,10 @@ impl LoadedEncoder {
             let mut keys = self.programs.kv.ranges(0, &self.blocks[0], count);
             keys.truncate(keys.len() / 2);
             let keys = self.engine.read_ranges(attention.kv.buffer, keys);
-            seen.attention = Some(Floats(weights(&attention, 0, count, &q.await?, &keys.await?, None)?));
+            let (q, keys) = (q.await?, keys.await?);
+            let [sinks, bias] = vectors(&mut self.engine, &attention).await?;
+            let learned = Learned { sinks: sinks.as_deref(), bias: bias.as_deref() };
+            seen.attention = Some(Floats(weights(&attention, 0, count, &q, &keys, learned)?));
         }
         *stream = self.engine.read_values(a.x.buffer, count * a.x.cols).await?;
         if options.hidden_states {

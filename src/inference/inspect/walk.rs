@@ -6,9 +6,11 @@
 use super::times::Times;
 use super::types::{ChosenExpert, Floats, InspectOptions, LayerSeen, LensPosition, probabilities};
 use crate::engine::Engine;
+use crate::engine::shared::Share;
 use crate::inference::runner::Runner;
 use crate::inference::sequences::Sequence;
 use crate::model::decoder::FeedForward;
+use crate::ops::attention::Learned;
 use crate::ops::{Attention, Recording};
 use crate::record::{KvCache, Memory, Step, Tensor, rows};
 use crate::sampling::{log_probability, log_sum_exp, most_likely};
@@ -196,12 +198,10 @@ impl Walk {
             ranges.truncate(ranges.len() / 2); // the keys
             let attention = attention(runner, layer);
             let keys = runner.read_kv(layer, &ranges).await?;
-            let sinks = match attention.sinks {
-                Some(Tensor { buffer, cols, .. }) => Some(runner.engine.read_values(buffer, cols).await?),
-                None => None,
-            };
+            let [sinks, bias] = vectors(&mut runner.engine, &attention).await?;
+            let learned = Learned { sinks: sinks.as_deref(), bias: bias.as_deref() };
             let q = std::mem::take(&mut self.q);
-            seen.attention = Some(Floats(weights(&attention, self.first, positions, &q, &keys, sinks.as_deref())?));
+            seen.attention = Some(Floats(weights(&attention, self.first, positions, &q, &keys, learned)?));
         }
         seen.lens = options.lens_after(layer).map(|_| std::mem::take(&mut self.lens));
         if let (Some(route), true) = (route(runner, Some(layer)), options.experts) {
@@ -218,6 +218,17 @@ impl Walk {
         }
         Ok(seen)
     }
+}
+
+/// Sinks and biases of an attention, if it has any.
+pub(super) async fn vectors(engine: &mut Share, attention: &Attention) -> Result<[Option<Vec<f32>>; 2]> {
+    let mut vectors = [None, None];
+    for (values, tensor) in vectors.iter_mut().zip([attention.sinks, attention.bias]) {
+        if let Some(Tensor { buffer, cols, .. }) = tensor {
+            *values = Some(engine.read_values(buffer, cols).await?);
+        }
+    }
+    Ok(vectors)
 }
 
 /// Whether the attention of a layer is wanted, which has some.
@@ -241,15 +252,14 @@ pub(super) fn norm(row: &[f32]) -> f32 {
 }
 
 /// The weights of an attention: (heads, rows, positions). `q`: (rows, heads · head_dim), of the
-/// positions from `first` on; `keys`: (kv_heads, positions, head_dim); `sinks`: (heads). Errors:
-/// `OutOfMemory`.
+/// positions from `first` on; `keys`: (kv_heads, positions, head_dim). Errors: `OutOfMemory`.
 pub(in crate::inference) fn weights(
     attention: &Attention,
     first: usize,
     positions: usize,
     q: &[f32],
     keys: &[f32],
-    sinks: Option<&[f32]>,
+    learned: Learned,
 ) -> Result<Vec<f32>> {
     let &Attention { heads, kv: KvCache { heads: kv_heads, head_dim, .. }, .. } = attention;
     let rows = positions - first;
@@ -267,7 +277,7 @@ pub(in crate::inference) fn weights(
         for (row, weights) in weights.chunks_exact_mut(positions).enumerate() {
             let q = &q[(row * heads + head) * head_dim..][..head_dim];
             let seen = attention.seen(first + row, positions);
-            weights[seen.clone()].copy_from_slice(&attention.weights(head, first + row, seen, q, key, sinks));
+            weights[seen.clone()].copy_from_slice(&attention.weights(head, first + row, seen, q, key, learned));
         }
     }
     Ok(weights)

@@ -37,6 +37,15 @@ pub fn lower(scores: &mut [f32], slope: f32, position: f32) {
     }
 }
 
+/// Adds the bias of each key's distance, -reach … reach, to the scores of a run, in units of log 2.
+/// `start`: the position of the first score; `own`: that of the query.
+pub fn raise(scores: &mut [f32], biases: &[f32], start: usize, own: usize) {
+    let reach = biases.len() / 2;
+    for (i, score) in scores.iter_mut().enumerate() {
+        *score += biases[(start + i + reach).saturating_sub(own).min(2 * reach)] * LOG2_E;
+    }
+}
+
 /// Replaces the scores of a run by weights relative to its largest, and adds them to `total`.
 /// Scores outside of `part` are -∞, and weigh nothing. Updates `max`, the largest score so far, to
 /// which sums are relative.

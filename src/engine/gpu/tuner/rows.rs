@@ -96,6 +96,7 @@ impl Shape {
                     window,
                     causal,
                     sinks: None,
+                    bias: None,
                     temperature: None,
                     y,
                 })?;

@@ -268,7 +268,7 @@ fn a_decoder_with_a_head_ranks() {
 #[test]
 fn texts_that_share_a_step_have_the_vectors_of_each_alone() {
     let decoder = Tiny::new(3, |_| BlockType::Q8_0).meta("llama.pooling_type", 3u32);
-    let encoders = ["sentence-bert", "gemma-embedding", "modern-bert", "jina-bert-v2", "nomic-bert-moe"];
+    let encoders = ["sentence-bert", "gemma-embedding", "modern-bert", "jina-bert-v2", "nomic-bert-moe", "t5encoder"];
     let encoders = encoders.map(|name| ("encoder", fixture(name)));
     for (kind, tiny) in encoders.into_iter().chain([("decoder", decoder)]) {
         for (name, engine) in engines() {

@@ -99,6 +99,7 @@ const ARCHITECTURES: &[&str] = &[
     "modern-bert",
     "gemma-embedding",
     "nomic-bert",
+    "t5encoder",
     "qwen35",
     "qwen35moe",
     "qwen3next",
@@ -127,6 +128,7 @@ const KEYS: &[&str] = &[
     "llama.attention.layer_norm_rms_epsilon",
     "llama.attention.sliding_window",
     "llama.attention.temperature_scale",
+    "t5encoder.attention.relative_buckets_count",
     "lfm2.attention.head_count_kv",
     "lfm2.shortconv.l_cache",
     "qwen35.full_attention_interval",
@@ -177,6 +179,7 @@ const VECTORS: &[&str] = &[
     "blk.0.post_attention_norm.weight",
     "blk.0.post_ffw_norm.weight",
     "blk.0.attn_sinks.weight",
+    "enc.blk.0.attn_rel_b.weight",
     "blk.9.attn_q.weight",
 ];
 

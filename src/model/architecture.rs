@@ -14,6 +14,8 @@ pub struct Architecture {
     pub rms_eps: bool,
     /// Activation between the projections of the feed-forward layer.
     pub activation: Activation,
+    /// The same of files whose feed-forward layers have no gate, where they may lack it.
+    pub gateless: Option<Function>,
     /// Position encoding.
     pub positions: Positions,
     /// LongRoPE, unless the file names another scaling: one tensor of factors for contexts up to
@@ -35,6 +37,10 @@ pub struct Architecture {
     pub qk_norm: Option<QkNorm>,
     /// Placement of the norms.
     pub norms: Norms,
+    /// What the names of a layer's tensors begin with.
+    pub layer: &'static str,
+    /// Stem of the output projection of attention.
+    pub attn_output: &'static str,
     /// Stem of the norm before attention; with [`Norms::After`], of the one after it.
     pub attn_norm: &'static str,
     /// The same of the feed-forward layer.
@@ -125,6 +131,9 @@ pub enum Positions {
     /// ALiBi: attention scores fall linearly with distance. Holds the default of
     /// `attention.max_alibi_bias`.
     Linear(f32),
+    /// T5: scores have a learned bias for each bucket of distances, which layers share unless they
+    /// have one of their own. They are not scaled by default then.
+    Buckets,
 }
 
 /// The layers without RoPE.
@@ -201,6 +210,7 @@ const LLAMA: Architecture = Architecture {
     norm: NormKind::Rms,
     rms_eps: false,
     activation: Activation::SWIGLU,
+    gateless: None,
     positions: NEIGHBOURS,
     long_rope: false,
     whole_yarn_pairs: true,
@@ -211,6 +221,8 @@ const LLAMA: Architecture = Architecture {
     windowed: WindowedLayers::All,
     qk_norm: None,
     norms: Norms::Before,
+    layer: "blk",
+    attn_output: "attn_output",
     attn_norm: "attn_norm",
     ffn_norm: "ffn_norm",
     bare_first: false,
@@ -494,6 +506,18 @@ const ARCHITECTURES: &[Architecture] = &[
         windowed_rope: WindowedRope::Unscaled { base: Some(10000.0) },
         ..BERT
     },
+    // also that of mT5 and umT5
+    Architecture {
+        name: "t5encoder",
+        activation: GEGLU,
+        gateless: Some(Function::Relu),
+        positions: Positions::Buckets,
+        layer: "enc.blk",
+        attn_output: "attn_o",
+        final_norm: "enc.output_norm",
+        encoder: true,
+        ..LLAMA
+    },
     Architecture { name: "gemma-embedding", encoder: true, wide_heads_at: None, ..GEMMA3 },
     Architecture { parallel: true, ..gpt("gptj", NEIGHBOURS, Function::GeluTanh) },
 ];
@@ -519,7 +543,7 @@ impl Architecture {
     pub fn rope(&self) -> Option<RopeKind> {
         match self.positions {
             Positions::Rotary(kind) => Some(kind),
-            Positions::Learned | Positions::Linear(_) => None,
+            Positions::Learned | Positions::Linear(_) | Positions::Buckets => None,
         }
     }
 }

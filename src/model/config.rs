@@ -7,6 +7,7 @@ mod kinds;
 use std::collections::BTreeMap;
 
 use super::architecture::{Architecture, NAMES, NoRope, Positions, QkNorm, WindowedLayers, WindowedRope};
+use super::buckets::Buckets;
 use super::encoder_config::{Pooling, RANK, labels};
 use super::keys::{Keys, unsupported};
 use super::prompts::prompts;
@@ -76,6 +77,10 @@ pub struct Config {
     pub windowed_rope: Option<Rope>,
     /// Largest ALiBi bias, see [`crate::ops::Attention::slope`]; `None` without ALiBi.
     pub alibi: Option<f32>,
+    /// Buckets of distances that scores have a bias for.
+    pub buckets: Option<Buckets>,
+    /// Whether feed-forward layers have no gate: see [`Architecture::gateless`].
+    pub gateless: bool,
     /// Size of the sliding window, see [`crate::ops::Attention::window`]; `None` without windows.
     pub window: Option<usize>,
     /// For each layer, whether it has the window.
@@ -147,7 +152,7 @@ impl Config {
         }
         let trained_context = keys.count("context_length")?;
         let rope = if attends { Rope::read(&keys, head_dim, trained_context)? } else { Rope::NOTHING };
-        let scaled_width = match architecture.norms_values {
+        let scaled_width = match architecture.norms_values || architecture.positions == Positions::Buckets {
             true => 1.0,
             false if architecture.wide_heads_at == Some(layers) => hidden as f32 / heads as f32,
             false => head_dim as f32,
@@ -228,6 +233,9 @@ impl Config {
             temperature: temperature(&keys, trained_context)?,
             rope,
             alibi: largest_bias(&keys)?,
+            buckets: buckets(&keys)?,
+            // known with the tensors
+            gateless: false,
             window,
             windowed,
             scales: Scales::read(&keys, hidden, scaled_width)?,
@@ -326,6 +334,10 @@ impl Config {
         }
         let bias = self.alibi.unwrap_or(1.0);
         self.require("attention.max_alibi_bias", bias.is_finite() && bias > 0.0, "a positive number", bias)?;
+        if let Some(buckets) = self.buckets {
+            let expected = "an even number up to 1024, of which less than half is for each distance alone";
+            self.require("attention.relative_buckets_count", buckets.fit(), expected, buckets.count)?;
+        }
         let eps = self.norm_eps;
         self.require(eps_key, eps.is_finite() && eps >= 0.0, "a small positive number", eps)
     }
@@ -338,9 +350,18 @@ impl Config {
         Err(Error::InvalidModel { what, expected: expected.into(), got: got.to_string() })
     }
 
-    /// Whether it is a tensor of files that nothing reads: of [`Config::drafting_layers`], or keys
+    /// Name of a tensor of a layer, or its stem.
+    pub fn of_layer(&self, layer: usize, part: &str) -> String {
+        format!("{}.{layer}.{part}", self.architecture.layer)
+    }
+
+    /// Whether it is a tensor of files that nothing reads: the output of a model of which a file has
+    /// the encoder; of [`Config::drafting_layers`], or keys
     /// and values of a layer that reads those of another.
     pub fn is_unread(&self, tensor: &str) -> bool {
+        if self.architecture.encoder && self.buckets.is_some() && tensor == "output.weight" {
+            return true;
+        }
         let Some((layer, part)) = tensor.strip_prefix("blk.").and_then(|rest| rest.split_once('.')) else {
             return false;
         };
@@ -383,7 +404,10 @@ impl Config {
 
     /// Activation of the feed-forward layer.
     pub fn activation(&self) -> Activation {
-        self.architecture.activation
+        match self.architecture.gateless {
+            Some(function) if self.gateless => Activation { function, gated: false },
+            _ => self.architecture.activation,
+        }
     }
 
     /// Which values RoPE rotates as a pair.
@@ -430,6 +454,16 @@ impl Config {
 fn largest_bias(keys: &Keys) -> Result<Option<f32>> {
     let Positions::Linear(usual) = keys.architecture.positions else { return Ok(None) };
     keys.f32_or("attention.max_alibi_bias", usual).map(Some)
+}
+
+/// The buckets of distances; those of an encoder are for both sides.
+fn buckets(keys: &Keys) -> Result<Option<Buckets>> {
+    if keys.architecture.positions != Positions::Buckets {
+        return Ok(None);
+    }
+    let count = keys.opt_count("attention.relative_buckets_count")?.unwrap_or(32);
+    let farthest = keys.opt_count("attention.relative_max_distance")?.unwrap_or(128);
+    Ok(Some(Buckets { count, farthest, both: keys.architecture.encoder }))
 }
 
 /// Scaling of queries with their position, by default in steps of the context in pretraining.

@@ -50,6 +50,8 @@ pub struct Layer {
     pub qk_norms: Vec<HeadNorm>,
     /// (1, heads): see [`Attention::sinks`].
     pub sinks: Option<Tensor>,
+    /// See [`Attention::bias`].
+    pub distance_bias: Option<Tensor>,
     /// (heads · head_dim, hidden): the gates of what attention gives, if it has any.
     pub gate_proj: Option<Weight>,
     /// (1, columns · width): the weights of the convolution in the place of attention, or before
@@ -246,7 +248,7 @@ impl Decoder {
             window: self.config.window_of(i),
             causal: !self.config.architecture.encoder,
             sinks: self.layers[i].sinks,
-            bias: None,
+            bias: self.layers[i].distance_bias,
             temperature: self.config.temperature,
             y,
         }

@@ -29,8 +29,8 @@ pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
         groups.push(Group::new(&[("per_layer_model_proj".into(), all)], hidden));
     }
     for layer in 0..config.layers {
-        let name = |part: &str| format!("blk.{layer}.{part}");
-        let one = |part: &str, rows, cols| Group::of_layer(layer, part, rows, cols);
+        let name = |part: &str| config.of_layer(layer, part);
+        let one = |part: &str, rows, cols| Group::of_one(name(part), rows, cols);
         let Widths { kv_heads, head_dim, .. } = config.widths[layer];
         let kv = kv_heads * head_dim;
         let qkv = [(name("attn_q"), heads * head_dim), (name("attn_k"), kv), (name("attn_v"), kv)];
@@ -40,7 +40,7 @@ pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
         }
         groups.extend(match config.kinds[layer] {
             LayerKind::Attention if config.kv_layers[layer] < layer => {
-                [Group::new(&qkv[..1], hidden), one("attn_output", hidden, heads * head_dim)]
+                [Group::new(&qkv[..1], hidden), one(config.architecture.attn_output, hidden, heads * head_dim)]
             }
             LayerKind::Attention => {
                 let qkv = Group::new(&qkv, hidden);
@@ -51,7 +51,7 @@ pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
                     None if repeats => qkv.or_repeated(),
                     None => qkv.or_whole(name("attn_qkv")),
                 };
-                [qkv, one("attn_output", hidden, heads * head_dim)]
+                [qkv, one(config.architecture.attn_output, hidden, heads * head_dim)]
             }
             LayerKind::Delta { heads, .. } => {
                 let gates = [("attn_qkv", heads.qkv()), ("attn_gate", heads.values())];
@@ -102,7 +102,8 @@ pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
         } else if config.activation().gated {
             let both = Group::new(&[(name("ffn_gate"), ffn), (name("ffn_up"), ffn)], hidden);
             // files of Jina's encoders have both as one
-            if config.architecture.encoder { both.or_whole(name("ffn_up")) } else { both }
+            let may_be_one = config.architecture.encoder && config.architecture.gateless.is_none();
+            if may_be_one { both.or_whole(name("ffn_up")) } else { both }
         } else {
             one("ffn_up", ffn, hidden)
         });
@@ -118,13 +119,19 @@ pub fn decoder(tensors: &mut Tensors, config: &Config, (vocab, context): (usize,
     if config.architecture.parallel_without_ffn_norm {
         config.parallel = !tensors.vectors.has("blk.0.ffn_norm.weight");
     }
+    if config.architecture.gateless.is_some() {
+        config.gateless = !tensors.groups.has(&config.of_layer(0, "ffn_gate"));
+        for layer in 0..if config.gateless { config.layers } else { 0 } {
+            tensors.groups.drop_member(&config.of_layer(layer, "ffn_gate"))?;
+        }
+    }
     let mut ropes = Vec::new();
     let embed_tokens = tensors.weight("token_embd")?;
     // Many models have no output matrix and use the embedding table instead (tied embeddings).
     let lm_head = tensors.optional("output")?.unwrap_or_else(|| embed_tokens.clone());
     let embed_positions = match config.architecture.positions {
         Positions::Learned => Some(tensors.weight("position_embd")?),
-        Positions::Rotary(_) | Positions::Linear(_) => None,
+        Positions::Rotary(_) | Positions::Linear(_) | Positions::Buckets => None,
     };
     let embed_segments = tensors.optional("token_types")?;
     let embed_norm = match config.architecture.norms_embedding {
@@ -132,10 +139,10 @@ pub fn decoder(tensors: &mut Tensors, config: &Config, (vocab, context): (usize,
         false => None,
     };
     let per_layer_inputs = per_layer_embedding(tensors, &config)?;
-    let mut layers = Vec::with_capacity(config.layers);
+    let mut layers: Vec<Layer> = Vec::with_capacity(config.layers);
     for i in 0..config.layers {
         let (attn_norms, mut ffn_norms) = block_norms(tensors, &config, i)?;
-        let name = |part: &str| format!("blk.{i}.{part}");
+        let name = |part: &str| config.of_layer(i, part);
         // a factor of the sum with the last block's output
         let scale = tensors.vectors.optional(tensors.memory, &name("layer_output_scale.weight"))?;
         if let Some(norm) = ffn_norms.output.as_mut().filter(|_| config.per_layer_input == 0) {
@@ -149,7 +156,7 @@ pub fn decoder(tensors: &mut Tensors, config: &Config, (vocab, context): (usize,
                 if config.architecture.delta.is_some() {
                     gate_proj = Some(qkv_proj.split_off(config.qkv_width()));
                 }
-                (qkv_proj, tensors.weight_of(i, "attn_output")?)
+                (qkv_proj, tensors.weight_of(i, config.architecture.attn_output)?)
             }
             LayerKind::Delta { .. } => {
                 let weight = name("ssm_conv1d.weight");
@@ -181,11 +188,16 @@ pub fn decoder(tensors: &mut Tensors, config: &Config, (vocab, context): (usize,
             true => Some(tensors.vector_of(i, "attn_sinks.weight")?),
             false => None,
         };
+        let distance_bias = match layers.first() {
+            Some(first) if !tensors.vectors.has(&name("attn_rel_b.weight")) => first.distance_bias,
+            _ => tensors.vectors.distance_bias(tensors.memory, &name("attn_rel_b.weight"), &config)?,
+        };
         layers.push(Layer {
             attn_norms,
             qkv_proj,
             qk_norms,
             sinks,
+            distance_bias,
             gate_proj,
             convolution,
             delta,
@@ -258,14 +270,14 @@ fn per_layer(
 /// The norms of a layer's attention and feed-forward blocks. Parallel blocks share one norm, or
 /// attention has a second one, as in Falcon.
 fn block_norms(tensors: &mut Tensors, config: &Config, layer: usize) -> Result<(BlockNorms, BlockNorms)> {
-    let has = |name: &str| tensors.vectors.has(&format!("blk.{layer}.{name}.weight"));
+    let has = |name: &str| tensors.vectors.has(&config.of_layer(layer, &format!("{name}.weight")));
     let (attn, ffn) = match config.parallel {
         true if has("attn_norm_2") => ("attn_norm_2", "attn_norm"),
         true if !has("ffn_norm") => ("attn_norm", "attn_norm"),
         _ => (config.architecture.attn_norm, config.architecture.ffn_norm),
     };
     let is_bare = config.architecture.bare_first && layer == 0;
-    let mut norm = |name: &str| tensors.norm(&format!("blk.{layer}.{name}"));
+    let mut norm = |name: &str| tensors.norm(&config.of_layer(layer, name));
     if let Norms::Outputs([attn, ffn]) = config.architecture.norms {
         let [attn, ffn] =
             [norm(attn)?, norm(ffn)?].map(|output| BlockNorms { output: Some(output), ..BlockNorms::default() });
@@ -291,7 +303,7 @@ fn block_norms(tensors: &mut Tensors, config: &Config, layer: usize) -> Result<(
 
 /// The feed-forward block of a layer.
 fn feed_forward(tensors: &mut Tensors, config: &Config, layer: usize) -> Result<FeedForward> {
-    let name = |part: &str| format!("blk.{layer}.{part}");
+    let name = |part: &str| config.of_layer(layer, part);
     if config.architecture.bare_mixers {
         return Ok(FeedForward::Absent);
     }

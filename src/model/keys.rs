@@ -54,6 +54,7 @@ const fn of_folders(name: &'static str, unset: &'static [f64]) -> Key {
 const DELTA: &[&str] = &["qwen35", "qwen35moe", "qwen3next"];
 /// The same, and those with a selective scan.
 const RECURRENT: &[&str] = &["qwen35", "qwen35moe", "qwen3next", "granitehybrid", "mamba2"];
+const T5: &[&str] = &["t5encoder"];
 const GRANITE: &[&str] = &["granite", "granitemoe", "granitehybrid"];
 
 /// Every key that weft reads, sorted by name.
@@ -68,6 +69,8 @@ const KEYS: &[Key] = &[
     of_all("attention.layer_norm_rms_epsilon", ZERO),
     of(&["mpt"], "attention.max_alibi_bias", ZERO),
     of(&["grok"], "attention.output_scale", ZERO),
+    of(T5, "attention.relative_buckets_count", NONE),
+    of_folders("attention.relative_max_distance", NONE),
     of(GRANITE, "attention.scale", ZERO),
     of(&["gemma4"], "attention.shared_kv_layers", NONE),
     // llama.cpp's loaders of llama and starcoder2 ignore the window, but Mistral and StarCoder2

@@ -420,7 +420,7 @@ impl Parts {
     fn network(&mut self, memory: &mut dyn Memory, context: Context) -> Result<Network> {
         let Self { config, encoder_config, groups, vectors, tokenizer, .. } = self;
         let sizes = (tokenizer.vocab_size(), context_length(context, config));
-        let mut tensors = Tensors { memory, groups, vectors };
+        let mut tensors = Tensors { memory, groups, vectors, layer: config.architecture.layer };
         let network = match encoder_config {
             None => Network::Decoder(Box::new(decoder(&mut tensors, config, sizes)?)),
             Some(heads) => Network::Encoder(Box::new(encoder(&mut tensors, config, heads, sizes)?)),

@@ -7,6 +7,7 @@
 
 pub mod adapter;
 pub mod architecture;
+pub mod buckets;
 pub mod config;
 pub mod context;
 pub mod decoder;

@@ -30,6 +30,16 @@ impl Groups {
         self.by_stem.get(stem).map(|&index| &self.groups[index])
     }
 
+    /// Whether any header has this tensor.
+    pub fn has(&self, stem: &str) -> bool {
+        self.get(stem).is_some_and(|group| group.has(stem))
+    }
+
+    /// Leaves a tensor out of its group. Errors: `UnsupportedModel` where a header has it.
+    pub fn drop_member(&mut self, stem: &str) -> Result<()> {
+        self.get_mut(stem).map_or(Ok(()), |(_, group)| group.drop_member(stem))
+    }
+
     /// The group and its index.
     pub fn get_mut(&mut self, stem: &str) -> Option<(usize, &mut Group)> {
         self.by_stem.get(stem).map(|&index| (index, &mut self.groups[index]))
@@ -41,6 +51,8 @@ pub struct Tensors<'a> {
     pub memory: &'a mut dyn Memory,
     pub groups: &'a mut Groups,
     pub vectors: &'a mut Vectors,
+    /// See [`Architecture::layer`](super::architecture::Architecture::layer).
+    pub layer: &'static str,
 }
 
 impl Tensors<'_> {
@@ -54,13 +66,13 @@ impl Tensors<'_> {
     /// The same of a layer.
     #[inline(never)]
     pub fn weight_of(&mut self, layer: usize, part: &str) -> Result<Weight> {
-        self.weight(&format!("blk.{layer}.{part}"))
+        self.weight(&format!("{}.{layer}.{part}", self.layer))
     }
 
     /// A vector of a layer, (1, n). Errors: as above.
     #[inline(never)]
     pub fn vector_of(&mut self, layer: usize, part: &str) -> Result<Tensor> {
-        self.vectors.required(self.memory, &format!("blk.{layer}.{part}"))
+        self.vectors.required(self.memory, &format!("{}.{layer}.{part}", self.layer))
     }
 
     /// The weight that contains the tensor `stem.weight`; `None` if no header contains any of its
@@ -80,6 +92,6 @@ impl Tensors<'_> {
     /// The same of a layer.
     #[inline(never)]
     pub fn norm_of(&mut self, layer: usize, part: &str) -> Result<NormWeights> {
-        self.norm(&format!("blk.{layer}.{part}"))
+        self.norm(&format!("{}.{layer}.{part}", self.layer))
     }
 }

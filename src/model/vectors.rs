@@ -102,11 +102,31 @@ impl Vectors {
         Ok(Tensor { buffer, rows: 1, cols: end })
     }
 
+    /// The biases of a layer's attention, from one for each bucket to one for each distance: see
+    /// [`Attention::bias`](crate::ops::Attention::bias). Errors: as above.
+    pub fn distance_bias(&mut self, memory: &mut dyn Memory, name: &str, config: &Config) -> Result<Option<Tensor>> {
+        let Some(buckets) = config.buckets else { return Ok(None) };
+        if !self.has(name) {
+            return Err(missing_tensor(name));
+        }
+        let (heads, each) = (config.heads, 2 * buckets.farthest + 1);
+        let buffer = memory.create_values(name, heads * each)?;
+        let places = self.places.entry(name.into()).or_default();
+        for (bucket, run) in buckets.runs() {
+            for head in 0..heads {
+                let value = bucket * heads + head;
+                let (values, offset) = (value..value + 1, head * each + run.start);
+                places.push(Place { values, buffer, offset, copies: run.len() });
+            }
+        }
+        Ok(Some(Tensor { buffer, rows: 1, cols: heads * each }))
+    }
+
     /// QK-norms of a layer.
     pub fn qk_norms(&mut self, memory: &mut dyn Memory, config: &Config, layer: usize) -> Result<Vec<HeadNorm>> {
         let heads = config.heads;
         let head_dim = config.widths[layer].head_dim;
-        let [q, k] = ["q", "k"].map(|part| format!("blk.{layer}.attn_{part}_norm.weight"));
+        let [q, k] = ["q", "k"].map(|part| config.of_layer(layer, &format!("attn_{part}_norm.weight")));
         match config.qk_norm() {
             None => Ok(Vec::new()),
             Some(QkNorm::Rows) => {
@@ -281,9 +301,12 @@ pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize;
         };
         of_layer.extend([("attn_q_norm.weight", norms[0]), ("attn_k_norm.weight", norms[1])]);
         let known = of_layer.iter().filter(|(_, len)| *len > 0);
-        shapes.extend(known.map(|(name, len)| (format!("blk.{layer}.{name}"), [*len, 1])));
+        shapes.extend(known.map(|(name, len)| (config.of_layer(layer, name), [*len, 1])));
         if let Some(experts) = config.experts.as_ref().filter(|_| architecture.biased_choice) {
-            shapes.insert(format!("blk.{layer}.exp_probs_b.bias"), [experts.count, 1]);
+            shapes.insert(config.of_layer(layer, "exp_probs_b.bias"), [experts.count, 1]);
+        }
+        if let Some(buckets) = config.buckets {
+            shapes.insert(config.of_layer(layer, "attn_rel_b.weight"), [heads, buckets.count]);
         }
         let of_layer: &[(&str, [usize; 2])] = match config.kinds[layer] {
             LayerKind::Attention => &[],
@@ -305,30 +328,33 @@ pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize;
                 ("ssm_norm.weight", [heads.inner() / heads.groups, heads.groups]),
             ],
         };
-        shapes.extend(of_layer.iter().map(|(part, shape)| (format!("blk.{layer}.{part}"), *shape)));
+        shapes.extend(of_layer.iter().map(|(part, shape)| (config.of_layer(layer, part), *shape)));
         for norm in [architecture.attn_norm, architecture.ffn_norm] {
-            shapes.insert(format!("blk.{layer}.{norm}.weight"), [hidden, 1]);
+            shapes.insert(config.of_layer(layer, &format!("{norm}.weight")), [hidden, 1]);
             if architecture.norm == NormKind::Layer {
-                shapes.insert(format!("blk.{layer}.{norm}.bias"), [hidden, 1]);
+                shapes.insert(config.of_layer(layer, &format!("{norm}.bias")), [hidden, 1]);
             }
         }
         if experts > 0 && architecture.varied_widths {
             let norms =
                 ["ffn_gate_inp.scale", "post_ffw_norm_1.weight", "pre_ffw_norm_2.weight", "post_ffw_norm_2.weight"];
-            shapes.extend(norms.map(|name| (format!("blk.{layer}.{name}"), [hidden, 1])));
+            shapes.extend(norms.map(|name| (config.of_layer(layer, name), [hidden, 1])));
         }
         if experts > 0 {
             let biases = [("gate_inp", [experts, 1]), ("gate_exps", [ffn, experts]), ("up_exps", [ffn, experts])];
             let biases = biases.into_iter().chain([("down_exps", [hidden, experts])]);
-            shapes.extend(biases.map(|(part, shape)| (format!("blk.{layer}.ffn_{part}.bias"), shape)));
+            shapes.extend(biases.map(|(part, shape)| (config.of_layer(layer, &format!("ffn_{part}.bias")), shape)));
         }
         if let Norms::Around(stems) | Norms::Outputs(stems) = architecture.norms {
-            shapes.extend(stems.map(|stem| (format!("blk.{layer}.{stem}.weight"), [hidden, 1])));
+            shapes.extend(stems.map(|stem| (config.of_layer(layer, &format!("{stem}.weight")), [hidden, 1])));
         }
         if architecture.qk_norm == Some(QkNorm::EachHead) {
             let norms = [("q", heads), ("k", kv_heads)];
-            shapes
-                .extend(norms.map(|(part, heads)| (format!("blk.{layer}.attn_{part}_norm.weight"), [head_dim, heads])));
+            shapes.extend(
+                norms.map(|(part, heads)| {
+                    (config.of_layer(layer, &format!("attn_{part}_norm.weight")), [head_dim, heads])
+                }),
+            );
         }
     }
     shapes

@@ -222,10 +222,10 @@ impl Group {
         Self { members, whole: None, cols, gated: None, repeats: false, experts: 1, weight }
     }
 
-    /// A group of one tensor of a layer.
+    /// A group of one tensor.
     #[inline(never)]
-    pub fn of_layer(layer: usize, part: &str, rows: usize, cols: usize) -> Self {
-        Self::new(&[(format!("blk.{layer}.{part}"), rows)], cols)
+    pub fn of_one(stem: String, rows: usize, cols: usize) -> Self {
+        Self::new(&[(stem, rows)], cols)
     }
 
     /// A group of one tensor that holds the rows of all experts.
@@ -375,6 +375,25 @@ impl Group {
             memory.write_rows(matrix, first_row - start, info.block, now)?;
             (first_row, rows) = (first_row + count, later);
         }
+        Ok(())
+    }
+
+    /// Whether any header has this member.
+    pub fn has(&self, stem: &str) -> bool {
+        self.members.iter().any(|member| member.placed && member.stem == stem)
+    }
+
+    /// Leaves out the first member, and its rows. Errors: `UnsupportedModel` where a header has it.
+    pub fn drop_member(&mut self, stem: &str) -> Result<()> {
+        if self.has(stem) {
+            return Err(Error::UnsupportedModel {
+                what: "one of its tensors".into(),
+                found: format!("{stem}.weight"),
+                known: "models of which each layer has it, or none".into(),
+            });
+        }
+        let rows = self.members.remove(0).rows;
+        self.weight.parts.iter_mut().for_each(|part| part.first_row -= rows);
         Ok(())
     }
 

@@ -31,6 +31,13 @@ fn what_is_missing_or_has_a_wrong_length_is_named() {
     lacks("gemma-embedding", "blk.1.attn_q_norm.weight");
     // without a gate, the other tensor has to hold both
     refused(fixture("nomic-bert").without("blk.1.ffn_gate.weight"), "blk.1.ffn_up.weight");
+    for tensor in ["attn_rel_b", "attn_o", "attn_norm", "ffn_up"] {
+        lacks("t5encoder", &format!("enc.blk.0.{tensor}.weight"));
+    }
+    lacks("t5encoder", "enc.blk.1.ffn_gate.weight");
+    lacks("t5encoder", "enc.output_norm.weight");
+    // without the first gate, no layer may have one
+    refused(fixture("t5encoder").without("enc.blk.0.ffn_gate.weight"), "enc.blk.1.ffn_gate.weight");
     lacks("qwen3-reranker", "cls.output.weight");
     lacks("nomic-bert", "blk.0.attn_output_norm.weight");
     lacks("nomic-bert-moe", "blk.1.ffn_up_exps.weight");
@@ -58,6 +65,8 @@ fn what_is_missing_or_has_a_wrong_length_is_named() {
     wrong("gpt-oss", "blk.0.ffn_gate_inp.bias");
     wrong("ernie4_5-moe", "blk.3.exp_probs_b.bias");
     wrong("jina-bert-v2", "blk.0.ffn_up.weight");
+    wrong("t5encoder", "enc.blk.0.attn_rel_b.weight");
+    wrong("t5encoder-umt5", "enc.blk.1.attn_rel_b.weight");
     wrong("bert-xlm-roberta", "cls.output.bias");
     let parts = ["ssm_conv1d.weight", "ssm_conv1d.bias", "ssm_a", "ssm_dt.bias", "ssm_d", "ssm_norm.weight"];
     parts.into_iter().for_each(|part| wrong("mamba2", &format!("blk.1.{part}")));
@@ -91,6 +100,9 @@ fn what_is_missing_or_has_a_wrong_length_is_named() {
     counts("feed_forward_length", &[24, 24, 24]);
     counts("embedding_length_per_layer_input", &[7]);
     let sizes = |name: &str, key: &str, value: u32| refused(fixture(name).meta(key, value), key);
+    sizes("t5encoder", "t5encoder.attention.relative_buckets_count", 7);
+    sizes("t5encoder", "t5encoder.attention.relative_buckets_count", 2048);
+    sizes("t5encoder", "t5encoder.attention.key_length", 10);
     sizes("mamba2", "mamba2.ssm.conv_kernel", 5);
     sizes("mamba2", "mamba2.ssm.inner_size", 50);
     sizes("mamba2", "mamba2.ssm.state_size", 260);

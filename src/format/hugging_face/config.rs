@@ -46,8 +46,8 @@ const FIXED: &[(&str, &str)] = &[
 /// Hyperparameters: GGUF's key, and names in config.json, of which the first present one counts.
 pub(super) const COUNTS: [(&str, &[&str]); 10] = [
     ("embedding_length", &["hidden_size", "n_embd", "n_embed", "dim", "d_model"]),
-    ("block_count", &["num_hidden_layers", "n_layer", "n_layers"]),
-    ("attention.head_count", &["num_attention_heads", "n_head", "n_heads"]),
+    ("block_count", &["num_hidden_layers", "n_layer", "n_layers", "num_layers"]),
+    ("attention.head_count", &["num_attention_heads", "n_head", "n_heads", "num_heads"]),
     (
         "context_length",
         &["max_trained_positions", "max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length"],
@@ -193,7 +193,9 @@ impl ParsedConfig {
         if is_encoder(family.architecture) {
             model.encoder(&config, &model_type)?;
         }
-        if !matches!(family.architecture, "bert" | "jina-bert-v2" | "mamba2") {
+        if family.architecture == "t5encoder" {
+            model.t5(&config)?;
+        } else if !matches!(family.architecture, "bert" | "jina-bert-v2" | "mamba2") {
             model.rope(&config)?;
         }
         if family.architecture == "gemma4" {
@@ -254,6 +256,8 @@ impl ParsedConfig {
                 None if key == "context_length" && matches!(self.family.architecture, "falcon" | "bloom") => {
                     self.put(key, 2048u32)
                 }
+                // positions are distances; GGUF says what the first models were trained for
+                None if key == "context_length" && self.family.architecture == "t5encoder" => self.put(key, 512u32),
                 None if i < REQUIRED => return Err(invalid(names[0], "an integer", "none".into())),
                 None => {}
             }
@@ -266,7 +270,8 @@ impl ParsedConfig {
         if self.family.architecture != "mamba2" {
             self.attention_heads(config, hidden, heads)?;
         }
-        let ffn = config.count(&["block_ff_dim", "intermediate_size", "ffn_hidden_size", "n_inner", "hidden_dim"])?;
+        let ffn =
+            config.count(&["block_ff_dim", "intermediate_size", "ffn_hidden_size", "n_inner", "hidden_dim", "d_ff"])?;
         let ffn = ffn.unwrap_or((hidden as u32).saturating_mul(4));
         let ffn = match self.family.architecture {
             "lfm2" | "lfm2moe" => self.convolutions(config, ffn)?,
@@ -334,7 +339,8 @@ impl ParsedConfig {
             (Some(false), false) => heads,
             _ => config.count(&["num_kv_heads", "num_key_value_heads", "n_head_kv"])?.map_or(heads, |n| n as usize),
         };
-        let head_dim = config.count(&["head_dim"])?.map_or(hidden.checked_div(heads).unwrap_or(0), |n| n as usize);
+        let head_dim =
+            config.count(&["head_dim", "d_kv"])?.map_or(hidden.checked_div(heads).unwrap_or(0), |n| n as usize);
         let divide = kv_heads > 0 && heads.is_multiple_of(kv_heads) && head_dim > 0 && head_dim.is_multiple_of(2);
         if !divide || heads > MOST || head_dim > MOST || self.experts > MOST {
             let expected = "a multiple of num_key_value_heads, with an even head_dim, and at most 65536 of each";
@@ -497,6 +503,24 @@ impl ParsedConfig {
     }
 }
 
+impl ParsedConfig {
+    /// Reads the buckets of distances. What the feed-forward layers are, the tensors say.
+    fn t5(&mut self, config: &Object) -> Result<()> {
+        if !self.class.is_empty() && !self.class.ends_with("EncoderModel") {
+            return Err(unsupported("architectures", &self.class, "T5EncoderModel, MT5EncoderModel, UMT5EncoderModel"));
+        }
+        let known = ["relu", "gated-gelu"];
+        let found = config.text(&["feed_forward_proj"])?.filter(|found| !known.contains(&found.as_str()));
+        if let Some(found) = found {
+            return Err(unsupported("feed_forward_proj", &found, &known.join(", ")));
+        }
+        let count = |name, usual| Ok::<_, Error>(config.count(&[name])?.unwrap_or(usual));
+        self.put("attention.relative_buckets_count", count("relative_attention_num_buckets", 32)?);
+        self.put_own("attention.relative_max_distance", count("relative_attention_max_distance", 128)?);
+        Ok(())
+    }
+}
+
 /// Whether transformers ties the output to the embedding table by default.
 fn ties(architecture: &str) -> bool {
     matches!(
@@ -517,7 +541,7 @@ fn ties(architecture: &str) -> bool {
 
 /// Whether its tokens see all others.
 fn is_encoder(architecture: &str) -> bool {
-    matches!(architecture, "bert" | "jina-bert-v2" | "nomic-bert" | "modern-bert" | "gemma-embedding")
+    matches!(architecture, "bert" | "jina-bert-v2" | "nomic-bert" | "modern-bert" | "gemma-embedding" | "t5encoder")
 }
 
 /// The architecture of GGUF where it depends on more than the type of the model.

@@ -107,6 +107,23 @@ const NORMS_AROUND: &[(&str, &str)] = &[
 /// Llama's models, but what their configuration calls a norm behind attention is named so in GGUF.
 const POST_ATTENTION: &[(&str, &str)] = &[("layers.#.post_attention_layernorm", "blk.#.post_attention_norm")];
 
+/// T5. A layer of an encoder has two sublayers, each with its norm.
+const T5: &[(&str, &str)] = &[
+    ("shared", "token_embd"),
+    ("block.#.layer.0.layer_norm", "enc.blk.#.attn_norm"),
+    ("block.#.layer.0.SelfAttention.q", "enc.blk.#.attn_q"),
+    ("block.#.layer.0.SelfAttention.k", "enc.blk.#.attn_k"),
+    ("block.#.layer.0.SelfAttention.v", "enc.blk.#.attn_v"),
+    ("block.#.layer.0.SelfAttention.o", "enc.blk.#.attn_o"),
+    ("block.#.layer.0.SelfAttention.relative_attention_bias", "enc.blk.#.attn_rel_b"),
+    ("block.#.layer.1.layer_norm", "enc.blk.#.ffn_norm"),
+    ("block.#.layer.1.DenseReluDense.wi", "enc.blk.#.ffn_up"),
+    ("block.#.layer.1.DenseReluDense.wi_0", "enc.blk.#.ffn_gate"),
+    ("block.#.layer.1.DenseReluDense.wi_1", "enc.blk.#.ffn_up"),
+    ("block.#.layer.1.DenseReluDense.wo", "enc.blk.#.ffn_down"),
+    ("final_layer_norm", "enc.output_norm"),
+];
+
 const fn family(model_types: &'static [&'static str], architecture: &'static str) -> Family {
     let (orders, windowed, names): (&[Orders], _, &[_]) = (&[], Windowed::Never, &[]);
     Family { model_types, architecture, activations: SILU, orders, windowed, names }
@@ -202,6 +219,7 @@ pub(super) const FAMILIES: &[Family] = &[
     Family { activations: GELU, ..family(&["bert", "distilbert", "roberta", "xlm-roberta", "camembert"], "bert") },
     Family { activations: GELU, ..family(&["bert"], "jina-bert-v2") },
     Family { activations: &["silu", "swiglu"], ..family(&["nomic_bert"], "nomic-bert") },
+    Family { names: T5, ..family(&["t5", "mt5", "umt5"], "t5encoder") },
     Family { activations: GELU, windowed: Windowed::AllButFirstOf(3), ..family(&["modernbert"], "modern-bert") },
 ];
 
@@ -476,8 +494,8 @@ const BUFFERS: [&str; 10] = [
     "cls.predictions.decoder.bias",
 ];
 
-/// The parts of a model for images and sound, and layers that draft further tokens; its text part
-/// does not need them.
+/// The parts of a model for images and sound, and layers that draft further tokens, which its text
+/// part does not need; and copies of the embedding table.
 const OTHER_PARTS: &[&str] = &[
     "vision_tower.",
     "model.vision_tower.",
@@ -493,6 +511,7 @@ const OTHER_PARTS: &[&str] = &[
     "model.embed_vision.",
     "embed_audio.",
     "model.embed_audio.",
+    "encoder.embed_tokens.",
 ];
 
 /// Destination of a tensor.
@@ -530,8 +549,12 @@ pub(super) fn target(family: &Family, name: &str) -> Option<Target> {
         _ => (rest, None),
     };
     let mut numbers = Vec::new();
-    let number = |part: &str| -> String {
+    let mut before = "";
+    let number = |part| -> String {
+        // sublayers of T5 are not a stack
+        let is_sublayer = std::mem::replace(&mut before, part) == "layer" && !numbers.is_empty();
         match part.parse::<usize>() {
+            Ok(_) if is_sublayer => part.into(),
             Ok(number) if number.to_string() == part => {
                 numbers.push(number);
                 "#".into()
@@ -545,11 +568,12 @@ pub(super) fn target(family: &Family, name: &str) -> Option<Target> {
         Some(suffix) => (names.find(|(name, _)| *name == pattern)?.1, suffix),
         None => parameter(&pattern)?,
     };
-    let layer = gguf.starts_with("blk.").then(|| numbers.first().copied()).flatten();
+    let of_layer = gguf.split_once("blk.#.").map(|(_, stem)| stem);
+    let layer = of_layer.and_then(|_| numbers.first().copied());
     let name = layer.map_or((*gguf).into(), |layer| gguf.replace('#', &layer.to_string()));
     Some(Target::Tensor {
         name: if BARE.contains(&gguf) { name } else { format!("{name}.{suffix}") },
-        stem: gguf.strip_prefix("blk.#.").unwrap_or(gguf),
+        stem: of_layer.unwrap_or(gguf),
         layer,
         index: numbers.get(1).copied(),
     })
@@ -605,6 +629,11 @@ mod tests {
         means("gpt_oss", "model.layers.2.mlp.experts.gate_up_proj", "blk.2.ffn_gate_up_exps.weight");
         means("gpt_oss", "model.layers.2.mlp.experts.down_proj_bias", "blk.2.ffn_down_exps.bias");
         means("gpt_oss", "model.layers.2.mlp.experts.down_proj_scales", "blk.2.ffn_down_exps.scales");
+        means("t5", "shared.weight", "token_embd.weight");
+        means("t5", "encoder.embed_tokens.weight", "dropped");
+        means("t5", "encoder.final_layer_norm.weight", "enc.output_norm.weight");
+        means("t5", "encoder.block.1.layer.0.SelfAttention.o.weight", "enc.blk.1.attn_o.weight");
+        means("t5", "encoder.block.3.layer.1.layer_norm.weight", "enc.blk.3.ffn_norm.weight");
         let expert = of("mixtral", "model.layers.1.block_sparse_moe.experts.3.w2.weight");
         assert_eq!(expert, Some(("blk.1.ffn_down_exps.weight".into(), Some(3))));
         for unknown in

@@ -66,6 +66,7 @@ export const MODELS = {
   'jina-bert-v2': { encoder: 'Jina Embeddings 2' },
   'modern-bert': { encoder: 'ModernBERT' },
   'gemma-embedding': { encoder: 'EmbeddingGemma' },
+  t5encoder: { encoder: 'the encoders of T5, mT5 and umT5' },
 };
 
 /** The rows of the table of architectures: `{ name, experts, encoder }`. */

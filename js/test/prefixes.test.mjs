@@ -99,6 +99,50 @@ test('prompts that begin alike share their parts, and a longer one takes the pla
   );
 });
 
+test('of a prompt that grows, only what is new is read and written', async (t) => {
+  for (const bytes of [1000, MIB / 2 + 100]) {
+    const visitor = new MemoryVisitor(t);
+    const storage = await visitor.downloads.storage();
+    const read = blocksOf(bytes);
+    const ends = [];
+    const noting = (beginning) => (ends.push(beginning.length), read(beginning));
+    const put = (length) =>
+      new StoredPrefixes(storage).put(MODEL, { key: 'k', ids: ids(length), pinned: false }, noting);
+    assert.equal(await put(5 * 64 + 9), 6 * bytes);
+    ends.length = 0;
+    // the last block was not full
+    const shared = Math.floor((5 * bytes) / MIB) * MIB;
+    assert.equal(await put(8 * 64), 8 * bytes - shared);
+    assert.deepEqual(
+      ends,
+      ids(8)
+        .map((block) => (block + 1) * 64)
+        .slice(Math.floor(shared / bytes)),
+    );
+    const found = await all(new StoredPrefixes(storage).read('k', ids(8 * 64), 0));
+    assert.equal(found.length, 8);
+    await check(found, read);
+    assert.equal((await visitor.manifests()).length, 1);
+    assert.equal(await visitor.storedBytes(), 8 * bytes);
+  }
+});
+
+test('a prompt that another page deleted is stored again', async (t) => {
+  const visitor = new MemoryVisitor(t);
+  const storage = await visitor.downloads.storage();
+  const stored = new StoredPrefixes(storage);
+  for (const pinned of [false, true]) {
+    const prefix = { key: 'k', ids: ids(128), pinned };
+    await stored.put(MODEL, prefix, blocksOf(1000));
+    assert.equal(await stored.has(prefix), true);
+    const [[source]] = await visitor.manifests();
+    await storage.manifests.delete(source);
+    assert.equal(await stored.has(prefix), false);
+    assert.equal(await stored.put(MODEL, prefix, blocksOf(1000)), 2000);
+    assert.equal((await all(stored.read('k', ids(128), 0))).length, 2);
+  }
+});
+
 test('a full storage drops older prompts and no model, and what does not fit leaves nothing', async (t) => {
   const visitor = new MemoryVisitor(t);
   const storage = await visitor.downloads.storage();
@@ -196,6 +240,22 @@ test('a prompt that is remembered is not computed on the next visit', async (t) 
   assert.deepEqual(await models.list(), []);
   const third = await visit();
   assert.equal((await usageOf(third.llm.generate(ids(200)))).cachedTokens, 0);
+});
+
+test('a chat that grows takes the place of what was stored of it, unless that was pinned', async (t) => {
+  const { visit, models } = browser(t);
+  const { llm } = await visit();
+  const tokens = async () => (await models.list()).map(({ promptTokens }) => promptTokens).sort();
+  await llm.remember([...ids(150), 7, 8], { pinned: false });
+  await llm.remember(ids(200), { pinned: false });
+  assert.deepEqual(await tokens(), [200]);
+  await llm.remember(ids(200));
+  await llm.remember(ids(330), { pinned: false });
+  assert.deepEqual(await tokens(), [200, 330]);
+  await assert.rejects(llm.remember('a', { pinned: 1 }), { code: 'INVALID_OPTION', message: /`pinned`.*a boolean/ });
+  for (const { source } of await models.list()) await models.delete(source);
+  assert.equal((await llm.remember(ids(330), { pinned: false })).tokens, 330);
+  assert.deepEqual(await tokens(), [330]);
 });
 
 test('what several prompts begin with is stored when nothing runs', async (t) => {

@@ -199,7 +199,12 @@ export type Call =
       readonly adapters?: readonly AdapterUse[];
     }
   /** Stores what is computed of a prompt. */
-  | { readonly type: 'remember'; readonly prompt: Prompt; readonly adapters?: readonly AdapterUse[] }
+  | {
+      readonly type: 'remember';
+      readonly prompt: Prompt;
+      readonly pinned: boolean;
+      readonly adapters?: readonly AdapterUse[];
+    }
   | { readonly type: 'encode'; readonly task: EncodeTask; readonly adapters?: readonly AdapterUse[] }
   | {
       readonly type: 'adapter';

@@ -45,22 +45,25 @@ export function checkChat(
 
 const OF_REMEMBERING: FieldsOf<RememberOptions> = {
   ...{ examples: 1, reasoning: 1, tools: 1, toolChoice: 1, variables: 1, template: 1, adapter: 1, signal: 1 },
+  pinned: 1,
 };
 
 /** Returns the call for the worker. */
 export function checkRemember(
   prompt: string | TokenIds | readonly Message[],
-  options: RememberOptions,
+  rememberOptions: RememberOptions,
   roles: readonly string[],
 ): RememberCall {
   const isConversation = Array.isArray(prompt) && typeof prompt[0] === 'object';
-  const known = isConversation ? Object.keys(OF_REMEMBERING) : ['adapter', 'signal'];
-  checkNames(options, known);
+  const known = isConversation ? Object.keys(OF_REMEMBERING) : ['adapter', 'signal', 'pinned'];
+  checkNames(rememberOptions, known);
+  const { pinned = true, ...options } = rememberOptions;
+  if (typeof pinned !== 'boolean') throw invalidOption('pinned', 'a boolean', pinned);
   checkSignal(options.signal);
   const given = isConversation
     ? checkChat(prompt as readonly Message[], options, roles).conversation
     : checkPrompt(prompt as string | TokenIds);
-  return { type: 'remember', prompt: given, ...adaptersOf(options) };
+  return { type: 'remember', prompt: given, pinned, ...adaptersOf(options) };
 }
 
 /** Inserts the examples after the system messages. */

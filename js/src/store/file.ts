@@ -167,6 +167,26 @@ export class StoredFile {
     this.#lost.delete(index);
   }
 
+  /**
+   * Shares the first chunks of another file, as far as it still has them. Returns how many: the
+   * content of each is what its SHA-256 in `hashes` says.
+   */
+  async share(hashes: readonly string[]): Promise<number> {
+    const { manifests, locks } = this.#storage;
+    const copy = this.#copy();
+    const release = await locks?.hold(CHUNKS, { mode: 'shared' });
+    try {
+      const named = hashes.length > 0 ? await manifests.hashes() : new Set();
+      for (const [index, hash] of hashes.entries()) {
+        if (!named.has(hash) || !(await manifests.setChunk(copy, index, hash))) return index;
+        this.#hashes.set(index, hash);
+      }
+      return hashes.length;
+    } finally {
+      release?.();
+    }
+  }
+
   /** A chunk that another file has is not written again, to avoid tearing it. */
   async #write(bytes: Uint8Array<ArrayBuffer>, hash: string): Promise<void> {
     const { blobs } = this.#storage;

@@ -76,17 +76,23 @@ export class StoredPrefixes {
   async has({ key, ids, pinned }: StoredPrefix): Promise<boolean> {
     const [source, prefix, shared] = await this.#longest(key, ids);
     if (shared < ids.length) return false;
-    if (!pinned || prefix.pinned) return true;
     const file = await StoredFile.open(this.#storage, source);
-    if (!file.complete) return false;
+    const all = await this.#all();
+    if (!file.complete) {
+      // it was deleted meanwhile
+      all.delete(source);
+      return false;
+    }
+    if (!pinned || prefix.pinned) return true;
     const kept = { ...prefix, pinned };
-    (await this.#all()).set(source, kept);
+    all.set(source, kept);
     return file.note({ prefix: kept });
   }
 
   /**
-   * Stores a prompt of `model`, whose blocks `read` gives one after the other. Returns its bytes.
-   * Errors: `QUOTA_EXCEEDED`, and those of `read` and of the storage; nothing is then stored.
+   * Stores a prompt of `model`, whose blocks `read` gives one after the other: those that no stored
+   * prompt has. Returns the bytes of these. Errors: `QUOTA_EXCEEDED`, and those of `read` and of
+   * the storage; nothing is then stored.
    */
   async put(
     model: string,
@@ -101,16 +107,17 @@ export class StoredPrefixes {
     const spared = { has: (other: string) => other === source || !isPrompt(other) };
     try {
       const chunk = new Uint8Array(CHUNK_BYTES);
-      let size = 0;
-      let done = 0;
-      for (let end = BLOCK; end < ids.length + BLOCK; end += BLOCK) {
-        const bytes = await read(ids.slice(0, end));
-        if (done === 0) {
-          size = bytes.length * Math.ceil(ids.length / BLOCK);
-          await makeRoom(this.#storage, source, size, 'least-recently-used', spared);
-          await file.begin({ size, etag: null, lastModified: null }, { prefix });
-        }
-        for (let taken = 0; taken < bytes.length;) {
+      const begun = await this.#begun(key, ids);
+      const first = begun.bytes === 0 ? await read(ids.slice(0, BLOCK)) : undefined;
+      const bytesOfBlock = first?.length ?? begun.bytes;
+      const size = bytesOfBlock * Math.ceil(ids.length / BLOCK);
+      await makeRoom(this.#storage, source, size, 'least-recently-used', spared);
+      await file.begin({ size, etag: null, lastModified: null }, { prefix });
+      const shared = (await file.share(begun.hashes)) * CHUNK_BYTES;
+      let done = shared;
+      for (let block = Math.floor(done / bytesOfBlock); block * BLOCK < ids.length; block += 1) {
+        const bytes = (block === 0 && first) || (await read(ids.slice(0, (block + 1) * BLOCK)));
+        for (let taken = done - block * bytesOfBlock; taken < bytes.length;) {
           const filled = done % CHUNK_BYTES;
           const part = bytes.subarray(taken, taken + CHUNK_BYTES - filled);
           chunk.set(part, filled);
@@ -123,11 +130,22 @@ export class StoredPrefixes {
       }
       known.set(source, prefix);
       await this.#bound(source, prefix);
-      return size;
+      return size - shared;
     } catch (error) {
       await this.#remove(source).catch(() => undefined);
       throw error;
     }
+  }
+
+  /** The chunks of a stored prompt that `ids` begins with, and the bytes of a block; 0 without. */
+  async #begun(key: string, ids: readonly number[]): Promise<{ hashes: string[]; bytes: number }> {
+    const [source, { ids: stored }, shared] = await this.#longest(key, ids);
+    const file = await StoredFile.open(this.#storage, source);
+    const size = file.manifest?.size ?? 0;
+    if (size === 0 || !file.complete) return { hashes: [], bytes: 0 };
+    const bytes = size / Math.ceil(stored.length / BLOCK);
+    const chunks = Math.floor((Math.floor(shared / BLOCK) * bytes) / CHUNK_BYTES);
+    return { hashes: Array.from({ length: chunks }, (_, index) => file.hashOf(index) ?? ''), bytes };
   }
 
   /** If the storage is full after all, deletes other prompts. */
@@ -142,13 +160,16 @@ export class StoredPrefixes {
     }
   }
 
-  /** Deletes prompts that the new one goes on from, and the oldest of those that are too many. */
+  /**
+   * Deletes prompts that the new one goes on from, and the oldest of those that are too many. Less
+   * than a block at their ends may differ: of a chat, the mark behind which an answer was to begin.
+   */
   async #bound(newest: string, { key, ids }: StoredPrefix): Promise<void> {
     const known = await this.#all();
     const others = [...known].filter(([source, { pinned }]) => source !== newest && !pinned);
     const files: StoredFile[] = [];
     for (const [source, other] of others) {
-      const isShorter = other.key === key && common(other.ids, ids) === other.ids.length;
+      const isShorter = other.key === key && common(other.ids, ids) > other.ids.length - BLOCK;
       if (isShorter) await this.#remove(source);
       else files.push(await StoredFile.open(this.#storage, source));
     }

@@ -35,11 +35,18 @@ export interface ChatOptions extends GenerateOptions {
   template?: string;
 }
 
-/** Options of {@link Llm.remember}: those of a later chat that the prompt depends on. */
-export type RememberOptions = Pick<
+/** Options of {@link Llm.remember}: those of a later chat that the prompt depends on, and: */
+export interface RememberOptions extends Pick<
   ChatOptions,
   'examples' | 'reasoning' | 'tools' | 'toolChoice' | 'variables' | 'template' | 'adapter' | 'signal'
->;
+> {
+  /**
+   * Whether it stays until it is deleted. With false it goes when a longer prompt that begins with
+   * it is stored, and is counted among those that the model stores by itself, of which the least
+   * recently used go: right for a chat that grows. Default true.
+   */
+  pinned?: boolean;
+}
 
 /** A prompt that is remembered. */
 export interface Remembered {

@@ -93,7 +93,7 @@ export class Prefixes {
       for (let text = this.#waiting.shift(); text; text = this.#waiting.shift()) {
         await idle();
         // what was lost with a GPU is not computed for this
-        if (model.loaded) await this.#put(model, this.#turn, NEVER, text, false, idle);
+        if (model.loaded) await this.#put(model, this.#turn, NEVER, text, null, idle);
       }
     } catch {
       // nothing waits for it
@@ -104,27 +104,30 @@ export class Prefixes {
   }
 
   /**
-   * Stores a prompt that the model has computed, for as long as the store lasts; undefined if
-   * `signal` stopped it. Errors: `INVALID_OPTION` if the KV cache does not have all of it,
+   * Stores a prompt that the model has computed; undefined if `signal` stopped it. `pinned`: for as
+   * long as the store lasts. Errors: `INVALID_OPTION` if the KV cache does not have all of it,
    * `QUOTA_EXCEEDED`, `NOT_SUPPORTED`.
    */
-  async keep(model: Model, turn: Turn, signal: AbortSignal, text: Text): Promise<number | undefined> {
+  async keep(model: Model, turn: Turn, signal: AbortSignal, text: Text, pinned: boolean): Promise<number | undefined> {
     if (!(await this.#opened())) {
       throw new WeftError(
         'NOT_SUPPORTED',
         'no prompt can be kept: this browser stores nothing for this page, or its storage does not answer',
       );
     }
-    return this.#put(model, turn, signal, text, true, async () => undefined);
+    return this.#put(model, turn, signal, text, { pinned }, async () => undefined);
   }
 
-  /** Returns the bytes that were written. `wait`: called between two blocks. */
+  /**
+   * Returns the bytes that were written. `asked`: how an app asked for it; null for what the text
+   * shares with others alone. `wait`: called between two blocks.
+   */
   async #put(
     model: Model,
     turn: Turn,
     signal: AbortSignal,
     { ids, adapters }: Text,
-    pinned: boolean,
+    asked: { readonly pinned: boolean } | null,
     wait: () => Promise<void>,
   ): Promise<number | undefined> {
     const told = await once(model, turn, signal, (llm) => {
@@ -134,7 +137,7 @@ export class Prefixes {
     turn.end();
     if (!told) return undefined;
     const [key, shared] = told;
-    const prefix = { key, ids: pinned ? ids : ids.slice(0, shared), pinned };
+    const prefix = { key, ids: asked ? ids : ids.slice(0, shared), pinned: asked?.pinned ?? false };
     const stored = await this.#opened();
     if (!stored || prefix.ids.length === 0 || (await stored.has(prefix))) return 0;
     return stored.put(this.#source, prefix, async (beginning) => {

@@ -60,7 +60,7 @@ const ATTEMPTS = 3;
  */
 export async function remember(
   model: Model,
-  { prompt, adapters = [] }: RememberCall,
+  { prompt, pinned, adapters = [] }: RememberCall,
   prefixes: Prefixes | undefined,
   constraints: Constraints,
   turn: Turn,
@@ -77,7 +77,7 @@ export async function remember(
     const call = { type: 'generate', prompt: ids, options: { ...PREFILL, adapters } } as const;
     await generate(model, call, constraints, turn, signal, NOBODY, prefixes);
     try {
-      const storedBytes = await prefixes.keep(model, turn, signal, { ids, adapters });
+      const storedBytes = await prefixes.keep(model, turn, signal, { ids, adapters }, pinned);
       return storedBytes === undefined ? undefined : { tokens: ids.length, storedBytes };
     } catch (error) {
       if (serializeError(error).code !== 'INVALID_OPTION' || attempt === ATTEMPTS) throw error;

@@ -7,7 +7,8 @@
  * needs, `?import=CODE` to import one, and `?importing=MS` takes so long for a quarter of it.
  * `#say=TEXT` answers with that, in pieces of `?lines=N` lines instead of a word, each after
  * `?wait=MS`. `?long` has a long description of the engine. For
- * `?tight`, a second model is too large. What tasks need is in fake-tasks.ts.
+ * `?tight`, a second model is too large. `?chats` stores chats; with `two` there is
+ * one of a stored model and one of a file of the user. What tasks need is in fake-tasks.ts.
  */
 
 import { WeftError, type ErrorCode } from '../../js/src/common/errors.js';
@@ -100,7 +101,10 @@ function count(by: 1 | -1): void {
 }
 
 /** What the page uses of it. */
-interface Used extends Pick<Llm, 'info' | 'dispose' | 'chat' | 'generate' | 'classify' | 'embed' | 'tokenize'> {
+interface Used extends Pick<
+  Llm,
+  'info' | 'dispose' | 'chat' | 'generate' | 'classify' | 'embed' | 'tokenize' | 'remember'
+> {
   session(options?: SessionOptions): Pick<Session, 'contextUsage' | 'contextLength' | 'dropped' | 'dispose'> & {
     send(question: string, options?: SendOptions): AsyncIterable<Piece>;
   };
@@ -170,6 +174,14 @@ export async function load({ model, signal, onProgress }: LoadOptions): Promise<
       send: (_, options) => answer(options, messages.length),
       dispose: () => undefined,
     }),
+    remember: async (messages, { pinned = true, signal } = {}) => {
+      await wait(QUICK ? 2 : 300);
+      signal?.throwIfAborted();
+      if (!query.has('chats') || pinned) throw new WeftError('NOT_SUPPORTED', 'nothing is stored');
+      const tokens = 300 + messages.length;
+      stored.push(chatOf(String(model), tokens));
+      return { tokens, storedBytes: tokens * 23_040 };
+    },
     dispose: () => count(-1),
     ...inspecting(others),
   };
@@ -184,14 +196,21 @@ const stored: StoredModel[] = [
   { source: 'hf:example/a-model/A-Model-with-a-rather-long-name-1B.Q8_0.gguf@main', size: 13e8, storedBytes: 4e8 },
 ].map((model) => ({ ...model, complete: model.size === model.storedBytes, lastUsed: new Date(), sha256: null }));
 
+function chatOf(model: string, promptTokens: number): StoredModel {
+  const size = promptTokens * 23_040;
+  const source = `${model}#prompt-${promptTokens.toString(16).padStart(16, '0')}`;
+  return { source, size, storedBytes: size, complete: true, lastUsed: new Date(), sha256: null, promptTokens };
+}
+
+if (query.get('chats') === 'two') stored.push(chatOf(stored[0]!.source, 2000), chatOf('file:looms.gguf', 1200));
+
 /** What the page uses of it. */
 export const models: Models = {
   list: async () => [...stored],
-  delete: async (source) =>
-    stored.splice(
-      stored.findIndex((model) => model.source === source),
-      1,
-    ).length > 0,
+  delete: async (source) => {
+    const kept = stored.filter((model) => model.source !== source && !model.source.startsWith(`${String(source)}#`));
+    return stored.splice(0, Infinity, ...kept).length > kept.length;
+  },
   usage: async () => ({ stored: 5e8, used: 5.1e8, quota: Number(query.get('quota') ?? 1e10), persisted: false }),
   persist: async () => false,
   export: async () => new Blob(['GGUF, and ', 'the rest']).stream(),

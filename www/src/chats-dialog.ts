@@ -5,6 +5,7 @@ import { repeat } from 'lit/directives/repeat.js';
 import { announce } from './announcer.js';
 import { Component } from './component.js';
 import type { Chats } from './conversations/chats.js';
+import { forgetChats } from './models/remembered.js';
 import { contains, titleOf, type SavedConversation } from './conversations/record.js';
 import { onNews } from './conversations/tabs.js';
 import { deleteConversation, saveChanges, saveConversation, savedConversations } from './saved.js';
@@ -183,6 +184,7 @@ export class ChatsDialog extends Component {
     this.#deleted.add(one.id);
     await deleteConversation(one.id);
     this.chats.deleted(one.id);
+    void forgetChats();
     announce(t('chats-deleted-undo'));
     await this.#show(labelled(t('chats-undo', { title: titleOf(one) })));
   }

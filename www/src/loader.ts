@@ -27,8 +27,13 @@ export class ModelLoader {
     const began = performance.now();
     const isCurrent = () => current === this.#loading;
     try {
-      const options = { model: wanted, ...loadSettings(), store: !isGiven(wanted), signal: current.signal };
-      const model = await load({ ...options, onProgress: (progress) => isCurrent() && onProgress(progress) });
+      const store = !isGiven(wanted);
+      const options = { model: wanted, ...loadSettings(), store, prefixCache: { persist: store } };
+      const model = await load({
+        ...options,
+        signal: current.signal,
+        onProgress: (progress) => isCurrent() && onProgress(progress),
+      });
       if (!isCurrent()) {
         model.dispose();
         return { kind: 'replaced' };

@@ -9,6 +9,7 @@ import type { ShownError } from './error-note.js';
 import type { CatalogModel } from './models/catalog.js';
 import type { Device } from './models/device.js';
 import './models/model-shelf.js';
+import { isChat, isModel } from './models/remembered.js';
 import type { ModelShelf } from './models/model-shelf.js';
 import { DEFAULT_MODEL, served, type ServedModel } from './models/served.js';
 import './models/stored-models.js';
@@ -30,6 +31,7 @@ export class ModelPicker extends Component {
   /** The view that the way back leads to. */
   declare home: Home;
   #stored: StoredModel[] = [];
+  #chats: StoredModel[] = [];
   #usage: StoreUsage | null = null;
   readonly #address = createRef<HTMLInputElement>();
 
@@ -60,10 +62,11 @@ export class ModelPicker extends Component {
   async refresh(): Promise<void> {
     try {
       const [stored, usage] = await Promise.all([models.list(), models.usage()]);
-      this.#stored = stored.sort((a, b) => b.lastUsed.getTime() - a.lastUsed.getTime());
+      this.#stored = stored.filter(isModel).sort((a, b) => b.lastUsed.getTime() - a.lastUsed.getTime());
+      this.#chats = stored.filter(isChat);
       this.#usage = usage;
     } catch {
-      this.#stored = [];
+      this.#stored = this.#chats = [];
     }
     this.requestUpdate();
     await this.updateComplete;
@@ -111,6 +114,7 @@ export class ModelPicker extends Component {
       <div id="picker-error"><error-note .shown=${this.shown}></error-note></div>
       <stored-models
         .stored=${this.#stored}
+        .chats=${this.#chats}
         .usage=${this.#usage}
         .device=${device}
         @changed=${this.#onStoreChanged}

@@ -3,6 +3,7 @@
 import { estimate, load, models, WeftError, type Estimate, type Llm, type ModelSource } from 'weft-llm';
 import { formatBytes } from '../component.js';
 import { explain } from '../errors.js';
+import { isModel } from '../models/remembered.js';
 import { loadSettings } from '../settings.js';
 import { t, type Said } from '../text/text.js';
 
@@ -31,7 +32,7 @@ export class SecondModel {
 
   async list(): Promise<void> {
     const all = await models.list().catch(() => []);
-    this.stored = all.filter(({ complete }) => complete).map(({ source }) => source);
+    this.stored = all.filter((one) => one.complete && isModel(one)).map(({ source }) => source);
     this.onChange();
   }
 

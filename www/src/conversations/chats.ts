@@ -6,6 +6,7 @@ import { Autosave } from '../autosave.js';
 import type { TurnAction } from '../chat-turn.js';
 import { Conversation } from '../conversation.js';
 import { newId } from '../names.js';
+import { forgetChats, rememberChat, stopRemembering } from '../models/remembered.js';
 import type { Note } from '../note-bar.js';
 import { savedConversation, saveConversation } from '../saved.js';
 import type { Turn } from '../turn.js';
@@ -87,6 +88,7 @@ export class Chats {
       case 'delete': {
         this.host.onStay();
         const undo = this.#current.delete(turn);
+        void forgetChats();
         return this.host.onNote({
           text: () => t('turn-deleted'),
           action: { label: () => t('undo'), run: undo },
@@ -120,12 +122,21 @@ export class Chats {
     if (!model) return this.host.onError(new WeftError('DISPOSED', t('fault-no-model')));
     const conversation = this.#current;
     conversation.answeredBy(source);
+    void stopRemembering();
     const saved = async () => {
       await begin(model);
+      this.#remember(conversation, model);
       await this.#autosave.flush(conversation);
     };
     answering(conversation.id, saved());
     this.host.onBegin();
+  }
+
+  /** Keeps what the model read, for the next visit. */
+  #remember(conversation: Conversation, model: Llm): void {
+    const { last, context, busy } = conversation;
+    if (!last || last.answer === '' || !context || busy || model !== this.host.model) return;
+    rememberChat(model, conversation.messagesUpTo(last), context.tokens);
   }
 
   stop(): void {
@@ -171,6 +182,7 @@ export class Chats {
   /** A chat was deleted. If it is the open one, a save would bring it back. */
   deleted(id: string): void {
     if (id !== this.#current.id) return;
+    void stopRemembering();
     this.#autosave.forget();
     this.#current.takeChanges();
     this.begin();

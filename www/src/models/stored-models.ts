@@ -9,6 +9,7 @@ import { fileName } from '../names.js';
 import { catalog, entryOf } from './catalog.js';
 import type { Device } from './device.js';
 import './model-facts.js';
+import { forget, modelOf, stopRemembering } from './remembered.js';
 import { save } from './save-file.js';
 import { DEFAULT_MODEL } from './served.js';
 import { number, t, type Said } from '../text/text.js';
@@ -20,10 +21,13 @@ const LATER_PART = /-(?!00001)\d{5}-of-\d{5}\.gguf$/;
 export class StoredModels extends Component {
   static override properties: PropertyDeclarations = {
     stored: { attribute: false },
+    chats: { attribute: false },
     usage: { attribute: false },
     device: { attribute: false },
   };
   declare stored: readonly StoredModel[];
+  /** What is stored of chats, of any model. */
+  declare chats: readonly StoredModel[];
   declare usage: StoreUsage | null;
   declare device: Device;
   #open = new Set<string>();
@@ -34,16 +38,19 @@ export class StoredModels extends Component {
 
   constructor() {
     super();
-    this.stored = [];
+    this.stored = this.chats = [];
     this.usage = null;
     this.device = { memory: null, room: null };
   }
 
   protected override render(): TemplateResult {
-    return html`<section id="stored" aria-labelledby="stored-title" ?hidden=${this.stored.length === 0}>
+    const isEmpty = this.stored.length + this.chats.length === 0;
+    const others = new Set(this.chats.map(modelOf));
+    for (const { source } of this.stored) others.delete(source);
+    return html`<section id="stored" aria-labelledby="stored-title" ?hidden=${isEmpty}>
         <h2 id="stored-title">${t('stored-title')}</h2>
         <ul class="models" id="stored-list">
-          ${this.stored.map((model) => this.#row(model))}
+          ${this.stored.map((model) => this.#row(model))} ${[...others].map((source) => this.#fileRow(source))}
         </ul>
         ${this.#storage()}
       </section>
@@ -64,13 +71,17 @@ export class StoredModels extends Component {
     const bytes = formatBytes(storedBytes);
     const isDefault = source === DEFAULT_MODEL && complete;
     const amount = complete ? bytes : t('stored-part', { amount: amountOf(storedBytes, size) });
+    const chats = this.#chatsOf(source);
     const entry = entryOf(source);
     const go = complete ? t('load') : t('resume');
     const goLabel = complete ? t('load-model', { name }) : t('resume-model', { name });
     return html`<li>
       <details ?open=${this.#open.has(source)} @toggle=${(event: Event) => this.#onToggle(event, source)}>
         <summary>
-          <bdi class="name" title=${source}>${name}</bdi> <span class="hint size">${amount}</span>
+          <bdi class="name" title=${source}>${name}</bdi>
+          <span class="hint size"
+            >${chats.length === 0 ? amount : t('stored-and-chats', { amount, chats: sizeOf(chats) })}</span
+          >
           ${
             complete || size === null
               ? nothing
@@ -103,6 +114,14 @@ export class StoredModels extends Component {
               : nothing
           }
         </p>
+        ${
+          chats.length === 0
+            ? nothing
+            : html`<p class="actions">
+                <span class="hint">${t('stored-chats', { amount: sizeOf(chats) })}</span>
+                ${this.#forgetButton(source)}
+              </p>`
+        }
       </details>
       <button
         type="button"
@@ -126,12 +145,41 @@ export class StoredModels extends Component {
     </li>`;
   }
 
+  /** Chats of a file of the user, which is not stored itself. */
+  #fileRow(source: string): TemplateResult {
+    return html`<li>
+      <p class="file">
+        <bdi class="name">${nameOf(source)}</bdi>
+        <span class="hint">${t('stored-chats', { amount: sizeOf(this.#chatsOf(source)) })}</span>
+      </p>
+      ${this.#forgetButton(source)}
+    </li>`;
+  }
+
+  #forgetButton(source: string): TemplateResult {
+    return html`<button
+      type="button"
+      class="forget"
+      aria-label=${t('stored-forget.label', { name: nameOf(source) })}
+      @click=${(event: Event) => this.#forget(source, event.currentTarget as HTMLButtonElement)}
+    >
+      ${t('stored-forget')}
+    </button>`;
+  }
+
+  #chatsOf(model: string): StoredModel[] {
+    return this.chats.filter((chat) => modelOf(chat) === model);
+  }
+
   #storage(): TemplateResult | typeof nothing {
     if (!this.usage || this.usage.quota === null) return nothing;
     const { stored, used, quota, persisted } = this.usage;
     const others = used === null ? 0 : Math.max(0, used - stored);
     const says = [
-      t('stored-usage', { stored: formatBytes(stored), quota: formatBytes(quota) }),
+      t(this.chats.length > 0 ? 'stored-usage-chats' : 'stored-usage', {
+        stored: formatBytes(stored),
+        quota: formatBytes(quota),
+      }),
       ...(others > 1e6 ? [t('stored-others', { amount: formatBytes(others) })] : []),
       persisted ? t('stored-persisted') : t('stored-not-persisted'),
     ];
@@ -170,6 +218,19 @@ export class StoredModels extends Component {
     const name = fileName(source);
     announce(deleted ? t('stored-deleted', { name }) : t('stored-not-deleted', { name }));
     this.dispatchEvent(new CustomEvent('changed', { detail: 'deleted' }));
+  }
+
+  async #forget(source: string, button: HTMLButtonElement): Promise<void> {
+    button.disabled = true;
+    await stopRemembering();
+    const forgotten = await forget(this.#chatsOf(source));
+    button.disabled = false;
+    const name = nameOf(source);
+    announce(forgotten ? t('stored-forgotten', { name }) : t('stored-not-deleted', { name }));
+    // The focused button goes.
+    const summary = button.closest('details')?.querySelector('summary');
+    summary?.focus();
+    this.dispatchEvent(new CustomEvent('changed', { detail: summary ? 'forgotten' : 'deleted' }));
   }
 
   async #export({ source, size }: StoredModel): Promise<void> {
@@ -224,5 +285,11 @@ export class StoredModels extends Component {
     this.requestUpdate();
   }
 }
+
+const sizeOf = (files: readonly StoredModel[]) =>
+  formatBytes(files.reduce((sum, { storedBytes }) => sum + storedBytes, 0));
+
+/** The store names a file of the user `file:` and its name. */
+const nameOf = (source: string) => fileName(source).replace(/^file:/, '');
 
 customElements.define('stored-models', StoredModels);

@@ -9,6 +9,7 @@ import { announce } from '../announcer.js';
 import { amountOf, Component, formatBytes } from '../component.js';
 import { inOrder } from '../drops.js';
 import '../error-note.js';
+import { isModel } from '../models/remembered.js';
 import { fileName } from '../names.js';
 import { loadSettings } from '../settings.js';
 import { lacks } from './needs.js';
@@ -110,6 +111,7 @@ export class EmbedderPicker extends Component {
     void models.list().then(
       (stored) => {
         this.#stored = stored
+          .filter(isModel)
           .filter(
             ({ source, complete }) => complete && /\.gguf|MiniLM|bge|e5|embed/i.test(source) && source !== MINI_LM,
           )

@@ -92,6 +92,7 @@ const ARCHITECTURES: &[&str] = &[
     "ernie4_5-moe",
     "internlm2",
     "arcee",
+    "bitnet",
     "seed_oss",
     "exaone4",
     "glm4",

@@ -47,6 +47,8 @@ pub struct Architecture {
     pub ffn_norm: &'static str,
     /// Whether the first layer's attention has no norm: that of the embeddings is just before it.
     pub bare_first: bool,
+    /// Whether what the last projection of each block reads is normalised too.
+    pub sub_norms: bool,
     /// Whether each head has a learned score that belongs to no position (attention sink).
     pub sinks: bool,
     /// Whether `ffn_up` holds the gate and the up projection as one tensor.
@@ -226,6 +228,7 @@ const LLAMA: Architecture = Architecture {
     attn_norm: "attn_norm",
     ffn_norm: "ffn_norm",
     bare_first: false,
+    sub_norms: false,
     sinks: false,
     fused_gate_up: false,
     parallel: false,
@@ -450,6 +453,13 @@ const ARCHITECTURES: &[Architecture] = &[
     },
     Architecture { name: "internlm2", ..LLAMA },
     Architecture { name: "arcee", activation: Activation { function: Function::SquaredRelu, gated: false }, ..LLAMA },
+    // BitNet b1.58 2B4T; llama.cpp takes SiLU, which earlier models of that name were trained with
+    Architecture {
+        name: "bitnet",
+        activation: Activation { function: Function::SquaredRelu, gated: true },
+        sub_norms: true,
+        ..HALF_SPLIT
+    },
     Architecture { name: "seed_oss", ffn_norm: "post_attention_norm", ..HALF_SPLIT },
     Architecture {
         name: "exaone4",

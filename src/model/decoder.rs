@@ -280,6 +280,8 @@ impl Decoder {
     ) -> Result<()> {
         self.settle(r, s)?;
         let (accumulate, scale, y) = self.target(norms, &s.a);
+        let sub = norms.sub.map(|norm| RmsNorm { weight: norm.weight, eps: self.config.norm_eps });
+        let norm = norm.or(sub);
         let epilogue = if accumulate { Epilogue::Accumulate { scale } } else { Epilogue::Store };
         weight.linear(r, block, norm, epilogue, y)?;
         self.record_norms_behind(r, norms, s)

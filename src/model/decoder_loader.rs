@@ -141,7 +141,11 @@ pub fn decoder(tensors: &mut Tensors, config: &Config, (vocab, context): (usize,
     let per_layer_inputs = per_layer_embedding(tensors, &config)?;
     let mut layers: Vec<Layer> = Vec::with_capacity(config.layers);
     for i in 0..config.layers {
-        let (attn_norms, mut ffn_norms) = block_norms(tensors, &config, i)?;
+        let (mut attn_norms, mut ffn_norms) = block_norms(tensors, &config, i)?;
+        if config.architecture.sub_norms {
+            attn_norms.sub = Some(tensors.norm_of(i, "attn_sub_norm")?);
+            ffn_norms.sub = Some(tensors.norm_of(i, "ffn_sub_norm")?);
+        }
         let name = |part: &str| config.of_layer(i, part);
         // a factor of the sum with the last block's output
         let scale = tensors.vectors.optional(tensors.memory, &name("layer_output_scale.weight"))?;

@@ -294,6 +294,9 @@ pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize;
         let mut of_layer = vectors.clone();
         of_layer.extend([("attn_qkv.bias", q + 2 * kv), ("attn_q.bias", q), ("attn_k.bias", kv), ("attn_v.bias", kv)]);
         of_layer.extend([("ffn_gate.bias", layer_ffn), ("ffn_up.bias", layer_ffn)]);
+        if architecture.sub_norms {
+            of_layer.extend([("attn_sub_norm.weight", q), ("ffn_sub_norm.weight", layer_ffn)]);
+        }
         let norms = match architecture.qk_norm {
             None | Some(QkNorm::EachHead) => [0; 2],
             Some(QkNorm::Heads | QkNorm::HeadsBehind) => [head_dim, head_dim.min(kv)],

@@ -51,6 +51,8 @@ fn what_is_missing_or_has_a_wrong_length_is_named() {
     let of_scan =
         ["ssm_conv1d.weight", "ssm_a", "ssm_dt.bias", "ssm_d", "ssm_norm.weight", "ssm_in.weight", "ssm_out.weight"];
     of_scan.into_iter().for_each(|part| lacks("mamba2", &format!("blk.2.{part}")));
+    lacks("bitnet", "blk.1.attn_sub_norm.weight");
+    lacks("bitnet", "blk.0.ffn_sub_norm.weight");
     lacks("granitehybrid", "blk.2.ssm_d");
     lacks("granitehybrid", "blk.1.attn_q.weight");
     lacks("granitehybrid", "blk.0.ffn_up_shexp.weight");
@@ -70,6 +72,7 @@ fn what_is_missing_or_has_a_wrong_length_is_named() {
     wrong("bert-xlm-roberta", "cls.output.bias");
     let parts = ["ssm_conv1d.weight", "ssm_conv1d.bias", "ssm_a", "ssm_dt.bias", "ssm_d", "ssm_norm.weight"];
     parts.into_iter().for_each(|part| wrong("mamba2", &format!("blk.1.{part}")));
+    wrong("bitnet", "blk.1.ffn_sub_norm.weight");
     // a norm that only the layers behind the first have, and one of Jina's model for code
     refused(fixture("modern-bert").vector("blk.0.attn_norm.weight", &[0.5; 36]), "blk.0.attn_norm.weight");
     refused(fixture("jina-bert-v2").vector("blk.0.attn_norm_2.weight", &[0.5; 36]), "blk.0.attn_norm_2.weight");

@@ -25,6 +25,8 @@ impl From<Activations> for Stream {
 pub struct BlockNorms {
     /// Pre-norm: norm of the block's input.
     pub input: Option<NormWeights>,
+    /// Norm of what the block's last projection reads.
+    pub sub: Option<NormWeights>,
     /// Norm of the block's output, before it is added to the residual stream.
     pub output: Option<NormWeights>,
     /// Post-norm: norm of the residual stream after the sum.

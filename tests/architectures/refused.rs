@@ -73,6 +73,7 @@ fn what_is_missing_or_has_a_wrong_length_is_named() {
     let parts = ["ssm_conv1d.weight", "ssm_conv1d.bias", "ssm_a", "ssm_dt.bias", "ssm_d", "ssm_norm.weight"];
     parts.into_iter().for_each(|part| wrong("mamba2", &format!("blk.1.{part}")));
     wrong("bitnet", "blk.1.ffn_sub_norm.weight");
+    wrong("bitnet-packed", "blk.1.ffn_up.scale");
     // a norm that only the layers behind the first have, and one of Jina's model for code
     refused(fixture("modern-bert").vector("blk.0.attn_norm.weight", &[0.5; 36]), "blk.0.attn_norm.weight");
     refused(fixture("jina-bert-v2").vector("blk.0.attn_norm_2.weight", &[0.5; 36]), "blk.0.attn_norm_2.weight");

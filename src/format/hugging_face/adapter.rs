@@ -211,7 +211,8 @@ impl PeftReader {
         let info = TensorInfo { name: format!("{name}.{part}"), dims: vec![cols, rows], block, offset: 0 };
         check_dims(&info)?;
         let cols = cols as usize;
-        let place = Place { info, first_row: 0, order, block, cols, whole: false, rest: None, experts: None };
+        let place =
+            Place { info, first_row: 0, order, block, cols, whole: false, rest: None, experts: None, ternary: None };
         Ok((place, (!is_b).then(|| self.alpha(module, rows as f64))))
     }
 

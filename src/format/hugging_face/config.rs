@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::names::{FAMILIES, Family, Windowed};
 use super::order::Heads;
+use super::ternary::Ternary;
 use crate::format::Metadata;
 use crate::{Error, Result};
 
@@ -98,6 +99,8 @@ pub(super) struct ParsedConfig {
     pub skipped_positions: usize,
     /// Groups of the heads of selective scans.
     pub groups: usize,
+    /// How matrices of layers are stored, if they have three values.
+    pub ternary: Option<Ternary>,
     /// Vectors that are tensors in GGUF.
     pub vectors: Vec<(&'static str, Vec<f32>)>,
 }
@@ -180,6 +183,7 @@ impl ParsedConfig {
             class,
             skipped_positions: 0,
             groups: 0,
+            ternary: Ternary::read(&config)?,
             vectors: Vec::new(),
         };
         model.metadata.insert("general.architecture", family.architecture);

@@ -10,6 +10,7 @@
 //! | [`names`] | tensor names of transformers → those of GGUF |
 //! | [`order`] | tensors whose rows GGUF stores in another order |
 //! | [`rope`] | rotary embedding, whose names changed over the years |
+//! | [`ternary`] | weights of three values |
 //! | [`reader`] | the push reader: headers of the safetensors files → named tensors |
 //! | [`values`] | the values behind a header → rows |
 
@@ -23,6 +24,7 @@ mod order;
 mod reader;
 mod rope;
 mod scans;
+mod ternary;
 mod values;
 
 use std::collections::BTreeMap;

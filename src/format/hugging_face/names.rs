@@ -549,6 +549,7 @@ pub(super) fn target(family: &Family, name: &str) -> Option<Target> {
     let (path, suffix) = match rest.rsplit_once('.')? {
         (path, "weight" | "gamma") => (path, Some("weight")),
         (path, "bias" | "beta") => (path, Some("bias")),
+        (path, "weight_scale") => (path, Some("scale")),
         _ => (rest, None),
     };
     let mut numbers = Vec::new();

@@ -38,6 +38,8 @@ pub(super) enum Order {
         /// Whether they are in the order of [`Order::ValueHeads`] too.
         tiled: bool,
     },
+    /// One divided by it.
+    Reciprocal,
     /// Without the first rows, which GGUF leaves out.
     Behind(usize),
 }
@@ -105,7 +107,7 @@ impl Order {
         let Heads { heads, kv_heads, head_dim, delta } = heads;
         match self {
             Self::Kept | Self::Transposed | Self::PlusOne | Self::Behind(_) | Self::Experts { .. } => None,
-            Self::Decay { tiled: false } => None,
+            Self::Decay { tiled: false } | Self::Reciprocal => None,
             Self::ValueHeads | Self::Decay { .. } => Some(delta.values),
             Self::ValueRows | Self::ValueColumns => Some(delta.values * delta.value_dim),
             Self::ValuesBehindKeys => Some(delta.qkv()),
@@ -122,7 +124,7 @@ impl Order {
         match self {
             Self::Behind(skipped) => row.saturating_sub(skipped),
             Self::Kept | Self::Transposed | Self::PlusOne | Self::Experts { .. } => row,
-            Self::ValueColumns | Self::Decay { tiled: false } => row,
+            Self::ValueColumns | Self::Decay { tiled: false } | Self::Reciprocal => row,
             Self::ValueHeads | Self::Decay { tiled: true } => delta.tiled(row, 1),
             Self::ValueRows => delta.tiled(row, delta.value_dim),
             Self::ValuesBehindKeys => match row.checked_sub(delta.before_values()) {
@@ -168,6 +170,7 @@ impl Order {
         match self {
             Self::PlusOne => value + 1.0,
             Self::Decay { .. } => -value.exp(),
+            Self::Reciprocal => 1.0 / value,
             _ => value,
         }
     }

@@ -9,6 +9,7 @@ use super::config::ParsedConfig;
 use super::experts::{Experts, Held};
 use super::names::{Target, target};
 use super::order::{Heads, Order};
+use super::ternary::{self, PACKED, Ternary};
 use super::values::{Part, Place, Values, bytes_of};
 use super::{Folder, WEIGHTS};
 use crate::format::header::{check_dims, invalid};
@@ -229,11 +230,23 @@ impl FolderReader {
         if let Order::Experts { interleaved } = order {
             return self.experts(entry, &name, stem, interleaved, tensors).map(Some);
         }
-        let order = match self.model.skipped_positions {
-            skipped if skipped > 0 && stem == "position_embd" => Order::Behind(skipped),
+        let order = match (self.model.skipped_positions, self.model.ternary) {
+            (skipped, _) if skipped > 0 && stem == "position_embd" => Order::Behind(skipped),
+            (_, None) if entry.name.ends_with(".weight_scale") => return Err(unsupported()),
+            (_, Some(ternary)) if entry.name.ends_with(".weight_scale") => match ternary {
+                Ternary::Packed { divides: true } => Order::Reciprocal,
+                _ => Order::Kept,
+            },
             _ => order,
         };
-        let block = entry.block()?;
+        // of three values: those in bytes, or the matrices of layers that were trained to be
+        let of_layer = layer.is_some() && entry.shape.len() == 2;
+        let ternary = self.model.ternary.filter(|ternary| match ternary {
+            Ternary::Packed { .. } => entry.dtype == "U8",
+            Ternary::Trained => of_layer,
+        });
+        let packed = matches!(ternary, Some(Ternary::Packed { .. }));
+        let block = if packed { BlockType::Bf16 } else { entry.block()? };
         // GGUF stores a matrix of one row as a vector
         let shape: Vec<u64> = entry.shape.iter().copied().skip_while(|&dim| dim == 1).collect();
         let mut dims: Vec<u64> = if shape.is_empty() { vec![1] } else { shape.iter().rev().copied().collect() };
@@ -242,9 +255,17 @@ impl FolderReader {
             dims.retain(|&dim| dim != 1);
         }
         let is_vector = dims.len() == 1;
+        if ternary.is_some() && (is_vector || index.is_some() || !matches!(order, Order::Kept | Order::Pairs)) {
+            return Err(unsupported());
+        }
+        if packed {
+            dims[1] = dims[1].saturating_mul(PACKED as u64);
+        }
         // saturating: with a dimension of 0, the others may be any number
         let rows = dims[1..].iter().fold(1u64, |rows, &dim| rows.saturating_mul(dim)) as usize;
-        let cols = dims[0] as usize;
+        // a matrix whose values are computed is read as one row
+        let is_computed = !is_vector && matches!(order, Order::Decay { .. });
+        let cols = if is_computed { rows.saturating_mul(dims[0] as usize) } else { dims[0] as usize };
         let ordered = if is_vector || order == Order::ValueColumns { cols } else { rows };
         if let Some(expected) = order.expected(self.model.heads, ordered).filter(|&expected| expected != ordered) {
             let what = if order == Order::ValueColumns { "columns" } else { "rows" };
@@ -259,7 +280,12 @@ impl FolderReader {
             }
             _ => {}
         }
-        let stored = if is_vector { BlockType::F32 } else { block };
+        let stored = match ternary {
+            Some(_) => ternary::block_of(cols),
+            None if is_vector || is_computed => BlockType::F32,
+            None => block,
+        };
+        let scale = (ternary == Some(Ternary::Trained)).then(|| vector(name.replace(".weight", ".scale"), 1));
         let rest = (order == Order::KeyHeads).then(|| {
             let qkv = self.model.heads.delta.qkv() as u64;
             let gates = dims[1] - qkv;
@@ -267,6 +293,7 @@ impl FolderReader {
             let name = name.replace(stem, "attn_gate");
             TensorInfo { name, dims: vec![dims[0], gates], block: stored, offset: 0 }
         });
+        let rest = rest.or(scale);
         if let Some(rest) = &rest {
             self.made.insert(rest.name.clone());
             tensors.push(rest.clone());
@@ -300,8 +327,8 @@ impl FolderReader {
                 index * rows
             }
         };
-        let whole = is_vector || order == Order::Transposed;
-        Ok(Some(Place { info, first_row, order, block, cols, whole, rest, experts: None }))
+        let whole = is_vector || is_computed || order == Order::Transposed || ternary == Some(Ternary::Trained);
+        Ok(Some(Place { info, first_row, order, block, cols, whole, rest, experts: None, ternary }))
     }
 
     /// Destination of a tensor of all experts.
@@ -349,7 +376,7 @@ impl FolderReader {
             tensors.push(info.clone());
         }
         let (order, block, cols, whole) = (Order::Kept, experts.block, info.cols(), experts.is_half());
-        Ok(Place { info, first_row: 0, order, block, cols, whole, rest: None, experts: Some(experts) })
+        Ok(Place { info, first_row: 0, order, block, cols, whole, rest: None, experts: Some(experts), ternary: None })
     }
 
     /// Registers a part of a stack. Returns the number of parts of the whole stack.

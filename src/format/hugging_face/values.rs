@@ -4,6 +4,7 @@
 
 use super::experts::{Experts, Held};
 use super::order::{Heads, Order};
+use super::ternary::{self, PACKED, Ternary};
 use crate::format::quantize::dequantize;
 use crate::format::{BlockType, Planes, Sink, TensorInfo};
 use crate::{Error, Result};
@@ -46,6 +47,8 @@ pub(super) struct Place {
     pub(super) rest: Option<TensorInfo>,
     /// Of all experts together.
     pub(super) experts: Option<Experts>,
+    /// Of three values.
+    pub(super) ternary: Option<Ternary>,
 }
 
 impl Values {
@@ -68,6 +71,7 @@ impl Values {
                     let unit = match &place.experts {
                         _ if place.whole => *bytes as usize,
                         Some(experts) => *bytes as usize / experts.experts,
+                        None if matches!(place.ternary, Some(Ternary::Packed { .. })) => place.cols,
                         None => place.block.row_bytes(place.cols),
                     };
                     let rows = if self.carry.is_empty() { here / unit.max(1) * unit } else { 0 };
@@ -111,7 +115,26 @@ impl Values {
 impl Place {
     /// Passes on bytes after `done` others of the tensor: whole rows, or all of it.
     fn hand_on(&self, heads: Heads, done: u64, bytes: &[u8], sink: &mut dyn Sink) -> Result<()> {
-        let Self { info, first_row, order, block, cols, whole, rest, experts: _ } = self;
+        let Self { info, first_row, order, block, cols, whole, rest, experts: _, ternary } = self;
+        let hand_on =
+            |row, numbers: &[u8], sink: &mut dyn Sink| sink.rows(info, order.row(heads, row), &ternary::row(numbers));
+        match ternary {
+            Some(Ternary::Packed { .. }) => {
+                let (first, apart) = (done as usize / cols, info.rows() / PACKED);
+                for (i, bytes) in bytes.chunks_exact(*cols).enumerate() {
+                    for (part, numbers) in ternary::unpacked(bytes).iter().enumerate() {
+                        hand_on(first + i + part * apart, numbers, sink)?;
+                    }
+                }
+                return Ok(());
+            }
+            Some(Ternary::Trained) => {
+                let numbers = ternary::rounded(*block, bytes, rest.as_ref(), sink)?;
+                let mut rows = numbers.chunks_exact(*cols).enumerate();
+                return rows.try_for_each(|(row, numbers)| hand_on(row, numbers, sink));
+            }
+            None => {}
+        }
         if *order == Order::Transposed {
             return sink.rows(info, *first_row, &transposed(bytes, *cols, block.row_bytes(1)));
         }

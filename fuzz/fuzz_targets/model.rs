@@ -106,6 +106,7 @@ const ARCHITECTURES: &[&str] = &[
     "qwen3next",
     "granitehybrid",
     "mamba2",
+    "smallthinker",
     "hunyuan-dense",
 ];
 

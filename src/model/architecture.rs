@@ -73,6 +73,9 @@ pub struct Architecture {
     pub shared_expert: bool,
     /// Whether the router weighs a shared expert; if not, its output counts as it is.
     pub weighs_shared: bool,
+    /// Whether the router reads what a layer begins with, before the norm of its attention. Files
+    /// say whether it weighs by softmax or by sigmoids.
+    pub routes_input: bool,
     /// Whether the router has two matrices with tanh in between.
     pub deep_router: bool,
     /// Whether layers without key and value heads are short convolutions.
@@ -239,6 +242,7 @@ const LLAMA: Architecture = Architecture {
     splits_ffn: false,
     shared_expert: false,
     weighs_shared: true,
+    routes_input: false,
     deep_router: false,
     convolutions: false,
     delta: None,
@@ -470,6 +474,15 @@ const ARCHITECTURES: &[Architecture] = &[
         ..HALF_SPLIT
     },
     Architecture { name: "glm4", norms: GEMMA_NORMS, fused_gate_up: true, ..LLAMA },
+    Architecture {
+        name: "smallthinker",
+        activation: Activation { function: Function::Relu, gated: true },
+        experts: Some(Weighting::Renormalised),
+        routes_input: true,
+        windowed: WindowedLayers::AllButFirstOf(4),
+        no_rope: NoRope::Unwindowed,
+        ..HALF_SPLIT
+    },
     LFM2,
     Architecture { name: "lfm2moe", experts: Some(Weighting::Sigmoid), biased_choice: true, ..LFM2 },
     Architecture {

@@ -206,6 +206,12 @@ impl Decoder {
             FeedForward::Dense(_) => Tensor { cols: self.config.ffn_of(i), ..s.a.ffn },
             FeedForward::Experts(_) | FeedForward::Absent => s.a.ffn,
         };
+        if let FeedForward::Experts(mixture) = &layer.feed_forward
+            && self.config.architecture.routes_input
+        {
+            self.settle(r, s)?;
+            self.record_router(r, mixture, s.a.x, None, &s.a)?;
+        }
         let (attn, norm) = match (layer.convolution, layer.delta, layer.scan) {
             (None, ..) => (self.record_attention(r, i, kv, s)?, None),
             (Some(weight), None, None) => (self.record_convolution(r, layer, weight, kv, s)?, None),

@@ -53,6 +53,8 @@ fn what_is_missing_or_has_a_wrong_length_is_named() {
     of_scan.into_iter().for_each(|part| lacks("mamba2", &format!("blk.2.{part}")));
     lacks("bitnet", "blk.1.attn_sub_norm.weight");
     lacks("bitnet", "blk.0.ffn_sub_norm.weight");
+    lacks("smallthinker", "blk.2.ffn_gate_inp.weight");
+    lacks("smallthinker", "blk.4.ffn_up_exps.weight");
     lacks("granitehybrid", "blk.2.ssm_d");
     lacks("granitehybrid", "blk.1.attn_q.weight");
     lacks("granitehybrid", "blk.0.ffn_up_shexp.weight");
@@ -111,6 +113,8 @@ fn what_is_missing_or_has_a_wrong_length_is_named() {
     sizes("mamba2", "mamba2.ssm.inner_size", 50);
     sizes("mamba2", "mamba2.ssm.state_size", 260);
     sizes("granitehybrid", "granitehybrid.ssm.conv_kernel", 0);
+    // a third way of weighing
+    sizes("smallthinker", "smallthinker.expert_gating_func", 3);
     // heads that its groups do not divide; a convolution over another number of positions
     refused(fixture("mamba2").meta("mamba2.ssm.group_count", 4u32), "mamba2.ssm.time_step_rank");
     refused(fixture("mamba2").meta("mamba2.ssm.group_count", 0u32), "mamba2.ssm.group_count");

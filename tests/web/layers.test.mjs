@@ -39,6 +39,7 @@ for (const device of ['cpu', 'gpu']) {
     'gemma4-experts',
     'granitehybrid',
     'mamba2',
+    'smallthinker',
     'ernie4_5-moe',
   ]) {
     test(`${device}: ${model} scores as transformers`, async (t) => {

@@ -53,9 +53,9 @@ pub(super) const COUNTS: [(&str, &[&str]); 10] = [
         "context_length",
         &["max_trained_positions", "max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length"],
     ),
-    ("expert_count", &["num_local_experts", "num_experts", "moe_num_experts"]),
-    ("expert_used_count", &["num_experts_per_tok", "top_k_experts", "moe_k"]),
-    ("expert_feed_forward_length", &["moe_intermediate_size"]),
+    ("expert_count", &["num_local_experts", "num_experts", "moe_num_experts", "moe_num_primary_experts"]),
+    ("expert_used_count", &["num_experts_per_tok", "top_k_experts", "moe_k", "moe_num_active_primary_experts"]),
+    ("expert_feed_forward_length", &["moe_intermediate_size", "moe_ffn_hidden_size"]),
     ("expert_shared_feed_forward_length", &["shared_expert_intermediate_size", "shared_intermediate_size"]),
     ("leading_dense_block_count", &["num_dense_layers", "moe_layer_start_index"]),
     ("interleave_moe_layer_step", &["moe_layer_interval"]),
@@ -201,6 +201,9 @@ impl ParsedConfig {
             model.t5(&config)?;
         } else if !matches!(family.architecture, "bert" | "jina-bert-v2" | "mamba2") {
             model.rope(&config)?;
+        }
+        if family.architecture == "smallthinker" {
+            model.layouts(&config)?;
         }
         if family.architecture == "gemma4" {
             model.varied_widths(&config)?;
@@ -463,6 +466,34 @@ impl ParsedConfig {
         Ok(())
     }
 
+    /// Reads SmallThinker's lists of the layers that have a window, and of those that turn queries
+    /// and keys: the same ones, or all where none has a window.
+    fn layouts(&mut self, config: &Object) -> Result<()> {
+        let layers = 0..self.layers.min(MOST);
+        let flag = |name: &str, layer: usize| match config.get(name).and_then(|flags| flags.get(layer)?.as_u64()) {
+            Some(flag @ 0..2) => Ok(flag as i32),
+            _ => Err(invalid(&format!("{name}[{layer}]"), "0 or 1", config.0[name][layer].to_string())),
+        };
+        let windows = layers.map(|layer| flag("sliding_window_layout", layer)).collect::<Result<Vec<_>>>()?;
+        let any = windows.contains(&1);
+        for (layer, window) in windows.iter().enumerate() {
+            let (rotates, expected) = (flag("rope_layout", layer)?, if any { *window } else { 1 });
+            if rotates != expected {
+                let name = format!("rope_layout[{layer}]");
+                return Err(unsupported(&name, &rotates.to_string(), &expected.to_string()));
+            }
+        }
+        if any {
+            let size = config.count(&["sliding_window_size"])?.filter(|&size| size > 0);
+            let size = size.ok_or_else(|| invalid("sliding_window_size", "an integer above 0", "none".into()))?;
+            self.put_own("attention.sliding_window", size);
+            self.put_own("attention.sliding_window_pattern", windows);
+        }
+        let softmax = config.flag("moe_primary_router_apply_softmax")?.unwrap_or(false);
+        self.put("expert_gating_func", if softmax { 1u32 } else { 2 });
+        Ok(())
+    }
+
     /// The labels of a classifier, and whether it reads a whole text.
     fn classes(&mut self, config: &Object) {
         let labels = config.get("id2label").and_then(Value::as_object);
@@ -634,6 +665,14 @@ mod tests {
         refused(json!({"hidden_size": "16"}), "`hidden_size`: expected an integer");
         refused(json!({"num_hidden_layers": null}), "`num_hidden_layers`: expected an integer, got none");
         refused(json!({"no_rope_layers": [1, 0]}), "no_rope_layers[1]");
+        let small = |windows: Value, rotates: Value| {
+            json!({"model_type": "smallthinker", "hidden_act": null,
+                "sliding_window_layout": windows, "rope_layout": rotates})
+        };
+        refused(small(json!([0, 1]), json!([1, 1])), "`rope_layout[0]` is `1`; weft runs 0");
+        refused(small(json!([0, 0]), json!([1, 0])), "`rope_layout[1]` is `0`; weft runs 1");
+        refused(small(json!([0]), json!([1, 1])), "sliding_window_layout[1]");
+        refused(small(json!([0, 1]), json!([0, 1])), "sliding_window_size");
         refused(json!({"model_type": "falcon", "alibi": true, "hidden_act": "gelu"}), "`alibi` is `true`");
         let delta = |name: &str, value: Value| {
             let mut config = json!({"model_type": "qwen3_next", "linear_num_key_heads": 2, "linear_num_value_heads": 4,

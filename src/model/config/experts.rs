@@ -43,7 +43,10 @@ impl Experts {
             return Err(unsupported(&keys.key("expert_count"), &count.to_string(), "dense models (0 experts)"));
         };
         // the numbers of softmax and of sigmoid; one group of experts
-        let gating = if weighting == Weighting::Sigmoid { 2 } else { 1 };
+        const SIGMOID: usize = 2;
+        let told = keys.opt_count("expert_gating_func")?.filter(|_| keys.architecture.routes_input);
+        let weighting = if told == Some(SIGMOID) { Weighting::Sigmoid } else { weighting };
+        let gating = if weighting == Weighting::Sigmoid { SIGMOID } else { 1 };
         for (key, known) in [("expert_gating_func", gating), ("expert_group_count", 1)] {
             if let Some(found) = keys.opt_count(key)?.filter(|&found| found != known) {
                 return Err(unsupported(&keys.key(key), &found.to_string(), &known.to_string()));

@@ -50,17 +50,17 @@ pub struct Beside {
 }
 
 impl Decoder {
-    /// a.mixture.outputs = feed_forward(norm(x)) of each expert of a token, the shared expert last
-    pub(super) fn record_experts(
+    /// a.mixture.route = the experts of norm(x). Returns the norm of what experts read.
+    pub(super) fn record_router(
         &self,
         r: &mut Recording,
         mixture: &MixtureWeights,
         x: Tensor,
         norm: Option<RmsNorm>,
         a: &Activations,
-    ) -> Result<()> {
-        let (Some(experts), Some(activations)) = (&self.config.experts, a.mixture) else { return Ok(()) };
-        let MixtureActivations { logits, deep, route, gathered, outputs, shared: shared_activations } = activations;
+    ) -> Result<Option<RmsNorm>> {
+        let (Some(experts), Some(activations)) = (&self.config.experts, a.mixture) else { return Ok(norm) };
+        let MixtureActivations { logits, deep, route, .. } = activations;
         let Experts { chosen, weighting, .. } = *experts;
         let eps = self.config.norm_eps;
         let norm = match (&mixture.beside, &mixture.deep_router) {
@@ -80,9 +80,28 @@ impl Decoder {
                 norm
             }
         };
-        let weighs_shared = self.config.architecture.weighs_shared;
-        let (bias, shared) = (mixture.bias, mixture.shared.is_some() && weighs_shared);
+        let (bias, shared) = (mixture.bias, mixture.shared.is_some() && self.config.architecture.weighs_shared);
         r.push(Route { logits, bias, chosen, weighting, shared, y: route })?;
+        Ok(norm)
+    }
+
+    /// a.mixture.outputs = feed_forward(norm(x)) of each expert of a token, the shared expert last
+    pub(super) fn record_experts(
+        &self,
+        r: &mut Recording,
+        mixture: &MixtureWeights,
+        x: Tensor,
+        norm: Option<RmsNorm>,
+        a: &Activations,
+    ) -> Result<()> {
+        let (Some(experts), Some(activations)) = (&self.config.experts, a.mixture) else { return Ok(()) };
+        let MixtureActivations { route, gathered, outputs, shared: shared_activations, .. } = activations;
+        let Experts { chosen, .. } = *experts;
+        let norm = match self.config.architecture.routes_input {
+            true => norm,
+            false => self.record_router(r, mixture, x, norm, a)?,
+        };
+        let weighs_shared = self.config.architecture.weighs_shared;
         // with fewer tokens, hardly any share an expert
         let gathered = (x.rows >= TILE).then_some(gathered);
         if let Some(y) = gathered {

@@ -4,6 +4,7 @@
 // A workgroup takes one group of a token. LAYER subtracts the mean first; ACCUMULATE adds to y, the
 // residual connection; ADD adds what is elsewhere; SCALE multiplies the result; IN_PLACE: x is y.
 #import step
+#import lanes
 
 struct Params {
     rows: u32, // capacity of y
@@ -30,28 +31,12 @@ struct Params {
 @group(0) @binding(next) var<storage, read> factor: array<f32>; // (1)
 #endif
 
-var<workgroup> partial: array<f32, LANES>;
-
 fn read_x(i: u32) -> f32 {
 #ifdef IN_PLACE
     return y[i];
 #else
     return x[i];
 #endif
-}
-
-// The sum of `value` over all lanes, in each lane.
-fn sum_of_lanes(value: f32, lane: u32) -> f32 {
-    workgroupBarrier(); // all lanes have read the previous sum
-    partial[lane] = value;
-    for (var half = LANES / 2u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if lane < half {
-            partial[lane] += partial[lane + half];
-        }
-    }
-    workgroupBarrier();
-    return partial[0];
 }
 
 @compute @workgroup_size(LANES)

@@ -10,12 +10,13 @@ use support::walk::{self, Sizes, Source, Words};
 use weft_llm::engine::gpu::shader::wgsl;
 use weft_llm::format::Layout;
 use weft_llm::ops::adjust::RECENT;
+use weft_llm::ops::alt_up::{Correction, STREAMS};
 use weft_llm::ops::likely;
 use weft_llm::ops::variants::MATMUL_NARROW;
 use weft_llm::ops::{
-    Activate, Activation, Adjust, Attention, Binding, Combine, Command, Convolve, Embed, Epilogue, ExpertLinear,
-    Gather, Index, Kernel, Likely, Linear, LinearPair, Loads, Norm, NormKind, NormLinear, Op, PickRows, RmsNorm,
-    RopeAppend, RopeAttention, RopeKind, Route, Sample, Variants, Weighting,
+    Activate, Activation, Adjust, AltUp, Attention, Binding, Combine, Command, Convolve, Embed, Epilogue, ExpertLinear,
+    Gather, Index, Kernel, Likely, Linear, LinearPair, Loads, Norm, NormKind, NormLinear, Op, PickRows, Rescale,
+    RmsNorm, RopeAppend, RopeAttention, RopeKind, Route, Sample, Sparsify, Variants, Weighting,
 };
 use weft_llm::record::{BufferId, KV_BLOCK, KvCache, KvFormat, Matrix, NO_STATE, Row, Step, Tensor, rows};
 
@@ -664,7 +665,24 @@ fn small_operations() {
         at(0, 3, |step| seen.compare("combine", op, step));
     }
     at(0, 3, |step| seen.compare("pick_rows", PickRows { x: tensor(4, 96), y: tensor(2, 96) }, step));
-    seen.are(&["activate", "combine", "pick_rows"]);
+    let of = |number, cols| Tensor { buffer: BufferId(number), ..tensor(4, cols) };
+    let (first, late, routed) = (of(1, 96), of(2, 96), of(3, STREAMS));
+    let weights = of(4, STREAMS.pow(3) + STREAMS.pow(2));
+    let (others, correction) = (Some(of(5, 288)), Some(Correction { x: of(6, 96), corrected: of(7, STREAMS) }));
+    let before = AltUp { first, late, routed, weights, others, correction: None, y: of(8, 96) };
+    let behind = AltUp { others: None, correction, y: of(5, 288), ..before };
+    for op in [before, behind] {
+        at(0, 3, |step| seen.compare("alt_up", op, step));
+    }
+    let plain = Rescale { first_col: 96, ..Rescale::of(of(1, 288), 0.5, of(2, 96)) };
+    let in_place = Rescale { groups: 3, like: Some(of(3, 96)), ..Rescale::of(of(2, 288), 0.5, of(2, 288)) };
+    let sum = Rescale { like: Some(of(3, 96)), add: Some(plain.y), ..plain };
+    for op in [plain, Rescale { weight: Some(of(3, 96)), ..plain }, Rescale { add: Some(late), ..plain }, in_place, sum]
+    {
+        at(0, 3, |step| seen.compare("rescale", op, step));
+    }
+    at(0, 3, |step| seen.compare("sparsify", Sparsify { cols: 300, deviations: 1.6, y: of(1, 600) }, step));
+    seen.are(&["activate", "alt_up", "combine", "pick_rows", "rescale", "sparsify"]);
 }
 
 #[test]

@@ -4,11 +4,12 @@ use crate::support;
 
 use support::{Rng, Setup, Suite};
 use weft_llm::format::{BlockType, Layout};
+use weft_llm::ops::alt_up::{Correction, STREAMS};
 use weft_llm::ops::attention::Temperature;
 use weft_llm::ops::{
-    Activate, Activation, Attention, CausalConvolve, Combine, Convolve, DeltaHeads, DeltaRule, Embed, Epilogue,
-    ExpertLinear, Function, Gather, Index, Linear, LinearPair, Norm, NormKind, PickRows, RopeAppend, RopeAttention,
-    RopeKind, Route, ScanHeads, SelectiveScan, Weighting,
+    Activate, Activation, AltUp, Attention, CausalConvolve, Combine, Convolve, DeltaHeads, DeltaRule, Embed, Epilogue,
+    ExpertLinear, Function, Gather, Index, Linear, LinearPair, Norm, NormKind, PickRows, Rescale, RopeAppend,
+    RopeAttention, RopeKind, Route, ScanHeads, SelectiveScan, Sparsify, Weighting,
 };
 use weft_llm::record::{KvCache, KvFormat, Row, rows};
 
@@ -367,6 +368,76 @@ fn combine() {
         }
     }
     suite.report("combine");
+}
+
+#[test]
+fn alt_up() {
+    let mut suite = Suite::new();
+    for (tokens, capacity) in TOKENS {
+        for hidden in [7, 64, 161] {
+            for corrects in [false, true] {
+                let name = format!("{hidden} columns, behind {corrects}, tokens {tokens}/{capacity}");
+                suite.case(name, 0, &vec![0; tokens], |s: &mut Setup| {
+                    let first = if corrects { s.output(capacity, hidden) } else { s.tensor(capacity, hidden) };
+                    let (late, routed) = (s.tensor(capacity, hidden), s.tensor(capacity, STREAMS));
+                    let weights = s.tensor(1, STREAMS.pow(3) + STREAMS.pow(2));
+                    let others = (!corrects).then(|| s.tensor(capacity, 3 * hidden));
+                    let correction = corrects
+                        .then(|| Correction { x: s.tensor(capacity, hidden), corrected: s.tensor(capacity, STREAMS) });
+                    let y = s.output(capacity, if corrects { 3 * hidden } else { hidden });
+                    AltUp { first, late, routed, weights, others, correction, y }
+                });
+            }
+        }
+    }
+    suite.report("alt_up");
+}
+
+#[test]
+fn rescale() {
+    let mut suite = Suite::new();
+    for (tokens, capacity) in TOKENS {
+        for (width, groups) in [(7, 1), (160, 3), (520, 1)] {
+            for (kind, has_weight, is_like, added) in [
+                ("in place", false, true, 0),
+                ("weight", true, false, 0),
+                ("add", false, false, 2),
+                ("sum", false, true, 1),
+            ] {
+                let name = format!("{kind}, {groups} × {width}, tokens {tokens}/{capacity}");
+                suite.case(name, 0, &vec![0; tokens], |s: &mut Setup| {
+                    let (cols, in_place) = (groups * width, kind == "in place");
+                    let first_col = if in_place { 0 } else { cols % 5 };
+                    let x = if in_place { s.output(capacity, cols) } else { s.tensor(capacity, first_col + cols + 1) };
+                    let y = if in_place { x } else { s.output(capacity, cols) };
+                    let weight = has_weight.then(|| s.tensor(1, cols));
+                    let like = is_like.then(|| s.tensor(capacity, width));
+                    let add = match added {
+                        0 => None,
+                        1 => Some(y),
+                        _ => Some(s.tensor(capacity, cols)),
+                    };
+                    Rescale { x, first_col, groups, factor: 0.7, weight, like, add, y }
+                });
+            }
+        }
+    }
+    suite.report("rescale");
+}
+
+#[test]
+fn sparsify() {
+    let mut suite = Suite::new();
+    for (tokens, capacity) in TOKENS {
+        for (cols, more, deviations) in [(7, 0, 0.5), (160, 160, 1.6), (515, 9, -0.7)] {
+            let name = format!("{cols} of {}, {deviations}, tokens {tokens}/{capacity}", cols + more);
+            suite.case(name, 0, &vec![0; tokens], |s: &mut Setup| {
+                let y = s.output(capacity, cols + more);
+                Sparsify { cols, deviations, y }
+            });
+        }
+    }
+    suite.report("sparsify");
 }
 
 #[test]

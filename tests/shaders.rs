@@ -11,11 +11,12 @@ use naga::{AddressSpace, Module, TypeInner};
 use weft_llm::engine::gpu::shader::wgsl;
 use weft_llm::format::layout::Layout;
 use weft_llm::ops::adjust::RECENT;
+use weft_llm::ops::alt_up::{Correction, STREAMS};
 use weft_llm::ops::{
-    Activate, Activation, Adjust, Attention, CausalConvolve, Combine, Command, Convolve, DeltaHeads, DeltaRule, Embed,
-    Epilogue, ExpertLinear, Function, Gather, Index, Kernel, Likely, Linear, LinearPair, Norm, NormKind, NormLinear,
-    Op, PickRows, RmsNorm, RopeAppend, RopeAttention, RopeKind, Route, Sample, ScanHeads, SelectiveScan, Variants,
-    Weighting,
+    Activate, Activation, Adjust, AltUp, Attention, CausalConvolve, Combine, Command, Convolve, DeltaHeads, DeltaRule,
+    Embed, Epilogue, ExpertLinear, Function, Gather, Index, Kernel, Likely, Linear, LinearPair, Norm, NormKind,
+    NormLinear, Op, PickRows, Rescale, RmsNorm, RopeAppend, RopeAttention, RopeKind, Route, Sample, ScanHeads,
+    SelectiveScan, Sparsify, Variants, Weighting,
 };
 use weft_llm::record::{BufferId, KvCache, KvFormat, Matrix, Tensor};
 
@@ -227,6 +228,25 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
     let heads = ScanHeads { count: 4, groups: 2, head_dim: 8, state_dim: 12 };
     let (xbc, gates, weights, y) = (of(heads.xbc()), of(heads.projected()), of(12), of(32));
     commands.push(SelectiveScan { xbc, gates, weights, state, first: 120, heads, y }.into());
+    let (first, late, routed) = (of(32), of(32), of(STREAMS));
+    let weights = of(STREAMS.pow(3) + STREAMS.pow(2));
+    let (others, correction) = (Some(of(96)), Some(Correction { x: of(32), corrected: of(STREAMS) }));
+    commands.push(AltUp { first, late, routed, weights, others, correction: None, y: of(32) }.into());
+    commands.push(AltUp { first, late, routed, weights, others: None, correction, y: of(96) }.into());
+    let apart = |number| Tensor { buffer: BufferId(number), ..of(32) };
+    let plain = Rescale::of(apart(1), 1.0, apart(2));
+    let like = Some(apart(3));
+    commands.extend(
+        [
+            plain,
+            Rescale { weight: Some(of(32)), ..plain },
+            Rescale { add: like, ..plain },
+            Rescale { like, ..Rescale::of(apart(2), 1.0, apart(2)) },
+            Rescale { like, add: Some(apart(2)), ..plain },
+        ]
+        .map(Command::from),
+    );
+    commands.push(Sparsify { cols: 20, deviations: 1.6, y: of(32) }.into());
     commands.push(PickRows { x: tensor(1), y: tensor(1) }.into());
     let (logits, changes) = (tensor(1), Tensor { cols: Adjust::room(tensor(1).cols), ..tensor(1) });
     let mask = Tensor { cols: Adjust::mask_words(logits.cols), ..tensor(1) };

@@ -77,6 +77,7 @@ const ARCHITECTURES: &[&str] = &[
     "gemma2",
     "gemma3",
     "gemma4",
+    "gemma3n",
     "phi3",
     "smollm3",
     "granite",

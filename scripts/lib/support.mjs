@@ -21,6 +21,7 @@ export const MODELS = {
   gemma: { decoder: 'Gemma 1' },
   gemma2: { decoder: 'Gemma 2' },
   gemma3: { decoder: 'Gemma 3' },
+  gemma3n: { decoder: 'Gemma 3n' },
   gemma4: { decoder: 'Gemma 4', experts: 'Gemma 4 26B-A4B' },
   mistral3: { decoder: 'Ministral 3' },
   olmo2: { decoder: 'OLMo 2 and 3' },

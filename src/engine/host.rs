@@ -20,7 +20,7 @@ use super::{Counters, Engine, EngineInfo, LocalFuture, ProgramId, freed, release
 use crate::format::block::BlockType;
 use crate::format::{Layout, Planes, repack};
 use crate::ops::attention::Learned;
-use crate::ops::{Affine, Command, Convolve, Recording, RopeAppend};
+use crate::ops::{Affine, AltUpInputs, Command, Convolve, Recording, RopeAppend};
 use crate::record::{BufferId, KvCache, KvFormat, Matrix, Memory, Step, Tensor};
 use crate::{Error, Result};
 
@@ -128,6 +128,9 @@ impl<K: Kernels> HostEngine<K> {
             Command::CausalConvolve(op) => op.y,
             Command::DeltaRule(op) => op.y,
             Command::SelectiveScan(op) => op.y,
+            Command::AltUp(op) => op.y,
+            Command::Rescale(op) => op.y,
+            Command::Sparsify(op) => op.y,
             Command::Attention(op) => op.y,
             Command::RopeAttention(op) => op.attention.y,
             Command::PickRows(op) => op.y,
@@ -212,6 +215,28 @@ impl<K: Kernels> HostEngine<K> {
                 });
                 self.blocks_mut(op.state.buffer)?.blocks = slots;
             }
+            Command::AltUp(op) => {
+                let mut first = self.take(op.first.buffer);
+                let correction = op.correction.as_ref();
+                let inputs = AltUpInputs {
+                    late: self.rows(&op.late, n),
+                    routed: self.rows(&op.routed, n),
+                    weights: self.rows(&op.weights, 1),
+                    correction: correction.map(|end| (self.rows(&end.x, n), self.rows(&end.corrected, n))),
+                };
+                let others = op.others.as_ref().map(|others| self.rows(others, n));
+                self.kernels.alt_up(op, &inputs, &mut first, others, y);
+                self.put(op.first.buffer, first);
+            }
+            Command::Rescale(op) => {
+                let x = (op.x.buffer != op.y.buffer).then(|| self.rows(&op.x, n));
+                if let Some(add) = op.add.filter(|add| add.buffer != op.y.buffer) {
+                    y.copy_from_slice(self.rows(&add, n));
+                }
+                let weight = op.weight.as_ref().map(|weight| self.rows(weight, 1));
+                kernels.rescale(op, x, weight, op.like.as_ref().map(|like| self.rows(like, n)), y);
+            }
+            Command::Sparsify(op) => kernels.sparsify(op, y),
             Command::Attention(op) => {
                 let blocks = &self.blocks(op.kv.buffer)?.blocks;
                 step.check_tables(blocks.len())?;

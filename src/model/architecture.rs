@@ -90,6 +90,8 @@ pub struct Architecture {
     /// Whether values are normalised too, each head alone and without weights. Attention scores are
     /// not scaled by default then.
     pub norms_values: bool,
+    /// Whether there are several residual streams, with a residual beside attention.
+    pub streams: bool,
     /// Whether layers without key and value heads are selective scans (Mamba-2).
     pub scans: bool,
     /// Whether layers have no feed-forward block.
@@ -248,6 +250,7 @@ const LLAMA: Architecture = Architecture {
     delta: None,
     varied_widths: false,
     norms_values: false,
+    streams: false,
     scans: false,
     bare_mixers: false,
     final_norm: "output_norm",
@@ -410,6 +413,19 @@ const ARCHITECTURES: &[Architecture] = &[
         windowed_rope: WindowedRope::Unscaled { base: Some(10000.0) },
         varied_widths: true,
         norms_values: true,
+        logits_cap: Some(30.0),
+        ..GEMMA
+    },
+    Architecture {
+        name: "gemma3n",
+        norms: GEMMA_NORMS,
+        qk_norm: Some(QkNorm::Heads),
+        window: Some(512),
+        windowed: WindowedLayers::AllButEvery(5),
+        windowed_rope: WindowedRope::Unscaled { base: Some(10000.0) },
+        varied_widths: true,
+        norms_values: true,
+        streams: true,
         logits_cap: Some(30.0),
         ..GEMMA
     },

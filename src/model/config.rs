@@ -15,6 +15,7 @@ use super::rope::{Rope, Scaling};
 use super::scales::Scales;
 use crate::format::Value;
 use crate::format::metadata::Metadata;
+use crate::ops::alt_up::STREAMS;
 use crate::ops::attention::Temperature;
 use crate::ops::{Activation, DeltaHeads, NormKind, RopeKind};
 use crate::{Error, Result};
@@ -62,6 +63,11 @@ pub struct Config {
     pub kv_layers: Vec<usize>,
     /// Values of a token's input to each layer beside the residual stream; 0 without.
     pub per_layer_input: usize,
+    /// For each layer, how many deviations above their mean gates must be: see
+    /// [`Sparsify`](crate::ops::Sparsify).
+    pub sparsity: Vec<Option<f32>>,
+    /// Rank of the residual beside attention, if there is one.
+    pub laurel_rank: usize,
     /// Context length in training, in tokens.
     pub trained_context: usize,
     /// The same, or longer where a caller has RoPE scaled.
@@ -216,6 +222,9 @@ impl Config {
             widths,
             kv_layers,
             per_layer_input: keys.opt_count("embedding_length_per_layer_input")?.unwrap_or(0),
+            sparsity: sparsity(&keys, layers)?,
+            // llama.cpp knows this one only
+            laurel_rank: keys.opt_count("laurel_rank")?.unwrap_or(64),
             trained_context,
             longest_context: trained_context,
             norm_eps,
@@ -304,6 +313,8 @@ impl Config {
         let (inputs, most) = (self.per_layer_input, (1 << 24) / self.layers);
         let fits = inputs <= most && inputs.is_multiple_of(4);
         self.require("embedding_length_per_layer_input", fits, "a multiple of 4, not too large", inputs)?;
+        let rank = self.laurel_rank;
+        self.require("laurel_rank", (4..=4096).contains(&rank) && rank.is_multiple_of(4), "a multiple of 4", rank)?;
         let behind = self.qk_norm() == Some(QkNorm::HeadsBehind);
         self.require("rope.dimension_count", !behind || self.rope.dim == self.head_dim, "key_length", self.rope.dim)?;
         self.require("context_length", self.trained_context > 0, "at least 1", self.trained_context)?;
@@ -464,6 +475,30 @@ fn buckets(keys: &Keys) -> Result<Option<Buckets>> {
     let count = keys.opt_count("attention.relative_buckets_count")?.unwrap_or(32);
     let farthest = keys.opt_count("attention.relative_max_distance")?.unwrap_or(128);
     Ok(Some(Buckets { count, farthest, both: keys.architecture.encoder }))
+}
+
+/// For each layer, how far above the mean its gates must be: in the file, or in the first ten layers
+/// as in all published models.
+fn sparsity(keys: &Keys, layers: usize) -> Result<Vec<Option<f32>>> {
+    const KEY: &str = "activation_sparsity_scale";
+    /// 95 % of normally distributed values are below it.
+    const USUAL: f64 = 1.644_853_6;
+    let layers = layers.min(1 << 16);
+    if !keys.architecture.streams {
+        return Ok(vec![None; layers]);
+    }
+    for (key, expected) in [("altup.num_inputs", STREAMS), ("altup.active_idx", 0)] {
+        if let Some(found) = keys.opt_count(key)?.filter(|&found| found != expected) {
+            return Err(unsupported(&keys.key(key), &found.to_string(), &expected.to_string()));
+        }
+    }
+    let found = match keys.value(KEY) {
+        Some(Value::Array(array)) => numbers_of_layers(keys, KEY, array, layers)?,
+        Some(_) => vec![keys.f32_or(KEY, 0.0)?.into(); layers],
+        None => (0..layers).map(|layer| if layer < 10 { USUAL } else { f64::NEG_INFINITY }).collect(),
+    };
+    // a layer that keeps all has the number that all values are above
+    Ok(found.into_iter().map(|deviations| Some(deviations as f32).filter(|d| d.is_finite())).collect())
 }
 
 /// Scaling of queries with their position, by default in steps of the context in pretraining.

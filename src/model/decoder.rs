@@ -11,6 +11,7 @@
 //! | `norms` | the norms of a layer |
 //! | `mixture` | the mixture of experts |
 //! | `per_layer` | inputs of layers beside the residual stream |
+//! | `streams` | several residual streams |
 //! | `activations` | buffers for intermediate results |
 //! | `operations` | names of the recorded operations |
 
@@ -20,11 +21,13 @@ mod norms;
 mod operations;
 mod per_layer;
 mod projections;
+mod streams;
 
 pub use activations::{Activations, activations};
 pub use mixture::{Beside, MixtureWeights};
 pub use norms::{BlockNorms, HeadNorm, NormWeights};
 pub use per_layer::{PerLayerEmbedding, PerLayerWeights};
+pub use streams::{StreamsEmbedding, StreamsWeights};
 
 use norms::Stream;
 
@@ -70,6 +73,8 @@ pub struct Layer {
     pub feed_forward: FeedForward,
     /// What follows the feed-forward block where layers have an input beside the residual stream.
     pub per_layer: Option<PerLayerWeights>,
+    /// Of several residual streams, and of a residual beside attention.
+    pub streams: Option<StreamsWeights>,
     /// Index of its RoPE in [`Decoder::ropes`].
     pub rope: usize,
 }
@@ -103,12 +108,15 @@ pub struct Mlp {
     pub gate_up_proj: Weight,
     /// (hidden, ffn)
     pub down_proj: Weight,
+    /// Where only the largest gates count, see [`Sparsify`](crate::ops::Sparsify).
+    pub deviations: Option<f32>,
 }
 
 impl Mlp {
     /// Whether the activation is part of the projection before it.
     fn is_fused(&self) -> bool {
-        self.gate_up_proj.parts.len() == 1 && self.gate_up_proj.low_rank.is_empty()
+        let is_one = self.gate_up_proj.parts.len() == 1 && self.gate_up_proj.low_rank.is_empty();
+        is_one && self.deviations.is_none()
     }
 }
 
@@ -131,6 +139,8 @@ pub struct Decoder {
     pub embed_norm: Option<NormWeights>,
     /// What makes the inputs of the layers beside the residual stream, if they have any.
     pub per_layer: Option<PerLayerEmbedding>,
+    /// What makes several residual streams of embeddings, if the model has them.
+    pub streams: Option<StreamsEmbedding>,
     /// One per decoder layer.
     pub layers: Vec<Layer>,
     /// The RoPEs of the layers, and their frequencies, which may lack the factors of a tensor that
@@ -187,7 +197,8 @@ impl Decoder {
         if let Some(norm) = self.embed_norm {
             r.push(self.norm_op(norm, a.x, None, a.x))?;
         }
-        self.record_per_layer_inputs(r, a)
+        self.record_per_layer_inputs(r, a)?;
+        self.record_streams(r, a)
     }
 
     /// One decoder layer alone: from the residual stream in `a.x` to that in `a.x`.
@@ -201,6 +212,7 @@ impl Decoder {
     /// parallel: x += attention(norm(x)) + feed_forward(norm(x)).
     fn record_blocks(&self, r: &mut Recording, i: usize, kv: KvCache, s: &mut Stream) -> Result<()> {
         let layer = &self.layers[i];
+        self.predict(r, layer, s)?;
         // a buffer with room for either kind of feed-forward block
         let ffn = match &layer.feed_forward {
             FeedForward::Dense(_) => Tensor { cols: self.config.ffn_of(i), ..s.a.ffn },
@@ -218,6 +230,7 @@ impl Decoder {
             (Some(weight), Some(delta), _) => (self.record_delta(r, i, (weight, delta), kv, s)?, None),
             (Some(weight), None, Some(scan)) => self.record_scan(r, i, (weight, scan), kv, s)?,
         };
+        self.add_laurel(r, layer, s)?;
         if !self.config.parallel {
             self.add(r, &layer.o_proj, (attn, norm), &layer.attn_norms, s)?;
         }
@@ -230,7 +243,7 @@ impl Decoder {
             FeedForward::Dense(mlp) => self.add(r, &mlp.down_proj, (ffn, None), &layer.ffn_norms, s),
             FeedForward::Experts(mixture) => self.add_experts(r, mixture, &layer.ffn_norms, s),
         }?;
-        self.add_per_layer_input(r, i, s)
+        if self.streams.is_some() { self.correct(r, i, s) } else { self.add_per_layer_input(r, i, s) }
     }
 
     /// q, k and v of a layer in a.qkv, or q alone where it reads the keys and values of another;

@@ -4,11 +4,12 @@ use super::architecture::{Norms, Positions};
 use super::config::{Config, Experts, LayerKind, Widths};
 use super::decoder::{
     Beside, BlockNorms, Decoder, FeedForward, Layer, MixtureWeights, Mlp, NormWeights, PerLayerEmbedding,
-    PerLayerWeights, ScanWeights,
+    PerLayerWeights, ScanWeights, StreamsEmbedding, StreamsWeights,
 };
 use super::rope::{ALL_FACTORS, Frequencies, Rope};
 use super::tensors::Tensors;
 use super::weights::{ExpertWeight, Group, missing_tensor};
+use crate::ops::alt_up::STREAMS;
 use crate::record::Tensor;
 use crate::{Error, Result};
 
@@ -25,8 +26,12 @@ pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
     }
     if per_layer_input > 0 {
         let all = config.layers * per_layer_input;
-        groups.push(Group::new(&[("per_layer_token_embd".into(), vocab)], all));
+        groups.push(Group::new(&[("per_layer_token_embd".into(), vocab)], all).or_filled());
         groups.push(Group::new(&[("per_layer_model_proj".into(), all)], hidden));
+    }
+    if config.architecture.streams {
+        let of_streams = |stem: &str| Group::of_experts(stem.into(), STREAMS - 1, hidden, hidden);
+        groups.extend([of_streams("altup_proj"), of_streams("altup_unembd_proj").in_parts()]);
     }
     for layer in 0..config.layers {
         let name = |part: &str| config.of_layer(layer, part);
@@ -37,6 +42,11 @@ pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
         if per_layer_input > 0 {
             groups.push(one("inp_gate", per_layer_input, hidden));
             groups.push(one("proj", hidden, per_layer_input));
+        }
+        if config.architecture.streams {
+            let rank = config.laurel_rank;
+            groups.extend([one("laurel_l", rank, hidden), one("laurel_r", hidden, rank)]);
+            groups.push(one("altup_router", STREAMS, hidden));
         }
         groups.extend(match config.kinds[layer] {
             LayerKind::Attention if config.kv_layers[layer] < layer => {
@@ -139,6 +149,13 @@ pub fn decoder(tensors: &mut Tensors, config: &Config, (vocab, context): (usize,
         false => None,
     };
     let per_layer_inputs = per_layer_embedding(tensors, &config)?;
+    let streams = match config.architecture.streams {
+        true => Some(StreamsEmbedding {
+            projection: tensors.weight("altup_proj")?,
+            unembeddings: tensors.weight("altup_unembd_proj")?.apart(),
+        }),
+        false => None,
+    };
     let mut layers: Vec<Layer> = Vec::with_capacity(config.layers);
     for i in 0..config.layers {
         let (mut attn_norms, mut ffn_norms) = block_norms(tensors, &config, i)?;
@@ -151,6 +168,12 @@ pub fn decoder(tensors: &mut Tensors, config: &Config, (vocab, context): (usize,
         let scale = tensors.vectors.optional(tensors.memory, &name("layer_output_scale.weight"))?;
         if let Some(norm) = ffn_norms.output.as_mut().filter(|_| config.per_layer_input == 0) {
             norm.scale = scale;
+        }
+        if let Some(norm) = attn_norms.output.as_mut().filter(|_| config.architecture.streams) {
+            // of attention and the residual beside it
+            let buffer = tensors.memory.create_values("factor of two residuals", 1)?;
+            tensors.memory.write_values(buffer, 0, &[std::f32::consts::FRAC_1_SQRT_2])?;
+            norm.scale = Some(Tensor { buffer, rows: 1, cols: 1 });
         }
         let (mut qk_norms, mut gate_proj, mut convolution, mut delta, mut scan) = (Vec::new(), None, None, None, None);
         let (qkv_proj, o_proj) = match config.kinds[i] {
@@ -210,6 +233,7 @@ pub fn decoder(tensors: &mut Tensors, config: &Config, (vocab, context): (usize,
             ffn_norms,
             feed_forward: feed_forward(tensors, &config, i)?,
             per_layer: per_layer(tensors, &config, i, scale)?,
+            streams: streams_of(tensors, &config, i)?,
             rope: index_of(config.rope_of(i), &mut ropes),
         });
     }
@@ -236,6 +260,7 @@ pub fn decoder(tensors: &mut Tensors, config: &Config, (vocab, context): (usize,
         embed_segments,
         embed_norm,
         per_layer: per_layer_inputs,
+        streams,
         layers,
         ropes,
         norm,
@@ -269,6 +294,21 @@ fn per_layer(
     }
     let norm = NormWeights { scale, ..tensors.norm_of(layer, "post_norm")? };
     Ok(Some(PerLayerWeights { norm, mlp: mlp(tensors, layer, ["inp_gate", "proj"])? }))
+}
+
+/// What a layer of several residual streams has for them.
+fn streams_of(tensors: &mut Tensors, config: &Config, layer: usize) -> Result<Option<StreamsWeights>> {
+    if !config.architecture.streams {
+        return Ok(None);
+    }
+    let weights = ["predict", "correct"].map(|name| format!("blk.{layer}.altup_{name}_coef.weight"));
+    Ok(Some(StreamsWeights {
+        router: tensors.weight_of(layer, "altup_router")?,
+        router_norm: tensors.vector_of(layer, "altup_router_norm.weight")?,
+        weights: tensors.vectors.joined(tensors.memory, "coefficients of streams", &weights)?,
+        scale: tensors.vector_of(layer, "altup_correct_scale.weight")?,
+        laurel: (mlp(tensors, layer, ["laurel_l", "laurel_r"])?, tensors.norm_of(layer, "laurel_post_norm")?),
+    }))
 }
 
 /// The norms of a layer's attention and feed-forward blocks. Parallel blocks share one norm, or
@@ -315,7 +355,8 @@ fn feed_forward(tensors: &mut Tensors, config: &Config, layer: usize) -> Result<
     let dense = ["ffn_up", "ffn_down"];
     let Some(Experts { count, chosen, shared_ffn, .. }) = config.experts.clone().filter(|_| config.has_experts(layer))
     else {
-        return Ok(FeedForward::Dense(mlp(tensors, layer, dense)?));
+        let deviations = config.sparsity[layer];
+        return Ok(FeedForward::Dense(Mlp { deviations, ..mlp(tensors, layer, dense)? }));
     };
     let (both, gated) =
         (tensors.groups.get(&name("ffn_gate_up_exps")).is_some_and(Group::is_there), config.activation().gated);
@@ -357,7 +398,8 @@ fn feed_forward(tensors: &mut Tensors, config: &Config, layer: usize) -> Result<
 
 /// Two weights of a layer, one behind the other.
 fn mlp(tensors: &mut Tensors, layer: usize, [up, down]: [&str; 2]) -> Result<Mlp> {
-    Ok(Mlp { gate_up_proj: tensors.weight_of(layer, up)?, down_proj: tensors.weight_of(layer, down)? })
+    let (gate_up_proj, down_proj) = (tensors.weight_of(layer, up)?, tensors.weight_of(layer, down)?);
+    Ok(Mlp { gate_up_proj, down_proj, deviations: None })
 }
 
 /// Index of a layer's RoPE in `ropes`, where it is added if it is new.

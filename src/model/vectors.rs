@@ -13,6 +13,7 @@ use super::rope::ALL_FACTORS;
 use super::weights::{check_shape, missing_tensor};
 use crate::format::{Layout, Planes, TensorInfo, dequantize_row, repack};
 use crate::ops::NormKind;
+use crate::ops::alt_up::STREAMS;
 use crate::record::{BufferId, Memory, Tensor};
 use crate::{Error, Result};
 
@@ -274,6 +275,10 @@ pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize;
         lengths.insert("per_layer_proj_norm.weight".into(), per_layer_input);
         vectors.push(("post_norm.weight", hidden));
     }
+    if architecture.streams {
+        let names = ["altup_correct_scale.weight", "altup_router_norm.weight", "laurel_post_norm.weight"];
+        vectors.extend(names.map(|name| (name, hidden)));
+    }
     if architecture.varied_widths {
         vectors.push(("layer_output_scale.weight", 1));
     }
@@ -337,6 +342,10 @@ pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize;
             if architecture.norm == NormKind::Layer {
                 shapes.insert(config.of_layer(layer, &format!("{norm}.bias")), [hidden, 1]);
             }
+        }
+        if architecture.streams {
+            let of = |name: &str, rows| (format!("blk.{layer}.altup_{name}_coef.weight"), [STREAMS, rows]);
+            shapes.extend([of("predict", STREAMS * STREAMS), of("correct", STREAMS)]);
         }
         if experts > 0 && architecture.varied_widths {
             let norms =

@@ -105,6 +105,17 @@ impl Weight {
         self.low_rank.iter().try_for_each(|term| term.record(recording, x, norm, factor, y))
     }
 
+    /// Outputs.
+    pub fn rows(&self) -> usize {
+        self.parts.iter().map(|part| part.matrix.rows).sum()
+    }
+
+    /// Each part as a weight of its own.
+    pub fn apart(&self) -> Vec<Self> {
+        let alone = |part: &Part| Self { parts: vec![Part { first_row: 0, ..part.clone() }], low_rank: Vec::new() };
+        self.parts.iter().map(alone).collect()
+    }
+
     /// Takes the parts from this row on, which begins one, off as a weight of their own.
     pub fn split_off(&mut self, first_row: usize) -> Self {
         let (mut parts, own): (Vec<_>, _) = self.parts.drain(..).partition(|part| part.first_row >= first_row);
@@ -164,7 +175,6 @@ impl ExpertWeight {
         y: Tensor,
     ) -> Result<()> {
         let Self { weight, rows, chosen } = self;
-        let all_rows: usize = weight.parts.iter().map(|part| part.matrix.rows).sum();
         for Part { matrix, first_row, affine } in &weight.parts {
             let (rows, chosen, first_expert) = (*rows, *chosen, first_row / rows);
             recording.push(ExpertLinear {
@@ -174,7 +184,7 @@ impl ExpertWeight {
                 affine: *affine,
                 rows,
                 first_expert,
-                all_experts: all_rows / rows,
+                all_experts: weight.rows() / rows,
                 route,
                 chosen,
                 gathered,
@@ -208,8 +218,12 @@ pub struct Group {
     gated: Option<usize>,
     /// Whether the last member may be missing, and its rows are then those of the one before it.
     repeats: bool,
+    /// Whether a tensor may have fewer rows, and those that it lacks are its first one.
+    fills: bool,
     /// Number of experts in the only member's rows; 1 for an ordinary weight.
     experts: usize,
+    /// Whether each of them is a part.
+    apart: bool,
     pub weight: Weight,
 }
 
@@ -219,7 +233,8 @@ impl Group {
     pub fn new(members: &[(String, usize)], cols: usize) -> Self {
         let members = members.iter().map(|(stem, rows)| Member { stem: stem.clone(), rows: *rows, placed: false });
         let (members, weight) = (members.collect(), Weight::default());
-        Self { members, whole: None, cols, gated: None, repeats: false, experts: 1, weight }
+        let (whole, gated) = (None, None);
+        Self { members, whole, cols, gated, repeats: false, fills: false, experts: 1, apart: false, weight }
     }
 
     /// A group of one tensor.
@@ -241,6 +256,16 @@ impl Group {
     /// The same group, whose last member is the one before it where a file lacks it.
     pub fn or_repeated(self) -> Self {
         Self { repeats: true, ..self }
+    }
+
+    /// The same group, whose tensor may have fewer rows.
+    pub fn or_filled(self) -> Self {
+        Self { fills: true, ..self }
+    }
+
+    /// The same group of experts, of which each is a part.
+    pub fn in_parts(self) -> Self {
+        Self { apart: true, ..self }
     }
 
     /// The same group, whose first member has each head's rows and those of its gates in turns.
@@ -282,7 +307,8 @@ impl Group {
             match tensors.get(name.as_str()) {
                 Some(info) => {
                     let rows = if member.stem == gated { 2 * member.rows } else { member.rows };
-                    check_shape(info, &[self.cols, rows / self.experts, self.experts])?;
+                    let fewer = Some(info.rows()).filter(|fewer| self.fills && (1..rows).contains(fewer));
+                    check_shape(info, &[self.cols, fewer.unwrap_or(rows / self.experts), self.experts])?;
                     let layout = Layout::for_block(info.block);
                     let is_apart = first_row > 0 && (member.stem == gated || member.stem == repeated);
                     run = match run {
@@ -310,6 +336,7 @@ impl Group {
             // an expert is never split
             let most = match self.experts {
                 1 => most,
+                experts if self.apart && most >= rows / experts => rows / experts,
                 experts => whole_experts(most, rows / experts).ok_or_else(|| Error::OutOfMemory {
                     what: format!("an expert of `{label}`"),
                     needed: (rows / experts) as u64 * row_bytes,
@@ -340,6 +367,10 @@ impl Group {
     pub fn write(&self, memory: &mut dyn Memory, info: &TensorInfo, first_row: usize, rows: &[u8]) -> Result<()> {
         let is_gated = info.name.strip_suffix(".weight") == Some(&self.members[0].stem);
         let Some(head_dim) = self.gated.filter(|_| is_gated) else {
+            if self.fills && first_row == 0 && !rows.is_empty() {
+                let first = &rows[..info.block.row_bytes(self.cols)];
+                (info.rows()..self.members[0].rows).try_for_each(|row| self.write_run(memory, info, row, first))?;
+            }
             return self.write_run(memory, info, first_row, rows);
         };
         let (all, mut row) = (self.members.iter().map(|member| member.rows).sum::<usize>(), first_row);

@@ -7,6 +7,7 @@
 
 pub mod activate;
 pub mod adjust;
+pub mod alt_up;
 pub mod attention;
 pub mod causal_convolve;
 pub mod combine;
@@ -24,16 +25,19 @@ pub mod loads;
 pub mod norm;
 pub mod norm_linear;
 pub mod pick_rows;
+pub mod rescale;
 pub mod rms_norm;
 pub mod rope_append;
 pub mod rope_attention;
 pub mod route;
 pub mod sample;
 pub mod selective_scan;
+pub mod sparsify;
 pub mod variants;
 
 pub use activate::{Activate, Activation, Function};
 pub use adjust::Adjust;
+pub use alt_up::{AltUp, AltUpInputs};
 pub use attention::Attention;
 pub use causal_convolve::CausalConvolve;
 pub use combine::Combine;
@@ -51,12 +55,14 @@ pub use loads::Loads;
 pub use norm::{Norm, NormKind};
 pub use norm_linear::NormLinear;
 pub use pick_rows::PickRows;
+pub use rescale::Rescale;
 pub use rms_norm::RmsNorm;
 pub use rope_append::{RopeAppend, RopeKind};
 pub use rope_attention::RopeAttention;
 pub use route::{Route, Weighting};
 pub use sample::Sample;
 pub use selective_scan::{ScanHeads, SelectiveScan};
+pub use sparsify::Sparsify;
 pub use variants::Variants;
 
 use crate::Result;
@@ -117,6 +123,9 @@ commands!(
     CausalConvolve,
     DeltaRule,
     SelectiveScan,
+    AltUp,
+    Rescale,
+    Sparsify,
     Route,
     Gather,
     ExpertLinear,

@@ -63,11 +63,19 @@ fn what_is_missing_or_has_a_wrong_length_is_named() {
     {
         lacks("gemma4-experts", &format!("blk.1.{tensor}"));
     }
+    for tensor in
+        ["altup_proj", "altup_unembd_proj", "blk.1.altup_router", "blk.4.laurel_r", "blk.0.altup_predict_coef"]
+    {
+        lacks("gemma3n", &format!("{tensor}.weight"));
+    }
     let wrong = |name: &str, tensor: &str| refused(fixture(name).vector(tensor, &[0.5; 3]), tensor);
     wrong("gpt-oss", "blk.1.attn_sinks.weight");
     wrong("gpt-oss", "blk.0.ffn_down_exps.bias");
     wrong("gpt-oss", "blk.0.ffn_gate_inp.bias");
     wrong("ernie4_5-moe", "blk.3.exp_probs_b.bias");
+    for tensor in ["laurel_post_norm", "altup_correct_scale", "altup_correct_coef", "altup_router_norm"] {
+        wrong("gemma3n", &format!("blk.2.{tensor}.weight"));
+    }
     wrong("jina-bert-v2", "blk.0.ffn_up.weight");
     wrong("t5encoder", "enc.blk.0.attn_rel_b.weight");
     wrong("t5encoder-umt5", "enc.blk.1.attn_rel_b.weight");
@@ -105,6 +113,9 @@ fn what_is_missing_or_has_a_wrong_length_is_named() {
     counts("rope.dimension_count_swa", &[10]);
     counts("feed_forward_length", &[24, 24, 24]);
     counts("embedding_length_per_layer_input", &[7]);
+    refused(fixture("gemma3n").meta("gemma3n.altup.num_inputs", 3u32), "gemma3n.altup.num_inputs");
+    let pattern = fixture("gemma3n").meta("gemma3n.activation_sparsity_scale", vec![0.5f32; 3]);
+    refused(pattern, "gemma3n.activation_sparsity_scale");
     let sizes = |name: &str, key: &str, value: u32| refused(fixture(name).meta(key, value), key);
     sizes("t5encoder", "t5encoder.attention.relative_buckets_count", 7);
     sizes("t5encoder", "t5encoder.attention.relative_buckets_count", 2048);

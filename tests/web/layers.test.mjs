@@ -35,6 +35,7 @@ for (const device of ['cpu', 'gpu']) {
     'lfm2',
     'qwen35',
     'qwen3next',
+    'gemma3n',
     'gemma4',
     'gemma4-experts',
     'granitehybrid',

@@ -10,8 +10,9 @@ use crate::engine::EngineInfo;
 use crate::format::{Layout, Planes};
 use crate::ops::attention::Learned;
 use crate::ops::{
-    self, Activate, Affine, Attention, CausalConvolve, Combine, Convolve, DeltaRule, Embed, ExpertLinear, Likely,
-    Linear, MatrixView, Norm, PickRows, RopeAppend, Route, Sample, SelectiveScan,
+    self, Activate, Affine, AltUp, AltUpInputs, Attention, CausalConvolve, Combine, Convolve, DeltaRule, Embed,
+    ExpertLinear, Likely, Linear, MatrixView, Norm, PickRows, Rescale, RopeAppend, Route, Sample, SelectiveScan,
+    Sparsify,
 };
 use crate::record::{KvCache, KvFormat, Step};
 
@@ -148,6 +149,21 @@ pub trait Kernels {
         y: &mut [f32],
     ) {
         op.reference(rows, inputs, state, y);
+    }
+
+    /// See [`AltUp::reference`].
+    fn alt_up(&self, op: &AltUp, inputs: &AltUpInputs, first: &mut [f32], others: Option<&[f32]>, y: &mut [f32]) {
+        op.reference(inputs, first, others, y);
+    }
+
+    /// See [`Rescale::reference`].
+    fn rescale(&self, op: &Rescale, x: Option<&[f32]>, weight: Option<&[f32]>, like: Option<&[f32]>, y: &mut [f32]) {
+        op.reference(x, weight, like, y);
+    }
+
+    /// See [`Sparsify::reference`].
+    fn sparsify(&self, op: &Sparsify, y: &mut [f32]) {
+        op.reference(y);
     }
 
     /// See [`Attention::reference`].

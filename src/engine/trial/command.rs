@@ -97,6 +97,9 @@ pub fn small(command: &Command) -> Command {
         | Command::CausalConvolve(_)
         | Command::DeltaRule(_)
         | Command::SelectiveScan(_)
+        | Command::AltUp(_)
+        | Command::Rescale(_)
+        | Command::Sparsify(_)
         | Command::PickRows(_)
         | Command::Adjust(_)
         | Command::Sample(_)
@@ -184,6 +187,9 @@ fn about(command: &Command) -> (String, usize, usize, usize) {
         Command::CausalConvolve(op) => ("causal convolution".into(), op.y.rows, POSITIONS, 0),
         Command::DeltaRule(op) => ("delta rule".into(), op.y.rows, POSITIONS, 0),
         Command::SelectiveScan(op) => ("selective scan".into(), op.y.rows, POSITIONS, 0),
+        Command::AltUp(op) => ("alternating updates".into(), op.y.rows, any, 0),
+        Command::Rescale(op) => ("factors".into(), op.y.rows, any, 0),
+        Command::Sparsify(op) => ("largest values".into(), op.y.rows, any, 0),
         Command::Attention(op) => ("attention".into(), op.y.rows, POSITIONS, 0),
         Command::RopeAttention(op) => ("rope and attention".into(), op.attention.y.rows, POSITIONS, 0),
         Command::PickRows(op) => ("picked rows".into(), op.x.rows, any, 0),
@@ -349,6 +355,36 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
             let weights: Vec<f32> = (0..3 * count).map(|i| if i < count { -0.5 } else { 0.75 }).collect();
             op.weights = Random::put(memory, 1, op.weights.cols, &weights)?;
             vec![Output::all(op.y), Output::all(blocks(op.state))]
+        }
+        Command::AltUp(op) => {
+            (op.first, op.late, op.y) =
+                (random.like(memory, op.first)?, random.like(memory, op.late)?, random.like(memory, op.y)?);
+            (op.routed, op.weights) = (random.like(memory, op.routed)?, random.like(memory, op.weights)?);
+            op.others = op.others.map(|others| random.like(memory, others)).transpose()?;
+            let mut outputs = vec![Output::all(op.y)];
+            if let Some(end) = &mut op.correction {
+                (end.x, end.corrected) = (random.like(memory, end.x)?, random.like(memory, end.corrected)?);
+                outputs.push(Output::all(op.first));
+            }
+            outputs
+        }
+        Command::Rescale(op) => {
+            let in_place = op.x.buffer == op.y.buffer;
+            let adds_to_y = op.add.is_some_and(|add| add.buffer == op.y.buffer);
+            // where it makes zeros, it would show nothing
+            op.factor = if op.factor == 0.0 { 1.0 } else { op.factor };
+            op.x = random.like(memory, op.x)?;
+            op.y = if in_place { op.x } else { random.like(memory, op.y)? };
+            for (tensor, is_y) in [(&mut op.weight, false), (&mut op.like, false), (&mut op.add, adds_to_y)] {
+                if let Some(tensor) = tensor {
+                    *tensor = if is_y { op.y } else { random.like(memory, *tensor)? };
+                }
+            }
+            vec![Output::all(op.y)]
+        }
+        Command::Sparsify(op) => {
+            op.y = random.like(memory, op.y)?;
+            vec![Output::all(op.y)]
         }
         Command::Attention(op) => {
             (op.q, op.y) = (random.like(memory, op.q)?, random.like(memory, op.y)?);

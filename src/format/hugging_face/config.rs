@@ -42,6 +42,9 @@ const FIXED: &[(&str, &str)] = &[
     ("swiglu_alpha", "1.702"),
     ("swiglu_limit", "7.0"),
     ("moe_norm_min", "1e-12"),
+    ("altup_num_inputs", "4"),
+    ("altup_active_idx", "0"),
+    ("altup_correct_scale", "true"),
 ];
 
 /// Hyperparameters: GGUF's key, and names in config.json, of which the first present one counts.
@@ -137,8 +140,8 @@ impl<'a> Object<'a> {
         self.convert(names, "a string", |value| value.as_str().map(str::to_owned))
     }
 
-    pub fn numbers(&self, name: &str) -> Result<Vec<f32>> {
-        let numbers = |value: &Value| value.as_array()?.iter().map(|item| Some(item.as_f64()? as f32)).collect();
+    pub fn numbers(&self, name: &str) -> Result<Vec<f64>> {
+        let numbers = |value: &Value| value.as_array()?.iter().map(Value::as_f64).collect();
         let expected = "an array of numbers";
         self.convert(&[name], expected, numbers)?.ok_or_else(|| invalid(name, expected, "none".into()))
     }
@@ -207,6 +210,9 @@ impl ParsedConfig {
         }
         if family.architecture == "gemma4" {
             model.varied_widths(&config)?;
+        }
+        if family.architecture == "gemma3n" {
+            model.streams(&config)?;
         }
         if model.scans() {
             model.read_scans(&config)?;
@@ -277,8 +283,9 @@ impl ParsedConfig {
         if self.family.architecture != "mamba2" {
             self.attention_heads(config, hidden, heads)?;
         }
-        let ffn =
-            config.count(&["block_ff_dim", "intermediate_size", "ffn_hidden_size", "n_inner", "hidden_dim", "d_ff"])?;
+        let listed = config.get("intermediate_size").is_some_and(Value::is_array);
+        let names = ["block_ff_dim", "intermediate_size", "ffn_hidden_size", "n_inner", "hidden_dim", "d_ff"];
+        let ffn = if listed && self.family.architecture == "gemma3n" { None } else { config.count(&names)? };
         let ffn = ffn.unwrap_or((hidden as u32).saturating_mul(4));
         let ffn = match self.family.architecture {
             "lfm2" | "lfm2moe" => self.convolutions(config, ffn)?,
@@ -566,6 +573,7 @@ fn ties(architecture: &str) -> bool {
             | "gemma2"
             | "gemma3"
             | "gemma4"
+            | "gemma3n"
             | "gpt2"
             | "openai-gpt"
             | "falcon"

@@ -1,5 +1,6 @@
-//! What layers of Gemma 4 differ in, in `config.json`: widths of heads, key and value heads, widths
-//! of feed-forward layers, and whose keys and values they read.
+//! What layers of Gemma 3n and 4 differ in, in `config.json`: widths of heads, key and value heads,
+//! widths of feed-forward layers, how many of their values count, and whose keys and values they
+//! read.
 
 use serde_json::Value;
 
@@ -67,6 +68,32 @@ impl ParsedConfig {
         self.proportional(config, wide as usize)
     }
 
+    /// Reads what Gemma 3n has beside that.
+    pub(super) fn streams(&mut self, config: &Object) -> Result<()> {
+        let settings = [
+            ("num_kv_shared_layers", "attention.shared_kv_layers", 15),
+            ("hidden_size_per_layer_input", "embedding_length_per_layer_input", 256),
+            ("laurel_rank", "laurel_rank", 64),
+        ];
+        for (name, key, usual) in settings {
+            self.put_own(key, config.count(&[name])?.unwrap_or(usual));
+        }
+        if config.get("intermediate_size").is_some_and(Value::is_array) {
+            let widths = config.numbers("intermediate_size")?.into_iter().map(|width| width as u32);
+            self.put("feed_forward_length", Array::U32(widths.collect()));
+        }
+        if config.get("activation_sparsity_pattern").is_some() {
+            let parts = config.numbers("activation_sparsity_pattern")?;
+            let mut deviations: Vec<f32> = Vec::with_capacity(parts.len());
+            for (i, &part) in parts.iter().enumerate() {
+                let same = parts[..i].iter().position(|&other| other == part);
+                deviations.push(same.map_or_else(|| quantile(part) as f32, |same| deviations[same]));
+            }
+            self.put("activation_sparsity_scale", Array::F32(deviations));
+        }
+        Ok(())
+    }
+
     /// RoPE of the layers without a window: the first pairs turn, as if all did.
     fn proportional(&mut self, config: &Object, head_dim: usize) -> Result<()> {
         let rope = config.get("rope_parameters.full_attention");
@@ -85,5 +112,40 @@ impl ParsedConfig {
         divisors.iter_mut().take(turning).for_each(|divisor| *divisor = factor);
         self.vectors.push(("rope_freqs.weight", divisors));
         Ok(())
+    }
+}
+
+/// What a part of normally distributed values is below, in deviations above their mean.
+fn quantile(part: f64) -> f64 {
+    if part <= 0.0 || part >= 1.0 {
+        return if part <= 0.0 { f64::NEG_INFINITY } else { f64::INFINITY };
+    }
+    const STEPS: usize = 2000;
+    let density = |x: f64| (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
+    // by Simpson's rule
+    let below = |x: f64| {
+        let step = x / STEPS as f64;
+        let weight = |i: usize| if i == 0 || i == STEPS { 1.0 } else { 2.0 + 2.0 * (i % 2) as f64 };
+        0.5 + step / 3.0 * (0..=STEPS).map(|i| weight(i) * density(i as f64 * step)).sum::<f64>()
+    };
+    // Newton's method comes nearer from one side
+    (0..50).fold(0.0, |x, _| x - (below(x) - part) / density(x))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quantile;
+
+    #[test]
+    fn quantiles_of_the_normal_distribution() {
+        for (part, x) in [
+            (0.5, 0.0),
+            (0.95, 1.644_853_626_951_472_2),
+            (0.3, -0.524_400_512_708_041),
+            (0.999, 3.090_232_306_167_813_5),
+        ] {
+            assert!((quantile(part) - x).abs() < 1e-9, "{part}: {}", quantile(part));
+        }
+        assert_eq!([quantile(0.0), quantile(1.0)], [f64::NEG_INFINITY, f64::INFINITY]);
     }
 }

@@ -208,6 +208,12 @@ pub(super) const FAMILIES: &[Family] = &[
         orders: &[GATE_UP],
         ..family(&["gemma4_text", "gemma4"], "gemma4")
     },
+    Family {
+        activations: GELU_TANH,
+        windowed: Windowed::AllButEvery(5),
+        names: NORMS_AROUND,
+        ..family(&["gemma3n_text", "gemma3n"], "gemma3n")
+    },
     Family { activations: GELU_TANH, windowed: Windowed::All, ..family(&["starcoder2"], "starcoder2") },
     Family { activations: GELU_TANH, ..family(&["phi"], "phi2") },
     Family { activations: GELU_TANH, orders: &[TRANSPOSED], ..family(&["gpt2"], "gpt2") },
@@ -239,8 +245,8 @@ const PREFIXES: [&str; 10] = [
     "text_model.",
 ];
 
-/// Names in transformers, without prefix and suffix, and in GGUF. The first `#` is the layer, a
-/// second one the index in a stack (of experts). A name means the same in every family, except for
+/// Names in transformers, without prefix and suffix, and in GGUF. The first `#` in a layer is the
+/// layer, another one the index in a stack (of experts). A name means the same in every family, except for
 /// [`Family::names`].
 const NAMES: &[(&str, &str)] = &[
     ("embed_tokens", "token_embd"),
@@ -306,7 +312,17 @@ const NAMES: &[(&str, &str)] = &[
     ("layers.#.linear_attn.conv1d", "blk.#.ssm_conv1d"),
     ("layers.#.linear_attn.norm", "blk.#.ssm_norm"),
     ("layers.#.linear_attn.out_proj", "blk.#.ssm_out"),
-    // Gemma 4
+    // Gemma 3n
+    ("altup_projections.#", "altup_proj"),
+    ("altup_unembed_projections.#", "altup_unembd_proj"),
+    ("layers.#.altup.prediction_coefs", "blk.#.altup_predict_coef"),
+    ("layers.#.altup.correction_coefs", "blk.#.altup_correct_coef"),
+    ("layers.#.altup.modality_router", "blk.#.altup_router"),
+    ("layers.#.altup.router_norm", "blk.#.altup_router_norm"),
+    ("layers.#.laurel.linear_left", "blk.#.laurel_l"),
+    ("layers.#.laurel.linear_right", "blk.#.laurel_r"),
+    ("layers.#.laurel.post_laurel_norm", "blk.#.laurel_post_norm"),
+    // Gemma 3n and 4
     ("embed_tokens_per_layer", "per_layer_token_embd"),
     ("per_layer_model_projection", "per_layer_model_proj"),
     ("per_layer_projection_norm", "per_layer_proj_norm"),
@@ -467,6 +483,7 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("layers.#.linear_attn.A_log", "blk.#.ssm_a"),
     ("layers.#.linear_attn.dt", "blk.#.ssm_dt"),
     ("layers.#.layer_scalar", "blk.#.layer_output_scale"),
+    ("layers.#.altup.correct_output", "blk.#.altup_correct_scale"),
     ("layers.#.feed_forward.expert", "blk.#.exp_probs_b"),
     ("layers.#.mlp.moe_statics.e_score_correction", "blk.#.exp_probs_b"),
     ("layers.#.mlp.gate.moe_statics.e_score_correction", "blk.#.exp_probs_b"),
@@ -584,7 +601,7 @@ pub(super) fn target(family: &Family, name: &str) -> Option<Target> {
         name: if BARE.contains(&gguf) { name } else { format!("{name}.{suffix}") },
         stem: of_layer.unwrap_or(gguf),
         layer,
-        index: numbers.get(1).copied(),
+        index: numbers.get(usize::from(layer.is_some())).copied(),
     })
 }
 
@@ -617,6 +634,7 @@ mod tests {
         means("gemma3", "vision_tower.vision_model.embeddings.patch_embedding.weight", "dropped");
         means("gemma4", "model.language_model.layers.3.layer_scalar", "blk.3.layer_output_scale.weight");
         means("gemma4", "model.language_model.layers.3.per_layer_projection.weight", "blk.3.proj.weight");
+        means("gemma3n", "model.altup_projections.1.weight", "altup_proj.weight");
         means("gemma4", "model.layers.3.router.scale", "blk.3.ffn_gate_inp.scale");
         means("gemma4", "model.layers.3.router.per_expert_scale", "blk.3.ffn_down_exps.scale");
         means("gemma4", "model.audio_tower.layers.0.norm_out.weight", "dropped");

@@ -17,6 +17,9 @@ use crate::format::safetensors::{Entry, HeaderParser, SafetensorsHeader};
 use crate::format::{BlockType, Header, Sink, TensorInfo};
 use crate::{Error, Result};
 
+/// Residual streams of Gemma 3n beside the first.
+const OTHER_STREAMS: usize = 3;
+
 /// Reads a folder's weights from bytes that arrive in chunks.
 #[derive(Debug)]
 pub struct FolderReader {
@@ -222,6 +225,7 @@ impl FolderReader {
             "cls" if !class.ends_with("ForSequenceClassification") => return Ok(None),
             "cls.output" if class.ends_with("ForTokenClassification") => name = name.replace(stem, "token_cls"),
             "ssm_a" | "ssm_d" => name = name.replace(".weight", ""),
+            "altup_correct_scale" => name = format!("{}.weight", name.trim_end_matches(".scale")),
             // without experts, the block beside them is that of the layer
             "ffn_gate_up_shexp" | "ffn_down_shexp" if self.model.experts == 0 => name = name.replace("_shexp", ""),
             _ => {}
@@ -385,6 +389,7 @@ impl FolderReader {
         let count = match stem {
             "attn_q_norm" => heads,
             "attn_k_norm" => kv_heads,
+            "altup_proj" | "altup_unembd_proj" => OTHER_STREAMS,
             _ => self.model.experts,
         };
         if index >= count {

@@ -107,8 +107,12 @@ impl ParsedConfig {
                     return Err(unsupported("rope_scaling.short_mscale and long_mscale", &found, "one for both"));
                 }
                 self.put("rope.scaling.attn_factor", given.or(short).unwrap_or(usual) as f32);
-                self.vectors.push(("rope_factors_long.weight", scaling.numbers("long_factor")?));
-                self.vectors.push(("rope_factors_short.weight", scaling.numbers("short_factor")?));
+                for (tensor, name) in
+                    [("rope_factors_long.weight", "long_factor"), ("rope_factors_short.weight", "short_factor")]
+                {
+                    let factors = scaling.numbers(name)?.into_iter().map(|factor| factor as f32).collect();
+                    self.vectors.push((tensor, factors));
+                }
             }
             other => return Err(unsupported("rope_type", other, "default, dynamic, linear, yarn, llama3, longrope")),
         }

@@ -81,6 +81,9 @@ fn bytes_read(runner: &Runner, command: &Command, step: &Step) -> u64 {
         Command::DeltaRule(op) => (op.heads.matrices() * size_of::<f32>()) as u64,
         Command::SelectiveScan(op) => (op.heads.matrices() * size_of::<f32>()) as u64,
         Command::Activate(_)
+        | Command::AltUp(_)
+        | Command::Rescale(_)
+        | Command::Sparsify(_)
         | Command::RopeAppend(_)
         | Command::Route(_)
         | Command::Gather(_)

@@ -1,6 +1,7 @@
 //! Buffers for the intermediate results of a step.
 
 use super::per_layer::PerLayerActivations;
+use super::streams::StreamsActivations;
 use super::{Decoder, FeedForward};
 use crate::Result;
 use crate::model::config::LayerKind;
@@ -32,6 +33,7 @@ pub struct Activations {
     pub(super) ffn: Tensor,
     pub(super) mixture: Option<MixtureActivations>,
     pub(super) per_layer: Option<PerLayerActivations>,
+    pub(super) streams: Option<StreamsActivations>,
 }
 
 /// Buffers for a mixture of experts.
@@ -61,6 +63,7 @@ impl Activations {
             None => None,
         };
         let per_layer = PerLayerActivations::new(memory, model, tokens)?;
+        let streams = StreamsActivations::new(memory, model, tokens)?;
         let mut tensor = |cols| activations(memory, tokens, cols);
         let inputs = config.activation().inputs();
         let ffn = config.experts.as_ref().map_or(1, |experts| experts.chosen) * config.ffn;
@@ -108,6 +111,7 @@ impl Activations {
             ffn: with_room(&mut tensor, ffn, dense_ffn)?,
             mixture,
             per_layer,
+            streams,
         })
     }
 
@@ -158,6 +162,7 @@ impl Activations {
                 outputs: cut(mixture.outputs),
             }),
             per_layer: self.per_layer.map(|per_layer| per_layer.map(cut)),
+            streams: self.streams.map(|streams| streams.map(cut)),
         }
     }
 }

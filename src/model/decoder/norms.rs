@@ -114,6 +114,9 @@ impl Decoder {
 
     /// The same, into `x`, where the stream ends.
     pub(super) fn settle_in(&self, r: &mut Recording, s: &mut Stream, x: Tensor) -> Result<()> {
+        if self.streams.is_some() {
+            return self.merge_streams(r, s, x);
+        }
         let (norm, a) = (s.behind.take(), &s.a);
         match norm {
             Some(norm) => r.push(self.norm_op(norm, a.branch, Some(a.x), x)),

@@ -1,6 +1,6 @@
 //! Names of the operations that a decoder records, for people who look at their times.
 
-use super::{Decoder, FeedForward, Mlp, PerLayerEmbedding, PerLayerWeights};
+use super::{Decoder, FeedForward, Mlp, PerLayerEmbedding, PerLayerWeights, StreamsWeights};
 use crate::model::weights::Weight;
 use crate::ops::Command;
 use crate::record::BufferId;
@@ -26,6 +26,9 @@ impl Decoder {
             Command::Convolve(_) | Command::CausalConvolve(_) => "convolution",
             Command::DeltaRule(_) => "delta_rule",
             Command::SelectiveScan(_) => "selective_scan",
+            Command::AltUp(_) => "altup",
+            Command::Rescale(_) => "rescale",
+            Command::Sparsify(_) => "sparsify",
             Command::Attention(_) | Command::RopeAttention(_) => "attention",
             Command::Route(_) => "route",
             Command::Gather(_) => "gather",
@@ -44,13 +47,20 @@ impl Decoder {
 
     fn projection(&self, layer: Option<usize>, matrix: BufferId) -> &'static str {
         let Some(layer) = layer.map(|layer| &self.layers[layer]) else {
-            return if self.is_per_layer(matrix) { "per_layer_proj" } else { "lm_head" };
+            return match &self.streams {
+                _ if self.is_per_layer(matrix) => "per_layer_proj",
+                Some(streams) if holds(&streams.projection, matrix) => "altup_proj",
+                Some(_) | None => "lm_head",
+            };
         };
         let names = if layer.convolution.is_some() { ["in_proj", "out_proj"] } else { ["qkv_proj", "o_proj"] };
         let mut weights = vec![(&layer.qkv_proj, names[0]), (&layer.o_proj, names[1])];
         weights.extend(layer.gate_proj.iter().map(|weight| (weight, "attn_gate")));
         if let Some(PerLayerWeights { mlp, .. }) = &layer.per_layer {
             weights.extend([(&mlp.gate_up_proj, "per_layer_gate"), (&mlp.down_proj, "per_layer_proj")]);
+        }
+        if let Some(StreamsWeights { router, laurel: (laurel, _), .. }) = &layer.streams {
+            weights.extend([(router, "altup_router"), (&laurel.gate_up_proj, "laurel"), (&laurel.down_proj, "laurel")]);
         }
         match &layer.feed_forward {
             FeedForward::Absent => {}
@@ -65,6 +75,7 @@ impl Decoder {
                 weights.extend(others.flat_map(of_mlp));
             }
         }
+        weights.extend(self.streams.iter().flat_map(|s| &s.unembeddings).map(|weight| (weight, "altup_unembd_proj")));
         weights.iter().find(|(weight, _)| holds(weight, matrix)).map_or("adapter", |&(_, name)| name)
     }
 }

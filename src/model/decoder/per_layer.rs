@@ -72,19 +72,27 @@ impl Decoder {
 
     /// x += norm(projection · (activation(gate · x) · input)) of layer `i`
     pub(super) fn add_per_layer_input(&self, r: &mut Recording, i: usize, s: &mut Stream) -> Result<()> {
+        if self.layers[i].per_layer.is_some() {
+            self.settle(r, s)?;
+            s.behind = self.gate_input(r, i, s.a.x, s)?;
+        }
+        Ok(())
+    }
+
+    /// a.branch = projection · (activation(gate · x) · input) of layer `i`. Returns the norm behind
+    /// it; `None` without inputs.
+    pub(super) fn gate_input(&self, r: &mut Recording, i: usize, x: Tensor, s: &Stream) -> Result<Option<NormWeights>> {
         let (Some(layer), Some(PerLayerActivations { inputs, gates: [gates, gated], .. })) =
             (&self.layers[i].per_layer, s.a.per_layer)
         else {
-            return Ok(());
+            return Ok(None);
         };
-        self.settle(r, s)?;
-        layer.mlp.gate_up_proj.linear(r, s.a.x, None, Epilogue::Store, gates)?;
+        layer.mlp.gate_up_proj.linear(r, x, None, Epilogue::Store, gates)?;
         let activation = Activation { gated: true, ..self.config.activation() };
         let up = Some((inputs, i * gates.cols));
         r.push(Activate { activation, multiplies: false, x: gates, y: gated, up })?;
         let half = Epilogue::Cap { scale: std::f32::consts::FRAC_1_SQRT_2, cap: None };
         layer.mlp.down_proj.linear(r, gated, None, half, s.a.branch)?;
-        s.behind = Some(layer.norm);
-        Ok(())
+        Ok(Some(layer.norm))
     }
 }

@@ -7,7 +7,7 @@ use crate::Result;
 use crate::model::config::{LayerKind, delta_width};
 use crate::ops::{
     Activate, Activation, CausalConvolve, Convolve, DeltaRule, Epilogue, Function, Norm, NormKind, Recording, RmsNorm,
-    RopeAppend, RopeAttention, SelectiveScan,
+    RopeAppend, RopeAttention, SelectiveScan, Sparsify,
 };
 use crate::record::{KvCache, Tensor};
 
@@ -136,6 +136,9 @@ impl Decoder {
             return mlp.gate_up_proj.linear(r, x, norm, Epilogue::Activate(activation), ffn);
         }
         mlp.gate_up_proj.linear(r, x, norm, Epilogue::Store, gate_up)?;
+        if let Some(deviations) = mlp.deviations {
+            r.push(Sparsify { cols: ffn.cols, deviations, y: gate_up })?;
+        }
         r.push(Activate { activation, multiplies: false, x: gate_up, y: ffn, up: None })
     }
 }

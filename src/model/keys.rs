@@ -171,7 +171,17 @@ const KEYS: &[Key] = &[
     of(&["gemma4", "gemma3n"], "rope.dimension_count_swa", NONE),
     of_all("rope.freq_base", ZERO),
     of(
-        &["gemma2", "gemma3", "gemma3n", "gemma4", "olmo2", "exaone4", "smallthinker", "modern-bert", "gemma-embedding"],
+        &[
+            "gemma2",
+            "gemma3",
+            "gemma3n",
+            "gemma4",
+            "olmo2",
+            "exaone4",
+            "smallthinker",
+            "modern-bert",
+            "gemma-embedding",
+        ],
         "rope.freq_base_swa",
         ZERO,
     ),

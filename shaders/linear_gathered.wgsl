@@ -39,10 +39,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         if fetch.x {
             for (var i = 0u; i < 4u; i++) {
                 var values = x[fetch.x_row + 8u * block + i];
-#ifdef NORM
-                square_sum += dot(values, values);
-                values *= norm[8u * block + 4u * fetch.half + i];
-#endif
+                if params.normalises == 1u {
+                    square_sum += dot(values, values);
+                    values *= norm[8u * block + 4u * fetch.half + i];
+                }
                 activations[(4u * fetch.half + i) * TILE_SLOTS + fetch.task / 2u] = values;
             }
         }
@@ -63,11 +63,15 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             }
         }
     }
-#ifdef NORM
+    workgroupBarrier(); // all invocations have finished the last block
     if fetch.x {
-        squares[fetch.task] = square_sum;
+        activations[fetch.task].x = square_sum;
     }
     workgroupBarrier();
-#endif
     finish_all(tile, workgroup.x * TILE_ROWS + lane * ROWS, slot_lane, sums);
+}
+
+// Of half of the blocks of a slot, with a norm: at last they take the place of activations.
+fn squares_of(half: u32) -> f32 {
+    return activations[half].x;
 }

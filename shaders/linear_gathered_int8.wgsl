@@ -35,10 +35,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             var values: array<vec4<f32>, 4>;
             for (var i = 0u; i < 4u; i++) {
                 values[i] = x[fetch.x_row + 8u * block + i];
-#ifdef NORM
-                square_sum += dot(values[i], values[i]);
-                values[i] *= norm[8u * block + 4u * fetch.half + i];
-#endif
+                if params.normalises == 1u {
+                    square_sum += dot(values[i], values[i]);
+                    values[i] *= norm[8u * block + 4u * fetch.half + i];
+                }
             }
             let largest = max(max(abs(values[0]), abs(values[1])), max(abs(values[2]), abs(values[3])));
             let range = max(max(largest.x, largest.y), max(largest.z, largest.w));
@@ -65,12 +65,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             sums[3] += products(rows, slot_lane + 3u * SLOT_LANES);
         }
     }
-#ifdef NORM
+    workgroupBarrier(); // all invocations have finished the last block
     if fetch.x {
-        squares[fetch.task] = square_sum;
+        activation_scales[fetch.task].x = square_sum;
     }
     workgroupBarrier();
-#endif
     finish_all(tile, workgroup.x * TILE_ROWS + lane * ROWS, slot_lane, sums);
 }
 
@@ -81,4 +80,9 @@ fn products(rows: Rows, i: u32) -> vec4<f32> {
     let lows = a.x * vec4<f32>(dots(activations[i], rows.low));
     let highs = b.x * vec4<f32>(dots(activations[TILE_SLOTS + i], rows.high));
     return lows * rows.scales[0] + a.y * rows.scales[1] + highs * rows.scales[2] + b.y * rows.scales[3];
+}
+
+// Of half of the blocks of a slot, with a norm: at last they take the place of activations.
+fn squares_of(half: u32) -> f32 {
+    return activation_scales[half].x;
 }

@@ -1,6 +1,7 @@
 // Additions of `expert_linear` to `linear`: a token's rows are those of its experts, one expert per
-// slot. Slot j writes its outputs from column j · outputs on; with SLOT_INPUTS it also reads its
-// own columns. GATHERED takes slots by expert, see shared/gathered.
+// slot. Slot j writes its outputs from column j · outputs on; it may also read its own columns.
+// GATHERED takes slots by expert, see shared/gathered. `linear` itself has the same pipelines where
+// it can: then there are no experts, and `route` is not read.
 #ifdef GATHERED
 // (tiles, 3), then the slots: the result of `gather`
 @group(0) @binding(next) var<storage, read> gathered: array<f32>;
@@ -23,6 +24,9 @@ fn has_expert(number: u32) -> bool {
 #ifndef GATHERED
 // Whether the expert in a slot of a token is in this part of the weights.
 fn take_expert(token: u32, taken: u32) -> bool {
+    if params.experts == 0u {
+        return true;
+    }
     slot = taken;
     return has_expert(u32(route[token * params.route_cols + taken]));
 }

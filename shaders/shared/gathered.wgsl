@@ -5,9 +5,6 @@
 const SLOT_LANES = K_THREADS; // invocations along the slots; LANES is along the rows
 const TILE_ROWS = LANES * ROWS;
 const TILE_SLOTS = SLOT_LANES * 4u;
-#ifdef NORM
-var<workgroup> squares: array<f32, 2u * TILE_SLOTS>; // (slots, halves of the blocks)
-#endif
 
 struct Tile {
     expert: u32,
@@ -27,11 +24,7 @@ fn slot_of(tile: Tile, i: u32) -> u32 {
 
 // Start of a slot's row of x.
 fn slot_x(taken: u32) -> u32 {
-#ifdef SLOT_INPUTS
-    return taken * quads();
-#else
-    return taken / params.chosen * quads();
-#endif
+    return select(taken / params.chosen, taken, params.slot_inputs == params.chosen) * quads();
 }
 
 // The part of a block that an invocation fetches: half of the invocations fetch one row of the
@@ -77,11 +70,10 @@ fn finish(tile: Tile, i: u32, first: u32, sums: vec4<f32>) {
     if i >= tile.slots {
         return;
     }
-#ifdef NORM
-    let results = sums * inverse_rms(squares[2u * i] + squares[2u * i + 1u]);
-#else
-    let results = sums;
-#endif
+    var results = sums;
+    if params.normalises == 1u {
+        results *= inverse_rms(squares_of(2u * i) + squares_of(2u * i + 1u));
+    }
     let taken = slot_of(tile, i);
     slot = taken % params.chosen;
     store_pair(taken / params.chosen, first, results.xy);

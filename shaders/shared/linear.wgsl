@@ -5,7 +5,7 @@
 // complete sum. RESIDUAL adds the norm of a block to x first, see shared/residual. AFFINE
 // multiplies by a scale per row and adds a bias. ACTIVATE applies the activation function; with
 // GATED, row n is the gate and row outputs + n the up projection, and their product is stored. CAP
-// applies a soft cap, as to logits. EXPERTS takes rows that depend on the token, see
+// applies a soft cap, as to logits. EXPERTS can take rows that depend on the token, see
 // shared/experts.
 #import step
 #import weight
@@ -23,11 +23,13 @@ struct Params {
     scale: f32, // of the result that is added to y, and with CAP
     cap: f32, // soft cap, with CAP; 0 for none
 #ifdef EXPERTS
-    experts: u32, // in this part of the weights
+    experts: u32, // in this part of the weights; 0: the weight is not one of experts
     first_expert: u32, // the first of these
     chosen: u32, // experts of a token
     route_cols: u32,
     tiles: u32, // that `gather` leaves room for
+    slot_inputs: u32, // rows of x of a token: one for each slot, or 1
+    normalises: u32, // with GATHERED: whether x is normalised
 #endif
 #ifdef TAIL
     tail_first: u32, // the first output of the other weight
@@ -61,8 +63,8 @@ struct Params {
 
 // Start of a token's row of x.
 fn x_start(token: u32) -> u32 {
-#ifdef SLOT_INPUTS
-    return (token * params.chosen + slot) * quads();
+#ifdef EXPERTS
+    return (token * params.slot_inputs + min(slot, params.slot_inputs - 1u)) * quads();
 #else
     return token * quads();
 #endif

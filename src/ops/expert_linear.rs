@@ -5,8 +5,8 @@
 //! [`Linear`](super::Linear) for one token. For many, [`Gather`] puts the slots of an expert
 //! together, and a shader for tiles reads the expert's weights once for up to 32 of them.
 
-use super::linear::ProductSizes;
 use super::linear::loads::{GatheredProduct, Product, routed};
+use super::linear::{ExpertSizes, ProductSizes};
 use super::variants::LinearVariant;
 use super::{Affine, Gather, Kernel, Loads, MatrixView, Op, RmsNorm, RowGrid, Variants, ceil_div, dot, ensure};
 use crate::Result;
@@ -113,12 +113,10 @@ impl Op for ExpertLinear {
             defines.push("AFFINE");
             bindings.push(affine.into());
         }
-        if let Some(norm) = self.norm {
+        if self.norm.is_some() || gathered.is_some() {
             defines.push("NORM");
-            bindings.push(norm.weight.into());
-        }
-        if self.slot_inputs() {
-            defines.push("SLOT_INPUTS");
+            // without a norm, its weights are not read
+            bindings.push(self.norm.map_or(self.x, |norm| norm.weight).into());
         }
         bindings.extend(self.weight.bindings());
         let sizes = ProductSizes {
@@ -130,10 +128,18 @@ impl Op for ExpertLinear {
             affine_cols: self.weight.rows,
             affine_first: 0,
         };
-        let of_experts = [self.experts(), self.first_expert, self.chosen, self.route.cols, tiles];
+        let of_experts = ExpertSizes {
+            experts: self.experts(),
+            first_expert: self.first_expert,
+            chosen: self.chosen,
+            route_cols: self.route.cols,
+            tiles,
+            slot_inputs: if self.slot_inputs() { self.chosen } else { 1 },
+            normalises: self.norm.is_some(),
+        };
         // nothing is added to, neither scale nor cap
         let mut params = sizes.params(self.norm, false, 1.0, 0.0);
-        params.extend(of_experts.map(|size| size as u32));
+        params.extend(of_experts.params());
         vec![Kernel {
             shader: variant.shader,
             defines,

@@ -78,6 +78,33 @@ impl ProductSizes {
     }
 }
 
+/// What shaders of `linear` take besides where a weight may be one of experts.
+pub(super) struct ExpertSizes {
+    /// 0: it is not.
+    pub experts: usize,
+    pub first_expert: usize,
+    pub chosen: usize,
+    pub route_cols: usize,
+    /// Of all experts, where slots are gathered.
+    pub tiles: usize,
+    /// Rows of x of a token.
+    pub slot_inputs: usize,
+    /// Where slots are gathered.
+    pub normalises: bool,
+}
+
+impl ExpertSizes {
+    /// Of a weight that is not one of experts.
+    const NONE: Self =
+        Self { experts: 0, first_expert: 0, chosen: 1, route_cols: 0, tiles: 0, slot_inputs: 1, normalises: false };
+
+    /// The words that follow those of [`ProductSizes`].
+    pub fn params(&self) -> [u32; 7] {
+        let &Self { experts, first_expert, chosen, route_cols, tiles, slot_inputs, normalises } = self;
+        [experts, first_expert, chosen, route_cols, tiles, slot_inputs, normalises.into()].map(|size| size as u32)
+    }
+}
+
 /// Scales and biases of a weight's rows, in host memory, or none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Affine<'a> {
@@ -235,7 +262,15 @@ impl Op for Linear {
     fn kernels(&self, variants: &Variants) -> Vec<Kernel> {
         let variant = variants.linear(&self.weight, self.y.rows);
         let rounding = variant.rounded().map(|to| Rounding { op: self, to }.kernel());
-        rounding.into_iter().chain([self.kernel(variants, None)]).collect()
+        let mut kernel = self.kernel(variants, None);
+        // a pipeline for products of one token with the weights of experts and with others
+        if variant.tokens == 1 && matches!(self.epilogue, Epilogue::Store | Epilogue::Accumulate { .. }) {
+            kernel.defines.insert(1, "EXPERTS");
+            // there is no route to read
+            kernel.bindings.insert(2, self.x.into());
+            kernel.params.extend(ExpertSizes::NONE.params());
+        }
+        rounding.into_iter().chain([kernel]).collect()
     }
 
     fn loads(&self, variants: &Variants, step: &Step) -> Vec<Loads> {

@@ -1,8 +1,9 @@
 // y = the id after top-k, top-p, min-p, temperature and draw: the same as `src/sampling/chain.rs`,
 // line by line.
 //
-// One workgroup. Once the best k logits are found, each invocation is one candidate, and compares
-// itself with all others instead of sorting.
+// Two dispatches. The first finds the largest logit of each block, one invocation a block. The
+// second is one workgroup: once the best k logits are found, each invocation is one candidate, and
+// compares itself with all others instead of sorting.
 #import step
 #import logit
 #import best
@@ -10,10 +11,12 @@
 struct Params {
     rows: u32, // capacity of logits
     vocab: u32,
+    finds_maxima: u32, // 1: the first dispatch
 }
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> logits: array<u32>; // (tokens, vocab): the bits of f32
-@group(0) @binding(3) var<storage, read> maxima: array<u32>; // (blocks)
+// (blocks): the largest of the last token's logits in each, as ordered integers
+@group(0) @binding(3) var<storage, read_write> maxima: array<u32>;
 // top-k, top-p, largest distance, steepness
 @group(0) @binding(4) var<storage, read> chain: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<u32>; // (1)
@@ -58,8 +61,25 @@ fn weight(distance: f32, steepness: f32) -> u32 {
     return ((0xffffffffu - high(f, series)) >> (halvings >> 26u)) >> 8u;
 }
 
+fn find_maximum(block: u32) {
+    let begin = block * BLOCK;
+    if begin >= params.vocab {
+        return;
+    }
+    let row = (min(step.tokens, params.rows) - 1u) * params.vocab;
+    var largest = 0u;
+    for (var i = begin; i < min(begin + BLOCK, params.vocab); i++) {
+        largest = max(largest, ordered(logits[row + i]));
+    }
+    maxima[block] = largest;
+}
+
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(local_invocation_index) lane: u32) {
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    if params.finds_maxima == 1u {
+        find_maximum(workgroup.x * WORKGROUP + lane);
+        return;
+    }
     let k = select_best(max(1u, u32(chain[0])), lane); // 0 until a chain is written: greedy
 
     // top-p, at temperature 1: the candidates before this one must not have reached it

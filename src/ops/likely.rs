@@ -1,7 +1,7 @@
 //! `likely`: what log-probabilities need of the last token's logits, in few words.
 
 use super::loads::f32s;
-use super::sample::{BLOCK, INVALID_ID, Sample, WORKGROUP};
+use super::sample::{BLOCK, INVALID_ID, Sample};
 use super::{Kernel, Loads, Op, RowGrid, Variants, ceil_div, ensure};
 use crate::Result;
 use crate::record::{Step, Tensor};
@@ -24,6 +24,9 @@ pub struct Likely {
 
 /// Most likely ids that are told: as many as OpenAI's API does.
 pub const MOST: usize = 20;
+
+/// Invocations of a workgroup that looks at blocks.
+const WORKGROUP: usize = 64;
 
 /// Words before those of the most likely ids.
 const HEADER: usize = 4;

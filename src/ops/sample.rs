@@ -25,7 +25,8 @@ pub const INVALID_ID: u32 = u32::MAX;
 /// Logits per block.
 pub(super) const BLOCK: usize = 32;
 
-pub(super) const WORKGROUP: usize = 64;
+/// Invocations of a workgroup.
+const WORKGROUP: usize = 256;
 
 impl Sample {
     /// Number of blocks in `vocab` logits.
@@ -45,30 +46,19 @@ impl Op for Sample {
     }
 
     fn kernels(&self, _: &Variants) -> Vec<Kernel> {
-        let (logits, maxima) = (self.logits.into(), self.maxima.into());
-        let params = vec![self.logits.rows as u32, self.logits.cols as u32];
-        vec![
-            Kernel {
-                shader: "sample_blocks",
-                defines: vec![],
-                constants: vec![],
-                bindings: vec![logits, maxima],
-                params: params.clone(),
-                workgroups: [ceil_div(self.maxima.cols, WORKGROUP), 1, 1],
-                rows: RowGrid::along(1),
-                pieces: None,
-            },
-            Kernel {
-                shader: "sample",
-                defines: vec![],
-                constants: vec![],
-                bindings: vec![logits, maxima, self.chain.into(), self.y.into()],
-                params,
-                workgroups: [1, 1, 1],
-                rows: RowGrid::along(1),
-                pieces: None,
-            },
-        ]
+        // of the largest logits of the blocks, and of the choice
+        let dispatches = [(true, ceil_div(self.maxima.cols, WORKGROUP)), (false, 1)];
+        let kernel = |(finds_maxima, workgroups): (bool, u32)| Kernel {
+            shader: "sample",
+            defines: vec![],
+            constants: vec![],
+            bindings: [self.logits, self.maxima, self.chain, self.y].map(Into::into).to_vec(),
+            params: vec![self.logits.rows as u32, self.logits.cols as u32, finds_maxima.into()],
+            workgroups: [workgroups, 1, 1],
+            rows: RowGrid::along(1),
+            pieces: None,
+        };
+        dispatches.map(kernel).to_vec()
     }
 
     /// With the usual top-k; what invocations exchange in workgroup memory is left out.
@@ -81,16 +71,13 @@ impl Op for Sample {
             activations: f32s(blocks + chosen.min(vocab) + chain),
             // seven digits of the k-th best, then all that are better; the largest distance only
             // where a candidate is left
-            lane_activations: f32s((7 + 1) * (blocks + chosen) + CHOICE_WORKGROUP * (chain - 1) + top_k.min(vocab)),
+            lane_activations: f32s((7 + 1) * (blocks + chosen) + WORKGROUP * (chain - 1) + top_k.min(vocab)),
             workgroups: 1,
             ..Loads::default()
         };
         vec![Loads::once(vocab, ceil_div(blocks, WORKGROUP) as usize), choice]
     }
 }
-
-/// Invocations of the workgroup that chooses.
-const CHOICE_WORKGROUP: usize = 256;
 
 /// `logits`: (tokens, vocab); `chain`: (4); `y`: (1).
 pub fn reference(logits: &[f32], vocab: usize, chain: &[f32], random: u32, y: &mut [f32]) {

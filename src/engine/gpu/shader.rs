@@ -88,7 +88,6 @@ const SOURCES: &[(&str, &str)] = embed![
     "rope_append",
     "route",
     "sample",
-    "sample_blocks",
     "selective_scan",
     "sparsify",
     "try_f16",

@@ -1,11 +1,12 @@
 // Rotates q and k of each row by its position. q stays in qkv; k and v go to the KV cache at that
 // position. A dispatch does the heads of a part of the KV cache, and the queries that read it.
 //
-// One invocation per two values of a head; a workgroup takes 64 pairs of a row. Of q these are
-// values that are rotated together, of k and v neighbours, since the KV cache may hold two in a
+// One invocation per two values of a head; a workgroup takes WORKGROUP pairs of a row. Of q these
+// are values that are rotated together, of k and v neighbours, since the KV cache may hold two in a
 // word. Values past rotary_dim, and v, are only copied.
 //
-// HALF_SPLIT: (i, i + rotary_dim / 2) are rotated together; else (2 i, 2 i + 1).
+// HALF_SPLIT: (i, i + rotary_dim / 2) are rotated together; else (2 i, 2 i + 1). NORM normalises
+// the heads of q and k first: a workgroup then has whole heads.
 #import step
 #import rows
 
@@ -17,6 +18,9 @@ struct Params {
     rotary_dim: u32,
     part: u32,
     parts: u32,
+#ifdef NORM
+    eps: f32,
+#endif
 }
 @group(0) @binding(1) var<uniform> params: Params;
 // (rows, parts · (heads + 2 kv_heads) · head_dim): all q heads, then k heads, then v heads
@@ -27,7 +31,7 @@ struct Params {
 // see kv_read
 @group(0) @binding(next) var<storage, read_write> kv: array<u32>;
 const GROUP = 16u; // pairs with a common scale; divides those of a head, and of a workgroup
-var<workgroup> pairs: array<vec2<f32>, 64>;
+var<workgroup> pairs: array<vec2<f32>, WORKGROUP>;
 #else
 // two neighbouring values at a time
 #ifdef KV_F16
@@ -51,6 +55,24 @@ fn write_kv(at: u32, values: vec2<f32>) {
 @group(0) @binding(next) var<storage, read> behind: array<f32>;
 #endif
 
+#ifdef NORM
+// (parts · (heads + kv_heads) · head_dim): factors of the normalised values
+@group(0) @binding(next) var<storage, read> norm: array<f32>;
+var<workgroup> squares: array<f32, WORKGROUP>;
+#endif
+
+var<private> row_start: u32; // of the token in qkv
+var<private> inverse_rms: f32; // of the head, with NORM
+
+// A value of q or k.
+fn taken(at: u32) -> f32 {
+#ifdef NORM
+    return qkv[at] * (inverse_rms * norm[at - row_start]);
+#else
+    return qkv[at];
+#endif
+}
+
 // The values of a pair that is rotated together.
 fn places(pair: u32) -> vec2<u32> {
 #ifdef HALF_SPLIT
@@ -64,11 +86,10 @@ fn places(pair: u32) -> vec2<u32> {
 fn rotated(token: u32, first: u32, pair: u32) -> vec2<f32> {
     let at = first + places(pair);
     let angle = angles[token * (params.rotary_dim / 2u) + pair];
-    let values = vec2(qkv[at.x], qkv[at.y]);
+    let values = vec2(taken(at.x), taken(at.y));
     let both = vec2(values.x * angle.x - values.y * angle.y, values.x * angle.y + values.y * angle.x);
 #ifdef BEHIND
-    let row = params.parts * (params.heads + 2u * params.kv_heads) * params.head_dim;
-    let factors = at - vec2(token * row);
+    let factors = at - vec2(row_start);
     return both * vec2(behind[factors.x], behind[factors.y]);
 #else
     return both;
@@ -78,7 +99,7 @@ fn rotated(token: u32, first: u32, pair: u32) -> vec2<f32> {
 // Value `i` of a key.
 fn key(token: u32, first: u32, i: u32) -> f32 {
     if i >= params.rotary_dim {
-        return qkv[first + i];
+        return taken(first + i);
     }
 #ifdef HALF_SPLIT
     let half = params.rotary_dim / 2u;
@@ -90,13 +111,13 @@ fn key(token: u32, first: u32, i: u32) -> f32 {
 #endif
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let token = workgroup.y;
     if token >= min(step.tokens, params.rows) {
         return;
     }
-    let index = workgroup.x * 64u + lane;
+    let index = workgroup.x * WORKGROUP + lane;
     let head = index / (params.head_dim / 2u); // of the part, in the same order
     let pair = index % (params.head_dim / 2u);
     let all_heads = params.heads + 2u * params.kv_heads;
@@ -107,8 +128,24 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     if head >= params.heads + params.kv_heads {
         before += (params.parts - 1u) * params.kv_heads;
     }
-    let first = (token * params.parts * all_heads + before + head) * params.head_dim;
+    row_start = token * params.parts * all_heads * params.head_dim;
+    let first = row_start + (before + head) * params.head_dim;
     var values = vec2(0.0);
+#ifdef NORM
+    let is_normed = head < params.heads + params.kv_heads;
+    if is_normed {
+        let own = vec2(qkv[first + 2u * pair], qkv[first + 2u * pair + 1u]);
+        squares[lane] = dot(own, own);
+    }
+    workgroupBarrier();
+    if is_normed {
+        var sum = 0.0;
+        for (var i = lane - pair; i < lane - pair + params.head_dim / 2u; i++) {
+            sum += squares[i];
+        }
+        inverse_rms = inverseSqrt(sum / f32(params.head_dim) + params.eps);
+    }
+#endif
     if head < params.heads {
         if pair < params.rotary_dim / 2u {
             let both = rotated(token, first, pair);
@@ -116,6 +153,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             qkv[at.x] = both.x;
             qkv[at.y] = both.y;
         }
+#ifdef NORM
+        if pair >= params.rotary_dim / 2u {
+            qkv[first + 2u * pair] = taken(first + 2u * pair);
+            qkv[first + 2u * pair + 1u] = taken(first + 2u * pair + 1u);
+        }
+#endif
     } else if head < params.heads + params.kv_heads {
         values = vec2(key(token, first, 2u * pair), key(token, first, 2u * pair + 1u));
     } else if head < all_heads {

@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use super::loads::f32s;
-use super::{Binding, Kernel, Loads, Op, RowGrid, Variants, ceil_div, ensure};
+use super::{Binding, Kernel, Loads, Norm, Op, RowGrid, Variants, ceil_div, ensure};
 use crate::Result;
 use crate::record::{KV_BLOCK, KvCache, KvFormat, Step, Tensor};
 
@@ -40,7 +40,11 @@ pub struct RopeAppend {
     pub behind: Option<Tensor>,
 }
 
+/// Invocations of a workgroup at least.
 const WORKGROUP: usize = 64;
+
+/// The same at most.
+const MOST: usize = 256;
 
 impl Op for RopeAppend {
     fn check(&self) -> Result<()> {
@@ -61,6 +65,29 @@ impl Op for RopeAppend {
     }
 
     fn kernels(&self, _: &Variants) -> Vec<Kernel> {
+        self.kernels_behind(None)
+    }
+
+    fn loads(&self, _: &Variants, step: &Step) -> Vec<Loads> {
+        self.loads_behind(None, step)
+    }
+}
+
+impl RopeAppend {
+    /// Whether its dispatches can normalise each head of q and k first: if a workgroup has whole
+    /// heads, since q is changed in place.
+    pub(super) fn takes_norm(&self) -> bool {
+        let pairs = self.kv.head_dim / 2;
+        pairs <= MOST && self.workgroup(true).is_multiple_of(pairs)
+    }
+
+    fn workgroup(&self, normed: bool) -> usize {
+        if normed { WORKGROUP.max(self.kv.head_dim / 2) } else { WORKGROUP }
+    }
+
+    /// The dispatches, behind a norm if they are to do it.
+    pub(super) fn kernels_behind(&self, norm: Option<&Norm>) -> Vec<Kernel> {
+        let workgroup = self.workgroup(norm.is_some());
         let KvCache { head_dim, parts, .. } = self.kv;
         let half_split = (self.kind == RopeKind::HalfSplit).then_some("HALF_SPLIT");
         let (rows, heads, kv_heads) = (self.qkv.rows, self.heads / parts, self.kv.part_heads());
@@ -70,38 +97,43 @@ impl Op for RopeAppend {
                 .into_iter()
                 .chain(self.kv.format.define())
                 .chain(self.behind.map(|_| "BEHIND"))
+                .chain(norm.map(|_| "NORM"))
                 .collect(),
-            constants: vec![("KV_BLOCK", KV_BLOCK as u32)],
+            constants: vec![("KV_BLOCK", KV_BLOCK as u32), ("WORKGROUP", workgroup as u32)],
             bindings: [Binding::Rows, self.qkv.into(), self.angles.into(), self.kv.part(part)]
                 .into_iter()
                 .chain(self.behind.map(Binding::from))
+                .chain(norm.map(|norm| norm.weight.into()))
                 .collect(),
-            params: [rows, heads, kv_heads, head_dim, self.angles.cols, part, parts].map(|v| v as u32).to_vec(),
+            params: [rows, heads, kv_heads, head_dim, self.angles.cols, part, parts]
+                .map(|v| v as u32)
+                .into_iter()
+                .chain(norm.map(|norm| norm.eps.to_bits()))
+                .collect(),
             // one invocation per two values
-            workgroups: [ceil_div(self.all_heads() / parts * head_dim / 2, WORKGROUP), rows as u32, 1],
+            workgroups: [ceil_div(self.all_heads() / parts * head_dim / 2, workgroup), rows as u32, 1],
             rows: RowGrid::along(1),
             pieces: None,
         };
         (0..parts).map(of_part).collect()
     }
 
-    fn loads(&self, _: &Variants, step: &Step) -> Vec<Loads> {
-        let KvCache { head_dim, parts, .. } = self.kv;
+    /// What these load.
+    pub(super) fn loads_behind(&self, norm: Option<&Norm>, step: &Step) -> Vec<Loads> {
+        let (KvCache { head_dim, parts, .. }, workgroup) = (self.kv, self.workgroup(norm.is_some()));
         let pairs = self.all_heads() / parts * head_dim / 2;
-        let workgroups =
-            (0..pairs).step_by(WORKGROUP).map(|first| self.pair_loads(first..pairs.min(first + WORKGROUP)));
+        let of = |first| self.pair_loads(first..pairs.min(first + workgroup), norm.is_some());
+        let workgroups = (0..pairs).step_by(workgroup).map(of);
         vec![workgroups.sum::<Loads>() * step.count(self.qkv.rows); parts]
     }
-}
 
-impl RopeAppend {
     /// Number of heads of q, k and v together.
     fn all_heads(&self) -> usize {
         self.heads + 2 * self.kv.heads
     }
 
     /// Of the workgroup of these pairs, among those of a part.
-    fn pair_loads(&self, mut pairs: Range<usize>) -> Loads {
+    fn pair_loads(&self, mut pairs: Range<usize>, normed: bool) -> Loads {
         let (width, half) = (self.kv.head_dim / 2, self.angles.cols / 2);
         let (heads, kv_heads) = (self.heads / self.kv.parts, self.kv.part_heads());
         let (mut values, mut lane_values, mut memory, mut angles) = (0, 0, 0, vec![false; half]);
@@ -112,18 +144,22 @@ impl RopeAppend {
             let end = width.min(first + pairs.len());
             pairs.start += end - first;
             let (whole, split) = (first..end.min(half), self.kind == RopeKind::HalfSplit);
+            let rest = end - end.min(half.max(first));
             // pairs that are copied; pairs that are rotated, and how often
             let (copied, rotated, times) = match head {
-                head if head < heads => (0, whole, 1),
+                head if head < heads => (if normed { rest } else { 0 }, whole, 1),
                 head if head >= heads + kv_heads => (end - first, 0..0, 1),
                 // both values of a pair are needed for either, and neighbours may be of two pairs
-                _ if split => (end - end.min(half.max(first)), 2 * whole.start..2 * whole.end, 1),
-                _ => (end - end.min(half.max(first)), whole, 2),
+                _ if split => (rest, 2 * whole.start..2 * whole.end, 1),
+                _ => (rest, whole, 2),
             };
+            // each value once more for the squares, and those of its head from workgroup memory
+            let normed = usize::from(normed && head < heads + kv_heads);
+            memory += normed * (end - first) * (2 + width);
             memory += if head < heads { 0 } else { beside * (end - first) };
             let factors = usize::from(self.behind.is_some());
-            values += 2 * (copied + (1 + factors) * rotated.len().min(half));
-            lane_values += 2 * copied + (4 + 2 * factors) * times * rotated.len();
+            values += 2 * ((1 + normed) * copied + (1 + factors + normed) * rotated.len().min(half));
+            lane_values += 2 * (1 + normed) * copied + (4 + 2 * factors + 2 * normed) * times * rotated.len();
             rotated.for_each(|pair| angles[pair % half] = true);
         }
         let angles = angles.into_iter().filter(|&is_loaded| is_loaded).count();

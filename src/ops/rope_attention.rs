@@ -1,10 +1,11 @@
 //! `rope_attention`: all between the projection of queries, keys and values and the output
 //! projection: QK-norm, RoPE, the append to the KV cache, attention.
 //!
-//! Many rows see each other's keys, so that keys must be there before attention begins. A single
-//! row sees one key that is new: the workgroups of its pieces rotate the queries that they need,
-//! and the one of the last piece also the key. So a decode step saves up to two dispatches for a
-//! few kilobytes that each workgroup loads more.
+//! Many rows see each other's keys, so that keys must be there before attention begins: two
+//! dispatches, the first of which normalises heads, rotates and appends. A single row sees one key
+//! that is new: the workgroups of its pieces rotate the queries that they need, and the one of the
+//! last piece also the key. So a decode step saves up to two dispatches for a few kilobytes that
+//! each workgroup loads more.
 
 use super::attention::Prologue;
 use super::loads::f32s;
@@ -36,7 +37,9 @@ impl Op for RopeAttention {
 
     fn kernels(&self, variants: &Variants) -> Vec<Kernel> {
         if !self.fuses(variants) {
-            return self.parts().iter().flat_map(|part| part.kernels(variants)).collect();
+            let (norm, first) = self.rope_norm();
+            let before = first.iter().flat_map(|norm| norm.kernels(variants));
+            return before.chain(self.rope.kernels_behind(norm)).chain(self.attention.kernels(variants)).collect();
         }
         let mut kernels = self.attention.kernels(variants);
         for Kernel { defines, constants, bindings, params, .. } in &mut kernels[..self.rope.kv.parts] {
@@ -59,7 +62,12 @@ impl Op for RopeAttention {
 
     fn loads(&self, variants: &Variants, step: &Step) -> Vec<Loads> {
         if !self.fuses(variants) {
-            return self.parts().iter().flat_map(|part| part.loads(variants, step)).collect();
+            let (norm, first) = self.rope_norm();
+            let before = first.iter().flat_map(|norm| norm.loads(variants, step));
+            return before
+                .chain(self.rope.loads_behind(norm, step))
+                .chain(self.attention.loads(variants, step))
+                .collect();
         }
         let mut loads = self.attention.loads(variants, step);
         let Prologue { pieces, newest } = self.attention.prologue(variants, step);
@@ -77,6 +85,14 @@ impl RopeAttention {
         let heads = rope.heads + rope.kv.heads;
         let whole = norm.first_col == 0 && norm.groups == heads && norm.weight.cols == heads * rope.kv.head_dim;
         whole && norm.y == rope.qkv && norm.x == norm.y && norm.bias.is_none() && norm.kind == NormKind::Rms
+    }
+
+    /// The norm if RoPE takes it along; else the norm as a dispatch of its own.
+    fn rope_norm(&self) -> (Option<&Norm>, Option<&Norm>) {
+        match &self.norm {
+            Some(norm) if self.rope.takes_norm() => (Some(norm), None),
+            norm => (None, norm.as_ref()),
+        }
     }
 
     /// The operations that are done one after the other.

@@ -143,7 +143,7 @@ fn kind(command: &Command, variants: &Variants, kernel: &Kernel) -> String {
     let with = match command {
         Command::LinearPair(_) if own => Some("and Q6K16"),
         Command::NormLinear(_) if own => Some("behind a norm"),
-        Command::RopeAttention(_) if own => Some("and rope"),
+        Command::RopeAttention(_) if own && kernel.defines.contains(&"ROPE") => Some("and rope"),
         _ => None,
     };
     let words = [Some(kernel.shader), layout.filter(|_| own).map(|layout| layout.name()), with];

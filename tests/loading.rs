@@ -53,7 +53,7 @@ fn errors_of_a_model_name_the_tensor_or_key() {
         (wrong_shape, "INVALID_MODEL", "blk.1.attn_k.weight"),
         (tiny().vector("blk.0.attn_q_norm.weight", &[1.0; 16]), "UNSUPPORTED_MODEL", "blk.0.attn_q_norm.weight"),
         (tiny().vector("blk.0.attn_norm.weight", &[1.0; 60]), "INVALID_MODEL", "blk.0.attn_norm.weight"),
-        (tiny().meta("general.architecture", "mamba"), "UNSUPPORTED_MODEL", "mamba"),
+        (tiny().meta("general.architecture", "jamba"), "UNSUPPORTED_MODEL", "jamba"),
         (tiny().meta("llama.expert_count", 8u32), "INVALID_MODEL", "expert_used_count"),
         (tiny().meta("llama.rope.scaling.type", "dynamic"), "UNSUPPORTED_MODEL", "dynamic"),
         (tiny().meta("llama.attention.head_count", 0u32), "INVALID_MODEL", "head_count"),

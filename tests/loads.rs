@@ -16,7 +16,8 @@ use weft_llm::ops::variants::MATMUL_NARROW;
 use weft_llm::ops::{
     Activate, Activation, Adjust, AltUp, Attention, Binding, Combine, Command, Convolve, Embed, Epilogue, ExpertLinear,
     Gather, Index, Kernel, Likely, Linear, LinearPair, Loads, Norm, NormKind, NormLinear, Op, PickRows, Rescale,
-    RmsNorm, RopeAppend, RopeAttention, RopeKind, Route, Sample, Sparsify, Variants, Weighting,
+    RmsNorm, RopeAppend, RopeAttention, RopeKind, Route, Sample, ScanHeads, SelectiveScan, Sparsify, Variants,
+    Weighting,
 };
 use weft_llm::record::{BufferId, KV_BLOCK, KvCache, KvFormat, Matrix, NO_STATE, Row, Step, Tensor, rows};
 
@@ -630,6 +631,33 @@ fn norm() {
         }
     }
     seen.are(&["norm"]);
+}
+
+/// Heads of Mamba-2, and columns of Mamba: from the beginning, and from a state.
+#[test]
+fn selective_scan() {
+    let mut seen = Seen::default();
+    for (count, groups, head_dim, state_dim, columns) in
+        [(2, 1, 12, 20, false), (4, 2, 64, 8, false), (3, 1, 8, 5, true), (2, 1, 32, 16, true)]
+    {
+        let heads = ScanHeads { count, groups, head_dim, state_dim, columns };
+        for (tokens, capacity) in [(1, 1), (3, 4)] {
+            for states in [[NO_STATE, 1], [1, 1]] {
+                let op = SelectiveScan {
+                    xbc: tensor(capacity, heads.xbc()),
+                    gates: tensor(capacity, heads.projected() + 2),
+                    weights: tensor(1, heads.weights()),
+                    state: KvCache { buffer: KV, ..KvCache::of_state(heads.matrices() + 3) },
+                    first: 3,
+                    heads,
+                    y: tensor(capacity, heads.inner()),
+                };
+                let states = [states];
+                at(9, tokens, |step| seen.compare("selective_scan", op, &Step { states: &states, ..*step }));
+            }
+        }
+    }
+    seen.are(&["selective_scan"]);
 }
 
 /// A token, a few, and so many that their inputs take each other's places, in two blocks.

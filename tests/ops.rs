@@ -601,7 +601,7 @@ fn selective_scan() {
     for (count, groups, head_dim, state_dim) in
         [(1, 1, 4, 4), (6, 2, 12, 20), (3, 3, 65, 8), (2, 1, 64, 128), (2, 2, 200, 30)]
     {
-        let heads = ScanHeads { count, groups, head_dim, state_dim };
+        let heads = ScanHeads { count, groups, head_dim, state_dim, columns: false };
         let of = |capacity, s: &mut Setup| {
             let decays = (0..count).map(|head| -0.1 - head as f32 * 0.7);
             let weights: Vec<f32> = decays.chain((0..2 * count).map(|i| (i % 7) as f32 * 0.3 - 0.8)).collect();
@@ -627,11 +627,42 @@ fn selective_scan() {
     suite.report("selective_scan");
 }
 
+/// Columns that fade by themselves, as in Mamba.
+#[test]
+fn selective_scan_of_columns() {
+    let mut suite = Suite::new();
+    for (count, head_dim, state_dim) in [(1, 4, 4), (3, 32, 16), (2, 12, 20), (5, 8, 128), (1, 200, 3)] {
+        let heads = ScanHeads { count, groups: 1, head_dim, state_dim, columns: true };
+        let of = |capacity, s: &mut Setup| {
+            let decays = (0..heads.matrices()).map(|i| -0.1 - (i % 13) as f32 * 0.3);
+            let weights: Vec<f32> = decays.chain((0..heads.inner()).map(|i| (i % 7) as f32 * 0.3 - 0.8)).collect();
+            SelectiveScan {
+                xbc: s.tensor(capacity, heads.xbc()),
+                gates: s.tensor(capacity, heads.projected() + 3),
+                weights: s.tensor_of(1, weights.len(), &weights),
+                state: s.output_slots(heads.matrices() + 9),
+                first: 5,
+                heads,
+                y: s.output(capacity, heads.inner()),
+            }
+        };
+        for (tokens, capacity) in TOKENS {
+            for position in [0, 17] {
+                let name = format!("{heads:?} tokens {tokens}/{capacity} at {position}");
+                suite.case(name, position, &vec![0; tokens], |s: &mut Setup| of(capacity, s));
+            }
+        }
+        let rows = rows_of_several();
+        suite.case_of_rows("several sequences", &rows, |s: &mut Setup| of(rows.len(), s));
+    }
+    suite.report("selective_scan_of_columns");
+}
+
 /// 1 + eˣ lost the digits of a small eˣ on GPUs.
 #[test]
 fn a_small_time_step_keeps_its_digits() {
     let mut suite = Suite::new();
-    let heads = ScanHeads { count: 4, groups: 2, head_dim: 8, state_dim: 12 };
+    let heads = ScanHeads { count: 4, groups: 2, head_dim: 8, state_dim: 12, columns: false };
     // of each head: its decay, a bias that leaves steps of about 1e-5, and nothing direct
     let weights = [-0.5, -11.0, 0.0].map(|weight| [weight; 4]).concat();
     suite.case("from the start", 0, &[0; 3], |s: &mut Setup| SelectiveScan {

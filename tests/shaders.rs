@@ -225,9 +225,11 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
     let of = |cols| Tensor { cols, ..tensor(1) };
     let (qkv, gates, weights, y) = (of(heads.qkv()), of(heads.qkv() + 28), of(16), of(24));
     commands.push(DeltaRule { qkv, gates, weights, state, first: 120, heads, eps: 1e-6, y }.into());
-    let heads = ScanHeads { count: 4, groups: 2, head_dim: 8, state_dim: 12 };
-    let (xbc, gates, weights, y) = (of(heads.xbc()), of(heads.projected()), of(12), of(32));
-    commands.push(SelectiveScan { xbc, gates, weights, state, first: 120, heads, y }.into());
+    for (groups, columns) in [(2, false), (1, true)] {
+        let heads = ScanHeads { count: 4, groups, head_dim: 8, state_dim: 12, columns };
+        let (xbc, gates, weights, y) = (of(heads.xbc()), of(heads.projected()), of(heads.weights()), of(32));
+        commands.push(SelectiveScan { xbc, gates, weights, state, first: 120, heads, y }.into());
+    }
     let (first, late, routed) = (of(32), of(32), of(STREAMS));
     let weights = of(STREAMS.pow(3) + STREAMS.pow(2));
     let (others, correction) = (Some(of(96)), Some(Correction { x: of(32), corrected: of(STREAMS) }));

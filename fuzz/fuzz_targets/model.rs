@@ -106,6 +106,7 @@ const ARCHITECTURES: &[&str] = &[
     "qwen35moe",
     "qwen3next",
     "granitehybrid",
+    "mamba",
     "mamba2",
     "smallthinker",
     "hunyuan-dense",
@@ -141,6 +142,11 @@ const KEYS: &[&str] = &[
     "qwen35.ssm.inner_size",
     "qwen35.ssm.state_size",
     "qwen35.ssm.time_step_rank",
+    "mamba.ssm.conv_kernel",
+    "mamba.ssm.dt_b_c_rms",
+    "mamba.ssm.inner_size",
+    "mamba.ssm.state_size",
+    "mamba.ssm.time_step_rank",
     "mamba2.attention.head_count_kv",
     "mamba2.ssm.conv_kernel",
     "mamba2.ssm.group_count",
@@ -267,6 +273,7 @@ fuzz_target!(|input: Input| {
     let tiny = match name {
         "lfm2" => Tiny::convolving(1),
         "qwen35" => Tiny::recurrent(1),
+        "mamba" => Tiny::scanning_columns(1),
         "mamba2" => Tiny::scanning(1),
         _ => tiny,
     };

@@ -94,6 +94,8 @@ pub struct Architecture {
     pub streams: bool,
     /// Whether layers without key and value heads are selective scans (Mamba-2).
     pub scans: bool,
+    /// Whether these are of columns (Mamba).
+    pub columns: bool,
     /// Whether layers have no feed-forward block.
     pub bare_mixers: bool,
     /// Stem of the norm after the last layer.
@@ -252,6 +254,7 @@ const LLAMA: Architecture = Architecture {
     norms_values: false,
     streams: false,
     scans: false,
+    columns: false,
     bare_mixers: false,
     final_norm: "output_norm",
     scales_embedding: false,
@@ -461,6 +464,8 @@ const ARCHITECTURES: &[Architecture] = &[
         scans: true,
         ..LLAMA
     },
+    // also FalconMamba
+    Architecture { name: "mamba", scans: true, columns: true, bare_mixers: true, ..LLAMA },
     Architecture { name: "mamba2", scans: true, bare_mixers: true, ..LLAMA },
     Architecture { name: "minicpm", ..LLAMA },
     Architecture { name: "ernie4_5", ..LLAMA },

@@ -22,7 +22,7 @@ use crate::{Error, Result};
 
 pub use experts::Experts;
 use kinds::{KV_HEADS, kinds, kv_layers, numbers_of_layers, of_layers};
-pub use kinds::{LayerKind, delta_width};
+pub use kinds::{LayerKind, TimeSteps, delta_width};
 
 /// Hyperparameters of a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,6 +74,8 @@ pub struct Config {
     pub longest_context: usize,
     /// ε of the norms.
     pub norm_eps: f32,
+    /// ε of the norms of time steps, B and C.
+    pub step_eps: f32,
     /// Whether attention and feed-forward layer read the same residual stream instead of running
     /// one after the other.
     pub parallel: bool,
@@ -228,6 +230,8 @@ impl Config {
             trained_context,
             longest_context: trained_context,
             norm_eps,
+            // what FalconMamba was trained with; GGUF has no key
+            step_eps: keys.f32_or("ssm.step_norm_epsilon", 1e-6)?,
             parallel: match keys.opt_bool("use_parallel_residual")? {
                 Some(parallel) if !architecture.parallel_without_ffn_norm => parallel,
                 _ => architecture.parallel,
@@ -284,7 +288,7 @@ impl Config {
                     self.require("shortconv.l_cache", (1..=4).contains(width), "1 to 4", width)?;
                 }
                 LayerKind::Delta { width, heads } => self.check_delta(*width, heads)?,
-                LayerKind::Scan { width, heads } => self.check_scan(*width, heads)?,
+                LayerKind::Scan { width, heads, low_rank } => self.check_scan(*width, heads, *low_rank)?,
             }
         }
         self.require("attention.head_count", (1..=4096).contains(&self.heads), "1 to 4096", self.heads)?;
@@ -350,7 +354,9 @@ impl Config {
             self.require("attention.relative_buckets_count", buckets.fit(), expected, buckets.count)?;
         }
         let eps = self.norm_eps;
-        self.require(eps_key, eps.is_finite() && eps >= 0.0, "a small positive number", eps)
+        self.require(eps_key, eps.is_finite() && eps >= 0.0, "a small positive number", eps)?;
+        let eps = self.step_eps;
+        self.require("ssm.step_norm_epsilon", eps.is_finite() && eps >= 0.0, "a small positive number", eps)
     }
 
     fn require(&self, key: &str, ok: bool, expected: &str, got: impl ToString) -> Result<()> {

@@ -80,14 +80,29 @@ pub struct Layer {
 }
 
 /// Weights of a selective scan.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ScanWeights {
     /// See [`SelectiveScan::weights`](crate::ops::SelectiveScan::weights).
     pub weights: Tensor,
-    /// (1, width of all heads): the norm of what it gives, by groups.
-    pub norm: Tensor,
+    /// (1, width of all heads): the norm of what it gives, by groups; of columns none.
+    pub norm: Option<Tensor>,
     /// Whether its convolution has biases.
     pub biased: bool,
+    /// Of columns: what their Δ, B and C are made with.
+    pub steps: Option<StepWeights>,
+}
+
+/// What a scan of columns projects again behind its convolution.
+#[derive(Clone, Debug)]
+pub struct StepWeights {
+    /// (rank, columns): what the time steps are made of.
+    pub low: Weight,
+    /// (columns, rank)
+    pub dt: Weight,
+    /// (2 · state_dim, columns): B and C.
+    pub bc: Weight,
+    /// Norms without weights of what time steps are made of, and of B and C.
+    pub norms: Option<[Tensor; 2]>,
 }
 
 /// Weights of a feed-forward block.
@@ -224,7 +239,7 @@ impl Decoder {
             self.settle(r, s)?;
             self.record_router(r, mixture, s.a.x, None, &s.a)?;
         }
-        let (attn, norm) = match (layer.convolution, layer.delta, layer.scan) {
+        let (attn, norm) = match (layer.convolution, layer.delta, &layer.scan) {
             (None, ..) => (self.record_attention(r, i, kv, s)?, None),
             (Some(weight), None, None) => (self.record_convolution(r, layer, weight, kv, s)?, None),
             (Some(weight), Some(delta), _) => (self.record_delta(r, i, (weight, delta), kv, s)?, None),

@@ -1,14 +1,15 @@
 //! Builds a decoder from tensors with GGUF names.
 
 use super::architecture::{Norms, Positions};
-use super::config::{Config, Experts, LayerKind, Widths};
+use super::config::{Config, Experts, LayerKind, TimeSteps, Widths};
 use super::decoder::{
     Beside, BlockNorms, Decoder, FeedForward, Layer, MixtureWeights, Mlp, NormWeights, PerLayerEmbedding,
-    PerLayerWeights, ScanWeights, StreamsEmbedding, StreamsWeights,
+    PerLayerWeights, ScanWeights, StepWeights, StreamsEmbedding, StreamsWeights,
 };
 use super::rope::{ALL_FACTORS, Frequencies, Rope};
 use super::tensors::Tensors;
 use super::weights::{ExpertWeight, Group, missing_tensor};
+use crate::ops::ScanHeads;
 use crate::ops::alt_up::STREAMS;
 use crate::record::Tensor;
 use crate::{Error, Result};
@@ -48,7 +49,7 @@ pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
             groups.extend([one("laurel_l", rank, hidden), one("laurel_r", hidden, rank)]);
             groups.push(one("altup_router", STREAMS, hidden));
         }
-        groups.extend(match config.kinds[layer] {
+        let of_mixer = match config.kinds[layer] {
             LayerKind::Attention if config.kv_layers[layer] < layer => {
                 [Group::new(&qkv[..1], hidden), one(config.architecture.attn_output, hidden, heads * head_dim)]
             }
@@ -73,13 +74,20 @@ pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
                 let gates: Vec<_> = gates.into_iter().map(|(part, rows)| (name(part), rows)).collect();
                 [Group::new(&gates, hidden), Group::new(&[(name("ssm_out"), hidden)], heads.values())]
             }
-            LayerKind::Scan { heads, .. } => {
+            LayerKind::Scan { heads, low_rank: Some(steps), .. } => {
+                let (inner, rank) = (heads.inner(), steps.rank);
+                groups.push(Group::new(&[(name("ssm_x"), steps.padded())], inner).with_rest([rank, heads.bc()]));
+                groups.push(one("ssm_dt", inner, rank).with_padding());
+                [one("ssm_in", 2 * inner, hidden), one("ssm_out", hidden, inner)]
+            }
+            LayerKind::Scan { heads, low_rank: None, .. } => {
                 [one("ssm_in", heads.projected(), hidden), one("ssm_out", hidden, heads.inner())]
             }
             LayerKind::Convolution { .. } => {
                 [one("shortconv.in_proj", 3 * hidden, hidden), one("shortconv.out_proj", hidden, hidden)]
             }
-        });
+        };
+        groups.extend(of_mixer);
         if config.architecture.bare_mixers {
             continue;
         }
@@ -192,16 +200,11 @@ pub fn decoder(tensors: &mut Tensors, config: &Config, (vocab, context): (usize,
                 delta = Some(tensors.vectors.joined(tensors.memory, "a delta rule", &weights)?);
                 (tensors.weight_of(i, "attn_qkv")?, tensors.weight_of(i, "ssm_out")?)
             }
-            LayerKind::Scan { .. } => {
+            LayerKind::Scan { heads, low_rank, .. } => {
                 let mut of_convolution = vec![name("ssm_conv1d.weight"), name("ssm_conv1d.bias")];
                 of_convolution.truncate(if tensors.vectors.has(&of_convolution[1]) { 2 } else { 1 });
                 convolution = Some(tensors.vectors.joined(tensors.memory, "a convolution", &of_convolution)?);
-                let weights = ["ssm_a", "ssm_dt.bias", "ssm_d"].map(name);
-                scan = Some(ScanWeights {
-                    weights: tensors.vectors.joined(tensors.memory, "a selective scan", &weights)?,
-                    norm: tensors.vectors.required(tensors.memory, &name("ssm_norm.weight"))?,
-                    biased: of_convolution.len() == 2,
-                });
+                scan = Some(scan_weights(tensors, i, (&heads, low_rank), of_convolution.len() == 2)?);
                 (tensors.weight_of(i, "ssm_in")?, tensors.weight_of(i, "ssm_out")?)
             }
             LayerKind::Convolution { .. } => {
@@ -309,6 +312,39 @@ fn streams_of(tensors: &mut Tensors, config: &Config, layer: usize) -> Result<Op
         scale: tensors.vector_of(layer, "altup_correct_scale.weight")?,
         laurel: (mlp(tensors, layer, ["laurel_l", "laurel_r"])?, tensors.norm_of(layer, "laurel_post_norm")?),
     }))
+}
+
+/// The weights of a selective scan.
+fn scan_weights(
+    tensors: &mut Tensors,
+    layer: usize,
+    (heads, low_rank): (&ScanHeads, Option<TimeSteps>),
+    biased: bool,
+) -> Result<ScanWeights> {
+    let name = |part: &str| format!("blk.{layer}.{part}");
+    let Some(steps) = low_rank else {
+        let weights = ["ssm_a", "ssm_dt.bias", "ssm_d"].map(name);
+        let weights = tensors.vectors.joined(tensors.memory, "a selective scan", &weights)?;
+        let norm = Some(tensors.vector_of(layer, "ssm_norm.weight")?);
+        return Ok(ScanWeights { weights, norm, biased, steps: None });
+    };
+    let weights = tensors.vectors.joined(tensors.memory, "a selective scan", &["ssm_a", "ssm_d"].map(name))?;
+    // a bias of the projection, which every model has
+    if !tensors.vectors.has(&name("ssm_dt.bias")) {
+        return Err(missing_tensor(&name("ssm_dt.bias")));
+    }
+    let mut low = tensors.weight_of(layer, "ssm_x")?;
+    let bc = low.split_off(steps.padded());
+    let norms = match steps.normed {
+        // a mean over columns that are 0 too
+        true => Some([
+            tensors.constant("a norm of time steps", &vec![steps.share().sqrt(); steps.padded()])?,
+            tensors.constant("norms of B and C", &vec![1.0; heads.bc()])?,
+        ]),
+        false => None,
+    };
+    let steps = Some(StepWeights { low, bc, dt: tensors.weight_of(layer, "ssm_dt")?, norms });
+    Ok(ScanWeights { weights, norm: None, biased, steps })
 }
 
 /// The norms of a layer's attention and feed-forward blocks. Parallel blocks share one norm, or

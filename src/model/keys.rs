@@ -53,7 +53,7 @@ const fn of_folders(name: &'static str, unset: &'static [f64]) -> Key {
 /// Architectures with a gated delta rule.
 const DELTA: &[&str] = &["qwen35", "qwen35moe", "qwen3next"];
 /// The same, and those with a selective scan.
-const RECURRENT: &[&str] = &["qwen35", "qwen35moe", "qwen3next", "granitehybrid", "mamba2"];
+const RECURRENT: &[&str] = &["qwen35", "qwen35moe", "qwen3next", "granitehybrid", "mamba", "mamba2"];
 const T5: &[&str] = &["t5encoder"];
 const GRANITE: &[&str] = &["granite", "granitemoe", "granitehybrid"];
 
@@ -197,9 +197,11 @@ const KEYS: &[Key] = &[
     of_folders("rope.scaling.yarn_truncate", NEEDED),
     of(&["lfm2", "lfm2moe"], "shortconv.l_cache", ZERO),
     of(RECURRENT, "ssm.conv_kernel", NONE),
+    of(&["mamba"], "ssm.dt_b_c_rms", NEEDED),
     of(RECURRENT, "ssm.group_count", NONE),
     of(RECURRENT, "ssm.inner_size", NONE),
     of(RECURRENT, "ssm.state_size", NONE),
+    of_folders("ssm.step_norm_epsilon", NEEDED),
     of(RECURRENT, "ssm.time_step_rank", NONE),
     of(&["gptneox"], "use_parallel_residual", NEEDED),
 ];
@@ -441,6 +443,17 @@ mod tests {
             // what does not divide is told of the other
             let key = if key == "ssm.group_count" { "ssm.time_step_rank" } else { key };
             assert!(error.contains(key), "{error}");
+        }
+    }
+
+    /// llama.cpp's saver writes a number of heads for models that have none.
+    #[test]
+    fn heads_of_models_without_attention_are_ignored() {
+        for name in ["mamba", "mamba2"] {
+            let mut metadata = least(name);
+            let expected = read(&metadata).unwrap();
+            metadata.insert(format!("{name}.attention.head_count_kv"), 3u32);
+            assert_eq!(read(&metadata).unwrap(), expected, "{name}");
         }
     }
 

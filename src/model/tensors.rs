@@ -75,6 +75,13 @@ impl Tensors<'_> {
         self.vectors.required(self.memory, &format!("{}.{layer}.{part}", self.layer))
     }
 
+    /// A vector that is in no file, (1, n).
+    pub fn constant(&mut self, label: &str, values: &[f32]) -> Result<Tensor> {
+        let buffer = self.memory.create_values(label, values.len())?;
+        self.memory.write_values(buffer, 0, values)?;
+        Ok(Tensor { buffer, rows: 1, cols: values.len() })
+    }
+
     /// The weight that contains the tensor `stem.weight`; `None` if no header contains any of its
     /// tensors.
     pub fn optional(&mut self, stem: &str) -> Result<Option<Weight>> {

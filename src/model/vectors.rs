@@ -325,7 +325,16 @@ pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize;
                 ("ssm_dt.bias", [heads.value, 1]),
                 ("ssm_norm.weight", [heads.value_dim, 1]),
             ],
-            LayerKind::Scan { width, heads } => &[
+            LayerKind::Scan { width, heads, low_rank: Some(_) } => &[
+                ("ssm_in.bias", [2 * heads.inner(), 1]),
+                ("ssm_out.bias", [hidden, 1]),
+                ("ssm_conv1d.weight", [width, heads.inner()]),
+                ("ssm_conv1d.bias", [heads.inner(), 1]),
+                ("ssm_a", [heads.state_dim, heads.inner()]),
+                ("ssm_dt.bias", [heads.inner(), 1]),
+                ("ssm_d", [heads.inner(), 1]),
+            ],
+            LayerKind::Scan { width, heads, low_rank: None } => &[
                 ("ssm_in.bias", [heads.projected(), 1]),
                 ("ssm_out.bias", [hidden, 1]),
                 ("ssm_conv1d.weight", [width, heads.xbc()]),

@@ -131,10 +131,17 @@ impl Weight {
         (joins && parts[0].affine == parts[1].affine).then_some(parts)
     }
 
-    /// Records y[first_col ..] = factors · x · weightᵀ + biases.
-    pub fn linear_from(&self, recording: &mut Recording, x: Tensor, first_col: usize, y: Tensor) -> Result<()> {
+    /// Records y[first_col ..] = factors · norm(x) · weightᵀ + biases.
+    pub fn linear_from(
+        &self,
+        recording: &mut Recording,
+        x: Tensor,
+        norm: Option<RmsNorm>,
+        first_col: usize,
+        y: Tensor,
+    ) -> Result<()> {
         for &Part { matrix: weight, first_row, affine } in &self.parts {
-            let (norm, epilogue, y_offset) = (None, Epilogue::Store, first_col + first_row);
+            let (epilogue, y_offset) = (Epilogue::Store, first_col + first_row);
             recording.push(Linear { x, norm, weight, affine, epilogue, y_offset, y })?;
         }
         Ok(())
@@ -213,9 +220,11 @@ pub struct Group {
     /// The one tensor that some files have in place of all members.
     whole: Option<String>,
     cols: usize,
-    /// Width of a head where the first member has the rows of each head before those of its gates.
-    /// The gates come last, as a member of their own.
-    gated: Option<usize>,
+    /// Columns in memory, where those of the file may be an odd number of them.
+    padded: usize,
+    /// Where the tensor of the first member has rows of the last one too: how many of the first and
+    /// how many of the last take turns in it.
+    turns: Option<[usize; 2]>,
     /// Whether the last member may be missing, and its rows are then those of the one before it.
     repeats: bool,
     /// Whether a tensor may have fewer rows, and those that it lacks are its first one.
@@ -233,8 +242,8 @@ impl Group {
     pub fn new(members: &[(String, usize)], cols: usize) -> Self {
         let members = members.iter().map(|(stem, rows)| Member { stem: stem.clone(), rows: *rows, placed: false });
         let (members, weight) = (members.collect(), Weight::default());
-        let (whole, gated) = (None, None);
-        Self { members, whole, cols, gated, repeats: false, fills: false, experts: 1, apart: false, weight }
+        let (whole, turns, padded) = (None, None, cols);
+        Self { members, whole, cols, padded, turns, repeats: false, fills: false, experts: 1, apart: false, weight }
     }
 
     /// A group of one tensor.
@@ -271,7 +280,19 @@ impl Group {
     /// The same group, whose first member has each head's rows and those of its gates in turns.
     pub fn with_gates(mut self, head_dim: usize) -> Self {
         self.members.extend(self.members.first().cloned());
-        Self { gated: Some(head_dim), ..self }
+        Self { turns: Some([head_dim; 2]), ..self }
+    }
+
+    /// The same group, whose only tensor has so many rows, and so many others that become the last
+    /// member. Rows that the first member has more are 0.
+    pub fn with_rest(mut self, [own, rest]: [usize; 2]) -> Self {
+        self.members.extend(self.members.first().map(|member| Member { rows: rest, ..member.clone() }));
+        Self { turns: Some([own, rest]), ..self }
+    }
+
+    /// The same group, whose columns are filled up with 0 to whole groups of them.
+    pub fn with_padding(self) -> Self {
+        Self { padded: self.cols.next_multiple_of(4), ..self }
     }
 
     /// Replaces the members by the whole tensor, if `tensors` contains it; where it has the name of
@@ -292,7 +313,8 @@ impl Group {
     /// Gives a place to the members that are in `tensors`.
     pub fn place(&mut self, memory: &mut dyn Memory, tensors: &HashMap<&str, &TensorInfo>) -> Result<()> {
         self.take_whole(tensors);
-        let gated = self.gated.map_or_else(String::new, |_| self.members[0].stem.clone());
+        let shared = self.turns.map_or_else(String::new, |_| self.members[0].stem.clone());
+        let of_shared = self.rows_of_shared();
         let has = |member: &Member| tensors.contains_key(format!("{}.weight", member.stem).as_str());
         // what may be repeated begins a part
         let repeated = match &self.members[..] {
@@ -306,11 +328,11 @@ impl Group {
             let name = format!("{}.weight", member.stem);
             match tensors.get(name.as_str()) {
                 Some(info) => {
-                    let rows = if member.stem == gated { 2 * member.rows } else { member.rows };
+                    let rows = if member.stem == shared { of_shared } else { member.rows };
                     let fewer = Some(info.rows()).filter(|fewer| self.fills && (1..rows).contains(fewer));
                     check_shape(info, &[self.cols, fewer.unwrap_or(rows / self.experts), self.experts])?;
                     let layout = Layout::for_block(info.block);
-                    let is_apart = first_row > 0 && (member.stem == gated || member.stem == repeated);
+                    let is_apart = first_row > 0 && (member.stem == shared || member.stem == repeated);
                     run = match run {
                         Some((same, start, rows)) if same == layout && !is_apart => {
                             Some((layout, start, rows + member.rows))
@@ -329,7 +351,7 @@ impl Group {
         runs.extend(run);
         for (layout, start, rows) in runs {
             let label = &self.members[0].stem;
-            let row_bytes = layout.quants_row_bytes(self.cols).max(layout.scales_row_bytes(self.cols)) as u64;
+            let row_bytes = layout.quants_row_bytes(self.padded).max(layout.scales_row_bytes(self.padded)) as u64;
             let most = (memory.max_buffer_bytes() / row_bytes).max(1) as usize;
             // with the rows that fill up the last tile
             let most = if most > MOST_TILE { most / MOST_TILE * MOST_TILE } else { most };
@@ -345,11 +367,17 @@ impl Group {
             };
             for first_row in (start..start + rows).step_by(most) {
                 let rows = most.min(start + rows - first_row);
-                let matrix = memory.create_matrix(label, layout, rows, self.cols)?;
+                let matrix = memory.create_matrix(label, layout, rows, self.padded)?;
                 self.weight.parts.push(Part { matrix, first_row, affine: None });
             }
         }
         Ok(())
+    }
+
+    /// Rows of the tensor that has those of the first and of the last member.
+    fn rows_of_shared(&self) -> usize {
+        let ([own, rest], last) = (self.turns.unwrap_or([0, 1]), self.members.last().map_or(0, |member| member.rows));
+        last / rest * (own + rest)
     }
 
     /// Index of a member's first row in the group.
@@ -365,25 +393,33 @@ impl Group {
 
     /// Writes rows of a tensor; `first_row` is counted from the start of the group.
     pub fn write(&self, memory: &mut dyn Memory, info: &TensorInfo, first_row: usize, rows: &[u8]) -> Result<()> {
-        let is_gated = info.name.strip_suffix(".weight") == Some(&self.members[0].stem);
-        let Some(head_dim) = self.gated.filter(|_| is_gated) else {
+        let is_shared = info.name.strip_suffix(".weight") == Some(&self.members[0].stem);
+        let Some([own, rest]) = self.turns.filter(|_| is_shared) else {
             if self.fills && first_row == 0 && !rows.is_empty() {
                 let first = &rows[..info.block.row_bytes(self.cols)];
                 (info.rows()..self.members[0].rows).try_for_each(|row| self.write_run(memory, info, row, first))?;
             }
             return self.write_run(memory, info, first_row, rows);
         };
-        let (all, mut row) = (self.members.iter().map(|member| member.rows).sum::<usize>(), first_row);
-        let gates = all - self.members[0].rows;
+        let before_last = self.members.split_last().map_or(0, |(_, others)| others.iter().map(|m| m.rows).sum());
         let row_bytes = info.block.row_bytes(self.cols);
-        let mut rest = rows;
-        while !rest.is_empty() {
-            let (run, within) = (row / head_dim, row % head_dim);
-            let count = (head_dim - within).min(rest.len() / row_bytes);
-            let (now, later) = rest.split_at(count * row_bytes);
-            let place = run / 2 * head_dim + within + if run % 2 == 1 { gates } else { 0 };
+        let own_rows = self.members.last().map_or(0, |last| last.rows / rest * own);
+        let (mut row, mut left) = (first_row, rows);
+        while !left.is_empty() {
+            let (turn, within) = (row / (own + rest), row % (own + rest));
+            let (place, run) = match within.checked_sub(own) {
+                None => (turn * own + within, own - within),
+                Some(of_rest) => (before_last + turn * rest + of_rest, rest - of_rest),
+            };
+            let count = run.min(left.len() / row_bytes);
+            let (now, later) = left.split_at(count * row_bytes);
             self.write_run(memory, info, place, now)?;
-            (row, rest) = (row + count, later);
+            let (end, first) = (place + count, self.members[0].rows);
+            if end == own_rows && end < first {
+                // zeros are zeros in any type
+                self.write_run(memory, info, end, &vec![0; (first - end) * row_bytes])?;
+            }
+            (row, left) = (row + count, later);
         }
         Ok(())
     }
@@ -403,7 +439,8 @@ impl Group {
             }
             let count = (rows.len() / row_bytes).min(start + matrix.rows - first_row);
             let (now, later) = rows.split_at(count * row_bytes);
-            memory.write_rows(matrix, first_row - start, info.block, now)?;
+            let filled = (self.padded > self.cols).then(|| filled_up(now, self.cols, self.padded, row_bytes));
+            memory.write_rows(matrix, first_row - start, info.block, filled.as_deref().unwrap_or(now))?;
             (first_row, rows) = (first_row + count, later);
         }
         Ok(())
@@ -463,8 +500,8 @@ impl Group {
             members.push((member.stem.as_str(), end..end + member.rows));
             end += member.rows;
         }
-        // gates become a weight of their own
-        let is_pair = self.gated.is_none() && self.weight.pair().is_some();
+        // the last member of these becomes a weight of its own
+        let is_pair = self.turns.is_none() && self.weight.pair().is_some();
         for i in 0..self.weight.parts.len() {
             let part = &self.weight.parts[i];
             let rows = part.first_row..part.first_row + part.matrix.rows;
@@ -476,6 +513,13 @@ impl Group {
         }
         Ok(self.weight.clone())
     }
+}
+
+/// Rows of values with zeros behind each. Only values that are no blocks have odd numbers of
+/// columns.
+fn filled_up(rows: &[u8], cols: usize, padded: usize, row_bytes: usize) -> Vec<u8> {
+    let zeros = vec![0; row_bytes / cols * (padded - cols)];
+    rows.chunks_exact(row_bytes).flat_map(|row| row.iter().chain(&zeros)).copied().collect()
 }
 
 /// The largest number of rows in a part that is at most `most` and a multiple of an expert's

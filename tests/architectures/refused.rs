@@ -51,6 +51,17 @@ fn what_is_missing_or_has_a_wrong_length_is_named() {
     let of_scan =
         ["ssm_conv1d.weight", "ssm_a", "ssm_dt.bias", "ssm_d", "ssm_norm.weight", "ssm_in.weight", "ssm_out.weight"];
     of_scan.into_iter().for_each(|part| lacks("mamba2", &format!("blk.2.{part}")));
+    let of_columns = [
+        "ssm_conv1d.weight",
+        "ssm_a",
+        "ssm_dt.bias",
+        "ssm_d",
+        "ssm_in.weight",
+        "ssm_x.weight",
+        "ssm_dt.weight",
+        "ssm_out.weight",
+    ];
+    of_columns.into_iter().for_each(|part| lacks("mamba", &format!("blk.2.{part}")));
     lacks("bitnet", "blk.1.attn_sub_norm.weight");
     lacks("bitnet", "blk.0.ffn_sub_norm.weight");
     lacks("smallthinker", "blk.2.ffn_gate_inp.weight");
@@ -82,6 +93,8 @@ fn what_is_missing_or_has_a_wrong_length_is_named() {
     wrong("bert-xlm-roberta", "cls.output.bias");
     let parts = ["ssm_conv1d.weight", "ssm_conv1d.bias", "ssm_a", "ssm_dt.bias", "ssm_d", "ssm_norm.weight"];
     parts.into_iter().for_each(|part| wrong("mamba2", &format!("blk.1.{part}")));
+    let parts = ["ssm_conv1d.weight", "ssm_conv1d.bias", "ssm_a", "ssm_dt.bias", "ssm_d", "ssm_x.weight"];
+    parts.into_iter().for_each(|part| wrong("mamba", &format!("blk.1.{part}")));
     wrong("bitnet", "blk.1.ffn_sub_norm.weight");
     wrong("bitnet-packed", "blk.1.ffn_up.scale");
     // a norm that only the layers behind the first have, and one of Jina's model for code
@@ -124,6 +137,11 @@ fn what_is_missing_or_has_a_wrong_length_is_named() {
     sizes("mamba2", "mamba2.ssm.inner_size", 50);
     sizes("mamba2", "mamba2.ssm.state_size", 260);
     sizes("granitehybrid", "granitehybrid.ssm.conv_kernel", 0);
+    sizes("mamba", "mamba.ssm.conv_kernel", 5);
+    sizes("mamba", "mamba.ssm.inner_size", 54);
+    sizes("mamba", "mamba.ssm.state_size", 260);
+    sizes("mamba", "mamba.ssm.time_step_rank", 57);
+    refused(fixture("mamba").meta("mamba.ssm.time_step_rank", 4u32), "blk.0.ssm_dt.weight");
     // a third way of weighing
     sizes("smallthinker", "smallthinker.expert_gating_func", 3);
     // heads that its groups do not divide; a convolution over another number of positions

@@ -17,6 +17,8 @@ fn is_projection(name: &str) -> bool {
         "attn_qkv",
         "attn_output",
         "ssm_in",
+        "ssm_x",
+        "ssm_dt",
         "ssm_out",
         "ffn_gate",
         "ffn_up",

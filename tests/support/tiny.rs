@@ -223,6 +223,39 @@ impl Tiny {
             .meta("mamba2.ssm.inner_size", inner as u32)
     }
 
+    /// The same of Mamba: no attention, and columns that fade by themselves.
+    pub fn scanning_columns(seed: u64) -> Self {
+        let Self { metadata, tensors } = Self::scanning(seed);
+        let (inner, states, rank) = (64, 8, 4);
+        let stays = |name: &String| !["ssm_in", "ssm_a", "ssm_d", "ssm_norm"].iter().any(|part| name.contains(part));
+        let mut tiny = Self {
+            metadata: metadata.into_iter().map(|(key, value)| (key.replacen("mamba2.", "mamba.", 1), value)).collect(),
+            tensors: tensors.into_iter().filter(|(name, _)| stays(name)).collect(),
+        };
+        let mut rng = Rng::new(seed + 4000);
+        for layer in 0..LAYERS {
+            let name = |part: &str| format!("blk.{layer}.{part}");
+            let matrices =
+                [("ssm_in", HIDDEN, 2 * inner), ("ssm_x", inner, rank + 2 * states), ("ssm_dt", rank, inner)];
+            for (part, cols, rows) in matrices {
+                let block = if part == "ssm_dt" { BlockType::F32 } else { BlockType::Q8_0 };
+                let (dims, data) = (vec![cols as u64, rows as u64], rng.rows(block, rows, cols));
+                tiny.tensors.insert(name(&format!("{part}.weight")), Tensor { dims, block, data });
+            }
+            let decays: Vec<f32> = rng.units(inner * states).iter().map(|unit| -0.01 - unit.abs()).collect();
+            tiny = tiny
+                .vector(&name("ssm_conv1d.weight"), &rng.units(4 * inner))
+                .vector(&name("ssm_conv1d.bias"), &rng.units(inner))
+                .vector(&name("ssm_a"), &decays)
+                .vector(&name("ssm_dt.bias"), &rng.units(inner))
+                .vector(&name("ssm_d"), &rng.units(inner));
+            for (part, dims) in [("ssm_conv1d.weight", [4, inner]), ("ssm_a", [states, inner])] {
+                tiny.tensors.get_mut(&name(part)).unwrap().dims = dims.map(|dim| dim as u64).to_vec();
+            }
+        }
+        tiny.meta("general.architecture", "mamba").meta("mamba.ssm.time_step_rank", rank as u32)
+    }
+
     pub fn vector(mut self, name: &str, values: &[f32]) -> Self {
         let data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.tensors.insert(name.into(), Tensor { dims: vec![values.len() as u64], block: BlockType::F32, data });

@@ -39,6 +39,7 @@ for (const device of ['cpu', 'gpu']) {
     'gemma4',
     'gemma4-experts',
     'granitehybrid',
+    'mamba',
     'mamba2',
     'smallthinker',
     'ernie4_5-moe',

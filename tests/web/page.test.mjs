@@ -185,7 +185,7 @@ test('a dropped folder loads; one without a model is an error with a remedy', { 
   await page.evaluate(async () => {
     const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle('dropped', { create: true });
     for (const [name, text] of [
-      ['config.json', '{"model_type": "mamba"}'],
+      ['config.json', '{"model_type": "jamba"}'],
       ['tokenizer.json', '{}'],
       ['model.safetensors', ''],
     ]) {
@@ -200,7 +200,7 @@ test('a dropped folder loads; one without a model is an error with a remedy', { 
   });
   const error = page.getByTestId('error');
   await error.waitFor();
-  assert.match(await error.textContent(), /UNSUPPORTED_MODEL.*mamba/s);
+  assert.match(await error.textContent(), /UNSUPPORTED_MODEL.*jamba/s);
   assert.deepEqual(problems, []);
 });
 

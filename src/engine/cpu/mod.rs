@@ -210,7 +210,7 @@ impl Kernels for Simd {
             let matrix = op.matrix(head);
             // SAFETY: each call has its own matrix, and its own columns of y
             let matrix = unsafe { state.slice(matrix.start, matrix.len()) };
-            op.head(rows.clone(), head, inputs, matrix, |row, values| {
+            op.head(rows.clone(), head, inputs, (matrix, simd::exponentials), |row, values| {
                 // SAFETY: as above
                 unsafe { y.slice(row * op.y.cols + head * width, width) }.copy_from_slice(values);
             });

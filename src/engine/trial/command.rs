@@ -351,8 +351,8 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
             (op.xbc, op.y) = (random.like(memory, op.xbc)?, random.like(memory, op.y)?);
             op.gates = random.like(memory, op.gates)?;
             // a matrix must fade
-            let count = op.heads.count;
-            let weights: Vec<f32> = (0..3 * count).map(|i| if i < count { -0.5 } else { 0.75 }).collect();
+            let decays = if op.heads.columns { op.heads.matrices() } else { op.heads.count };
+            let weights: Vec<f32> = (0..op.heads.weights()).map(|i| if i < decays { -0.5 } else { 0.75 }).collect();
             op.weights = Random::put(memory, 1, op.weights.cols, &weights)?;
             vec![Output::all(op.y), Output::all(blocks(op.state))]
         }

@@ -202,7 +202,7 @@ impl ParsedConfig {
         }
         if family.architecture == "t5encoder" {
             model.t5(&config)?;
-        } else if !matches!(family.architecture, "bert" | "jina-bert-v2" | "mamba2") {
+        } else if !matches!(family.architecture, "bert" | "jina-bert-v2") && !model.scans_alone() {
             model.rope(&config)?;
         }
         if family.architecture == "smallthinker" {
@@ -264,7 +264,7 @@ impl ParsedConfig {
             match config.count(names)? {
                 Some(count) => self.put(key, count),
                 // without attention
-                None if self.family.architecture == "mamba2" && (2..REQUIRED).contains(&i) => self.put(key, 0u32),
+                None if self.scans_alone() && (2..REQUIRED).contains(&i) => self.put(key, 0u32),
                 // the first models of these architectures do not state it
                 None if key == "context_length" && matches!(self.family.architecture, "falcon" | "bloom") => {
                     self.put(key, 2048u32)
@@ -280,7 +280,7 @@ impl ParsedConfig {
         self.layers = count(COUNTS[1].1)?;
         let heads = count(COUNTS[2].1)?;
         self.experts = count(COUNTS[4].1)?;
-        if self.family.architecture != "mamba2" {
+        if !self.scans_alone() {
             self.attention_heads(config, hidden, heads)?;
         }
         let listed = config.get("intermediate_size").is_some_and(Value::is_array);
@@ -569,6 +569,7 @@ fn ties(architecture: &str) -> bool {
         architecture,
         "lfm2"
             | "lfm2moe"
+            | "mamba"
             | "gemma"
             | "gemma2"
             | "gemma3"
@@ -655,7 +656,7 @@ mod tests {
             let error = llama(changes).expect_err(expected).to_string();
             assert!(error.contains(expected), "{error}");
         };
-        refused(json!({"model_type": "mamba"}), "`model_type` is `mamba`; weft runs llama, mistral");
+        refused(json!({"model_type": "jamba"}), "`model_type` is `jamba`; weft runs llama, mistral");
         refused(json!({"model_type": null}), "`model_type`");
         refused(json!({"hidden_act": "relu"}), "`hidden_act` is `relu`; weft runs silu");
         refused(json!({"rope_scaling": {"rope_type": "ntk", "factor": 2.0}}), "ntk");

@@ -139,6 +139,7 @@ pub(super) const FAMILIES: &[Family] = &[
     Family { orders: &[PAIRS], ..family(&["granite"], "granite") },
     Family { orders: &[PAIRS, GATE_UP], ..family(&["granitemoe"], "granitemoe") },
     Family { orders: &[PAIRS, GATE_UP, SCANS], ..family(&["granitemoehybrid"], "granitehybrid") },
+    Family { orders: &[SCANS], ..family(&["mamba", "falcon_mamba"], "mamba") },
     Family { orders: &[SCANS], ..family(&["mamba2"], "mamba2") },
     Family { orders: &[PAIRS], ..family(&["minicpm"], "minicpm") },
     family(&["ernie4_5"], "ernie4_5"),
@@ -350,12 +351,14 @@ const NAMES: &[(&str, &str)] = &[
     ("layers.#.feed_forward.experts.#.w1", "blk.#.ffn_gate_exps"),
     ("layers.#.feed_forward.experts.#.w2", "blk.#.ffn_down_exps"),
     ("layers.#.feed_forward.experts.#.w3", "blk.#.ffn_up_exps"),
-    // Mamba-2, and Granite 4
+    // Mamba, Mamba-2, and Granite 4
     ("embeddings", "token_embd"),
     ("layers.#.norm", "blk.#.attn_norm"),
     ("layers.#.mixer.in_proj", "blk.#.ssm_in"),
     ("layers.#.mixer.conv1d", "blk.#.ssm_conv1d"),
     ("layers.#.mixer.norm", "blk.#.ssm_norm"),
+    ("layers.#.mixer.x_proj", "blk.#.ssm_x"),
+    ("layers.#.mixer.dt_proj", "blk.#.ssm_dt"),
     ("layers.#.mixer.out_proj", "blk.#.ssm_out"),
     ("layers.#.mamba.in_proj", "blk.#.ssm_in"),
     ("layers.#.mamba.conv1d", "blk.#.ssm_conv1d"),

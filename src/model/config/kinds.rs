@@ -27,13 +27,36 @@ pub enum LayerKind {
         /// Its heads.
         heads: DeltaHeads,
     },
-    /// A selective scan (Mamba-2), behind a convolution.
+    /// A selective scan (Mamba-2, or Mamba), behind a convolution.
     Scan {
         /// `ssm.conv_kernel`
         width: usize,
         /// Its heads.
         heads: ScanHeads,
+        /// How Mamba makes Δ, B and C of what the convolution gives.
+        low_rank: Option<TimeSteps>,
     },
+}
+
+/// What a scan of columns projects again behind its convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeSteps {
+    /// `ssm.time_step_rank`: values that the time steps of all columns are made of.
+    pub rank: usize,
+    /// `ssm.dt_b_c_rms`: whether these, B and C are normalised, without weights.
+    pub normed: bool,
+}
+
+impl TimeSteps {
+    /// The same number of values in whole groups of columns of a matrix.
+    pub fn padded(&self) -> usize {
+        self.rank.next_multiple_of(4)
+    }
+
+    /// Which part of these they are.
+    pub fn share(&self) -> f32 {
+        self.rank as f32 / self.padded() as f32
+    }
 }
 
 impl LayerKind {
@@ -42,7 +65,7 @@ impl LayerKind {
         match self {
             Self::Attention | Self::Convolution { .. } => None,
             Self::Delta { width, heads } => Some([*width, heads.qkv()]),
-            Self::Scan { width, heads } => Some([*width, heads.xbc()]),
+            Self::Scan { width, heads, .. } => Some([*width, heads.xbc()]),
         }
     }
 
@@ -71,8 +94,16 @@ impl Config {
         self.require("ssm.inner_size", fits(value_dim), expected, value * value_dim)
     }
 
-    pub(super) fn check_scan(&self, width: usize, heads: &ScanHeads) -> Result<()> {
-        let ScanHeads { count, groups, head_dim, state_dim } = *heads;
+    pub(super) fn check_scan(&self, width: usize, heads: &ScanHeads, low_rank: Option<TimeSteps>) -> Result<()> {
+        let ScanHeads { count, groups, head_dim, state_dim, .. } = *heads;
+        if let Some(TimeSteps { rank, .. }) = low_rank {
+            let inner = heads.inner();
+            self.require("ssm.conv_kernel", (2..=WIDEST).contains(&width), "2 to 4", width)?;
+            self.require("ssm.state_size", (1..=256).contains(&state_dim), "1 to 256", state_dim)?;
+            let fits = (4..=1 << 18).contains(&inner) && inner.is_multiple_of(4);
+            self.require("ssm.inner_size", fits, "a multiple of 4 up to 262144", inner)?;
+            return self.require("ssm.time_step_rank", (1..=inner).contains(&rank), "1 to ssm.inner_size", rank);
+        }
         let as_delta = DeltaHeads { key: groups, value: count, key_dim: state_dim, value_dim: head_dim, tiled: false };
         self.check_delta(width, &as_delta)
     }
@@ -88,6 +119,10 @@ pub fn delta_width(heads: &DeltaHeads) -> usize {
 pub(super) fn kinds(keys: &Keys, layers: usize, heads: usize) -> Result<(Vec<LayerKind>, usize)> {
     if let Some(order) = keys.architecture.delta {
         return Ok((delta_kinds(keys, layers, order)?, keys.opt_count(KV_HEADS)?.unwrap_or(heads)));
+    }
+    if keys.architecture.bare_mixers {
+        // whatever number of heads the file has
+        return Ok((vec![headless(keys)?; layers.min(1 << 16)], 1));
     }
     let (array, all) = (keys.value(KV_HEADS), || vec![LayerKind::Attention; layers.min(1 << 16)]);
     let of_layers = match array {
@@ -129,9 +164,18 @@ fn headless(keys: &Keys) -> Result<LayerKind> {
     if !keys.architecture.scans {
         return Ok(LayerKind::Convolution { width: keys.count("shortconv.l_cache")? });
     }
+    let width = keys.count("ssm.conv_kernel")?;
+    if keys.architecture.columns {
+        let (inner, state_dim) = (keys.count("ssm.inner_size")?, keys.count("ssm.state_size")?);
+        let head_dim = 1 << inner.trailing_zeros().min(5);
+        let heads = ScanHeads { count: inner / head_dim, groups: 1, head_dim, state_dim, columns: true };
+        let normed = keys.opt_bool("ssm.dt_b_c_rms")?.unwrap_or(false);
+        let low_rank = Some(TimeSteps { rank: keys.count("ssm.time_step_rank")?, normed });
+        return Ok(LayerKind::Scan { width, heads, low_rank });
+    }
     let [groups, count, state_dim, head_dim] = recurrent_sizes(keys)?;
-    let heads = ScanHeads { count, groups, head_dim, state_dim };
-    Ok(LayerKind::Scan { width: keys.count("ssm.conv_kernel")?, heads })
+    let heads = ScanHeads { count, groups, head_dim, state_dim, columns: false };
+    Ok(LayerKind::Scan { width, heads, low_rank: None })
 }
 
 /// Of layers with a recurrent state: groups, heads, `ssm.state_size`, width of a head.

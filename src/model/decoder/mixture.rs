@@ -118,7 +118,7 @@ impl Decoder {
         if let (Some(shared), Some((gate_up, ffn))) = (&mixture.shared, shared_activations) {
             self.record_mlp(r, shared, x, norm, gate_up, ffn)?;
             if weighs_shared {
-                shared.down_proj.linear_from(r, ffn, chosen * self.config.hidden, outputs)?;
+                shared.down_proj.linear_from(r, ffn, None, chosen * self.config.hidden, outputs)?;
             }
         }
         Ok(())

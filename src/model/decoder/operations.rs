@@ -1,6 +1,6 @@
 //! Names of the operations that a decoder records, for people who look at their times.
 
-use super::{Decoder, FeedForward, Mlp, PerLayerEmbedding, PerLayerWeights, StreamsWeights};
+use super::{Decoder, FeedForward, Mlp, PerLayerEmbedding, PerLayerWeights, StepWeights, StreamsWeights};
 use crate::model::weights::Weight;
 use crate::ops::Command;
 use crate::record::BufferId;
@@ -56,6 +56,9 @@ impl Decoder {
         let names = if layer.convolution.is_some() { ["in_proj", "out_proj"] } else { ["qkv_proj", "o_proj"] };
         let mut weights = vec![(&layer.qkv_proj, names[0]), (&layer.o_proj, names[1])];
         weights.extend(layer.gate_proj.iter().map(|weight| (weight, "attn_gate")));
+        if let Some(StepWeights { low, dt, bc, .. }) = layer.scan.as_ref().and_then(|scan| scan.steps.as_ref()) {
+            weights.extend([(low, "x_proj"), (bc, "x_proj"), (dt, "dt_proj")]);
+        }
         if let Some(PerLayerWeights { mlp, .. }) = &layer.per_layer {
             weights.extend([(&mlp.gate_up_proj, "per_layer_gate"), (&mlp.down_proj, "per_layer_proj")]);
         }

@@ -2,12 +2,12 @@
 //! where that can be, else an operation of its own.
 
 use super::norms::Stream;
-use super::{Decoder, Layer, Mlp, ScanWeights};
+use super::{Decoder, Layer, Mlp, ScanWeights, StepWeights};
 use crate::Result;
-use crate::model::config::{LayerKind, delta_width};
+use crate::model::config::{LayerKind, TimeSteps, delta_width};
 use crate::ops::{
     Activate, Activation, CausalConvolve, Convolve, DeltaRule, Epilogue, Function, Norm, NormKind, Recording, RmsNorm,
-    RopeAppend, RopeAttention, SelectiveScan, Sparsify,
+    RopeAppend, RopeAttention, ScanHeads, SelectiveScan, Sparsify,
 };
 use crate::record::{KvCache, Tensor};
 
@@ -93,32 +93,57 @@ impl Decoder {
         &self,
         r: &mut Recording,
         i: usize,
-        (weight, scan): (Tensor, ScanWeights),
+        (weight, scan): (Tensor, &ScanWeights),
         state: KvCache,
         s: &mut Stream,
     ) -> Result<(Tensor, Option<RmsNorm>)> {
         self.settle(r, s)?;
         let (a, layer) = (&s.a, &self.layers[i]);
-        let (Some(convolved), LayerKind::Scan { heads, .. }) = (a.convolved, self.config.kinds[i]) else {
+        let (Some(convolved), LayerKind::Scan { heads, low_rank, .. }) = (a.convolved, self.config.kinds[i]) else {
             return Ok((a.attn, None));
         };
-        let ScanWeights { weights, norm: own, biased } = scan;
+        let &ScanWeights { weights, norm: own, biased, ref steps } = scan;
         // buffers with room for either
         let gates = Tensor { cols: heads.projected(), ..a.qkv };
         let (xbc, y) = (Tensor { cols: heads.xbc(), ..convolved }, Tensor { cols: heads.inner(), ..a.attn });
         let (x, norm) = self.normed(r, layer.attn_norms.input, a)?;
         layer.qkv_proj.linear(r, x, norm, Epilogue::Store, gates)?;
-        let convolve = CausalConvolve { x: gates, first_col: heads.inner(), weight, biased, state, y: xbc };
+        let first_col = if heads.columns { 0 } else { heads.inner() };
+        let convolve = CausalConvolve { x: gates, first_col, weight, biased, state, y: xbc };
         let first = convolve.kept();
         r.push(convolve)?;
+        if let (Some(steps), Some(of)) = (steps, low_rank) {
+            self.record_time_steps(r, (heads, of), steps, (xbc, gates, y))?;
+        }
         r.push(SelectiveScan { xbc, gates, weights, state, first, heads, y })?;
-        let eps = self.config.norm_eps;
+        let (Some(own), eps) = (own, self.config.norm_eps) else { return Ok((y, None)) };
         if heads.groups == 1 {
             return Ok((y, Some(RmsNorm { weight: own, eps })));
         }
         let (kind, groups) = (NormKind::Rms, heads.groups);
         r.push(Norm { x: y, first_col: 0, groups, weight: own, bias: None, kind, eps, add: None, scale: None, y })?;
         Ok((y, None))
+    }
+
+    /// What a scan of columns reads behind z in `gates`: Δ before softplus, B and C of `x`. `room`
+    /// is free until the scan.
+    fn record_time_steps(
+        &self,
+        r: &mut Recording,
+        (heads, of): (ScanHeads, TimeSteps),
+        steps: &StepWeights,
+        (x, gates, room): (Tensor, Tensor, Tensor),
+    ) -> Result<()> {
+        let (inner, eps) = (heads.inner(), self.config.step_eps);
+        let low = Tensor { cols: of.padded(), ..room };
+        steps.low.linear(r, x, None, Epilogue::Store, low)?;
+        steps.bc.linear_from(r, x, None, 3 * inner, gates)?;
+        let norm = steps.norms.map(|[weight, _]| RmsNorm { weight, eps: eps * of.share() });
+        steps.dt.linear_from(r, low, norm, 2 * inner, gates)?;
+        let Some([_, weight]) = steps.norms else { return Ok(()) };
+        let kind = NormKind::Rms;
+        let y = gates;
+        r.push(Norm { x: y, first_col: 3 * inner, groups: 2, weight, bias: None, kind, eps, add: None, scale: None, y })
     }
 
     /// ffn = activation(gate(norm(x))) · up(norm(x)), or activation(up(norm(x)))

@@ -26,6 +26,13 @@ pub use vector::Vector;
 #[cfg(target_arch = "wasm32")]
 pub use wasm::*;
 
+/// Replaces each value by e to its power, see [`F32x4::exp`].
+pub fn exponentials(values: &mut [f32]) {
+    let (fours, rest) = values.as_chunks_mut::<4>();
+    fours.iter_mut().for_each(|four| *four = F32x4::load(four).exp().to_array());
+    rest.iter_mut().for_each(|value| *value = F32x4::splat(*value).exp().to_array()[0]);
+}
+
 impl F32x4 {
     /// All lanes zero.
     pub const ZERO: Self = Self::new([0.0; 4]);

@@ -3,7 +3,8 @@
 //
 // A workgroup per token. Each invocation finds how many experts come before one of its own, so
 // that all places are found at once. WEIGHTING is numbered in ops/route.rs; SHARED is 1 if there is
-// a shared expert; BIAS is added to sigmoids or to the softmax for the choice.
+// a shared expert; BIAS is added to sigmoids or to the softmax for the choice. GROUPED: only the
+// experts of the GROUPS_CHOSEN best of GROUPS groups can be chosen.
 #import step
 
 struct Params {
@@ -13,6 +14,7 @@ const LOGIT_COLS = EXPERTS + SHARED;
 const Y_COLS = 2u * CHOSEN + SHARED;
 const QUADS = (EXPERTS + 3u) / 4u;
 const LOWEST = -1e30; // below any logit
+const IS_SIGMOID = WEIGHTING >= 3u;
 
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> logits: array<f32>; // (tokens, LOGIT_COLS)
@@ -28,6 +30,10 @@ var<workgroup> powers: array<vec4<f32>, QUADS>;
 // of the chosen experts, the best first
 var<workgroup> best: array<u32, CHOSEN>;
 var<workgroup> weights: array<f32, CHOSEN>;
+#ifdef GROUPED
+const EACH = EXPERTS / GROUPS;
+var<workgroup> group_scores: array<f32, GROUPS>;
+#endif
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -42,7 +48,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         for (var i = 0u; i < min(4u, EXPERTS - 4u * quad); i++) {
             own[i] = logits[first + 4u * quad + i];
         }
-        if WEIGHTING == 3u {
+        if IS_SIGMOID {
             let sigmoids = 1.0 / (1.0 + exp(min(-own, vec4(80.0))));
             powers[quad] = sigmoids;
             own = biased(sigmoids, quad);
@@ -55,12 +61,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         largest4 = max(largest4, all_logits[quad]);
     }
     let largest = max(max(largest4.x, largest4.y), max(largest4.z, largest4.w));
-    for (var quad = lane; quad < QUADS && WEIGHTING != 3u; quad += WORKGROUP) {
+    for (var quad = lane; quad < QUADS && !IS_SIGMOID; quad += WORKGROUP) {
         powers[quad] = exp(all_logits[quad] - largest);
     }
     workgroupBarrier();
 #ifdef BIAS
-    if WEIGHTING != 3u {
+    if !IS_SIGMOID {
         var sums = vec4(0.0);
         for (var quad = 0u; quad < QUADS; quad++) {
             sums += powers[quad];
@@ -69,6 +75,27 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         for (var quad = lane; quad < QUADS; quad += WORKGROUP) {
             all_logits[quad] = biased(powers[quad] / all, quad);
         }
+    }
+    workgroupBarrier();
+#endif
+#ifdef GROUPED
+    for (var g = lane; g < GROUPS; g += WORKGROUP) {
+        var best = vec2(LOWEST); // the best two
+        for (var e = g * EACH; e < (g + 1u) * EACH; e++) {
+            let score = all_logits[e / 4u][e % 4u];
+            best = select(vec2(best.x, max(best.y, score)), vec2(score, best.x), score > best.x);
+        }
+        group_scores[g] = best.x + select(0.0, best.y, IS_SIGMOID && EACH > 1u);
+    }
+    workgroupBarrier();
+    for (var quad = lane; quad < QUADS; quad += WORKGROUP) {
+        var scores = all_logits[quad];
+        for (var i = 0u; i < min(4u, EXPERTS - 4u * quad); i++) {
+            if !is_in_chosen_group(4u * quad + i) {
+                scores[i] = LOWEST;
+            }
+        }
+        all_logits[quad] = scores;
     }
     workgroupBarrier();
 #endif
@@ -105,6 +132,19 @@ fn biased(probabilities: vec4<f32>, quad: u32) -> vec4<f32> {
     return scores;
 }
 
+#ifdef GROUPED
+fn is_in_chosen_group(e: u32) -> bool {
+    let own = e / EACH;
+    let score = group_scores[own];
+    var before = 0u; // groups that come first: of equal ones, those with smaller indices
+    for (var g = 0u; g < GROUPS; g++) {
+        let other = group_scores[g];
+        before += u32(other > score || (other == score && g < own));
+    }
+    return before < GROUPS_CHOSEN;
+}
+#endif
+
 // Writes expert e and its weight to its place among the chosen ones, if it is one of them.
 fn take_place(e: u32) {
     let logit = all_logits[e / 4u][e % 4u];
@@ -127,6 +167,6 @@ fn take_place(e: u32) {
     if place < CHOSEN {
         best[place] = e;
         let all = rivals.x + rivals.y + rivals.z + rivals.w;
-        weights[place] = power / select(all, 1.0, WEIGHTING == 3u);
+        weights[place] = power / select(all, 1.0, IS_SIGMOID);
     }
 }

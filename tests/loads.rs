@@ -14,10 +14,10 @@ use weft_llm::ops::alt_up::{Correction, STREAMS};
 use weft_llm::ops::likely;
 use weft_llm::ops::variants::MATMUL_NARROW;
 use weft_llm::ops::{
-    Activate, Activation, Adjust, AltUp, Attention, Binding, Combine, Command, Convolve, Embed, Epilogue, ExpertLinear,
-    Gather, Index, Kernel, Likely, Linear, LinearPair, Loads, Norm, NormKind, NormLinear, Op, PickRows, Rescale,
-    RmsNorm, RopeAppend, RopeAttention, RopeKind, Route, Sample, ScanHeads, SelectiveScan, Sparsify, Variants,
-    Weighting,
+    Activate, Activation, Adjust, AltUp, Attention, Binding, Combine, Command, Convolve, Embed, Epilogue, ExpertGroups,
+    ExpertLinear, Gather, Index, Kernel, Likely, Linear, LinearPair, Loads, Norm, NormKind, NormLinear, Op,
+    PickColumns, PickRows, Rescale, RmsNorm, RopeAppend, RopeAttention, RopeKind, Route, Sample, ScanHeads,
+    SelectiveScan, Sparsify, Variants, Weighting,
 };
 use weft_llm::record::{BufferId, KV_BLOCK, KvCache, KvFormat, Matrix, NO_STATE, Row, Step, Tensor, rows};
 
@@ -64,6 +64,7 @@ fn words(kernel: &Kernel, step: &Step) -> Words {
         "adjust" if i == 0 => CHANGED,
         "adjust" if i < 9 => 0,
         "adjust" => (i - 9) * (kernel.params[1] / CHANGED),
+        "pick_columns" => i,
         _ => 1,
     };
     let known = kernel.slots().filter_map(|(slot, binding)| match binding {
@@ -406,13 +407,16 @@ fn rope_attention() {
 fn route() {
     let mut seen = Seen::default();
     for (experts, chosen) in [(8, 2), (70, 6), (300, 3)] {
-        for weighting in [Weighting::Softmax, Weighting::Renormalised, Weighting::SparseMixer, Weighting::Sigmoid] {
+        let all = [Weighting::Softmax, Weighting::Renormalised, Weighting::SparseMixer, Weighting::Sigmoid];
+        for weighting in all.into_iter().chain([Weighting::PlainSigmoid]) {
             let shared = experts == 70;
             let cols = usize::from(shared);
             let (logits, y) = (tensor(4, experts + cols), tensor(4, 2 * chosen + cols));
             for has_bias in [false, weighting != Weighting::SparseMixer] {
                 let bias = has_bias.then(|| tensor(1, experts));
-                at(0, 3, |step| seen.compare("route", Route { logits, bias, chosen, weighting, shared, y }, step));
+                let groups = (experts == 300 && has_bias).then_some(ExpertGroups { count: 20, chosen: 7 });
+                let op = Route { logits, bias, chosen, weighting, groups, shared, y };
+                at(0, 3, |step| seen.compare("route", op, step));
             }
         }
     }
@@ -519,6 +523,7 @@ fn attention_in_tiles() {
         (16, 4, 2, Some(40), true),
         (80, 3, 1, Some(90), true),
         (256, 5, 1, None, true),
+        (576, 5, 1, None, true),
     ] {
         // some rows of several sequences
         let row = |sequence, position| Row { id: Some(0), position, sequence, wanted: true };
@@ -692,6 +697,12 @@ fn small_operations() {
         let op = Combine { x, route, chosen: 2, scale: 1.0, accumulate, y };
         at(0, 3, |step| seen.compare("combine", op, step));
     }
+    let (others, y) = (Tensor { buffer: OTHER, ..tensor(4, 60) }, tensor(4, 96));
+    let columns = Tensor { buffer: NUMBERS, ..tensor(1, 96) };
+    for (x, others) in [(tensor(4, 30), Some([others, tensor(4, 50)])), (tensor(4, 110), None)] {
+        let op = PickColumns { x, others, columns, y };
+        at(0, 3, |step| seen.compare("pick_columns", op, step));
+    }
     at(0, 3, |step| seen.compare("pick_rows", PickRows { x: tensor(4, 96), y: tensor(2, 96) }, step));
     let of = |number, cols| Tensor { buffer: BufferId(number), ..tensor(4, cols) };
     let (first, late, routed) = (of(1, 96), of(2, 96), of(3, STREAMS));
@@ -710,7 +721,7 @@ fn small_operations() {
         at(0, 3, |step| seen.compare("rescale", op, step));
     }
     at(0, 3, |step| seen.compare("sparsify", Sparsify { cols: 300, deviations: 1.6, y: of(1, 600) }, step));
-    seen.are(&["activate", "alt_up", "combine", "pick_rows", "rescale", "sparsify"]);
+    seen.are(&["activate", "alt_up", "combine", "pick_columns", "pick_rows", "rescale", "sparsify"]);
 }
 
 #[test]

@@ -8,8 +8,8 @@ use weft_llm::ops::alt_up::{Correction, STREAMS};
 use weft_llm::ops::attention::Temperature;
 use weft_llm::ops::{
     Activate, Activation, AltUp, Attention, CausalConvolve, Combine, Convolve, DeltaHeads, DeltaRule, Embed, Epilogue,
-    ExpertLinear, Function, Gather, Index, Linear, LinearPair, Norm, NormKind, PickRows, Rescale, RopeAppend,
-    RopeAttention, RopeKind, Route, ScanHeads, SelectiveScan, Sparsify, Weighting,
+    ExpertGroups, ExpertLinear, Function, Gather, Index, Linear, LinearPair, Norm, NormKind, PickColumns, PickRows,
+    Rescale, RopeAppend, RopeAttention, RopeKind, Route, ScanHeads, SelectiveScan, Sparsify, Weighting,
 };
 use weft_llm::record::{KvCache, KvFormat, Row, rows};
 
@@ -258,10 +258,13 @@ fn norm() {
     suite.report("norm");
 }
 
+const WEIGHTINGS: [Weighting; 5] =
+    [Weighting::Softmax, Weighting::Renormalised, Weighting::SparseMixer, Weighting::Sigmoid, Weighting::PlainSigmoid];
+
 #[test]
 fn route() {
     let mut suite = Suite::new();
-    for weighting in [Weighting::Softmax, Weighting::Renormalised, Weighting::SparseMixer, Weighting::Sigmoid] {
+    for weighting in WEIGHTINGS {
         for (experts, chosen) in [(1, 1), (5, 2), (64, 8), (128, 3), (300, 7)] {
             for (shared, ties) in [(false, false), (false, true), (true, false)] {
                 for (tokens, capacity) in TOKENS {
@@ -276,7 +279,12 @@ fn route() {
                         let has_bias = weighting != Weighting::SparseMixer && !ties;
                         let bias = has_bias.then(|| s.tensor(1, experts));
                         let y = s.output(capacity, 2 * chosen + shared_cols);
-                        Route { logits, bias, chosen, weighting, shared, y }
+                        // groups of more than two experts, and few enough to be left out
+                        let count = (2..=experts / 3).rev().find(|count| experts.is_multiple_of(*count));
+                        let groups = count.filter(|_| tokens > 1 && weighting != Weighting::SparseMixer).map(|count| {
+                            ExpertGroups { count, chosen: (chosen * count).div_ceil(experts).max(count / 2) }
+                        });
+                        Route { logits, bias, chosen, weighting, groups, shared, y }
                     });
                 }
             }
@@ -353,6 +361,28 @@ fn expert_linear() {
         }
     }
     suite.report("expert_linear");
+}
+
+/// Fewer columns than are there, and more, of one input and of three.
+#[test]
+fn pick_columns() {
+    let mut suite = Suite::new();
+    for (tokens, capacity) in TOKENS {
+        for widths in [vec![7], vec![200], vec![40, 96, 33]] {
+            for picked in [5, 65, 300] {
+                let name = format!("{picked} of {widths:?}, tokens {tokens}/{capacity}");
+                suite.case(name, 0, &vec![0; tokens], |s: &mut Setup| {
+                    let inputs: Vec<_> = widths.iter().map(|cols| s.tensor(capacity, *cols)).collect();
+                    let others = (inputs.len() == 3).then(|| [inputs[1], inputs[2]]);
+                    let all: usize = widths.iter().sum();
+                    let columns: Vec<f32> = (0..picked).map(|i| (i * i % all) as f32).collect();
+                    let columns = s.tensor_of(1, picked, &columns);
+                    PickColumns { x: inputs[0], others, columns, y: s.output(capacity, picked) }
+                });
+            }
+        }
+    }
+    suite.report("pick_columns");
 }
 
 #[test]
@@ -474,13 +504,13 @@ fn format(head_dim: usize, turn: usize) -> KvFormat {
 const HEADS: [(usize, usize, usize); 6] = [(1, 1, 4), (9, 3, 64), (4, 4, 80), (7, 1, 64), (2, 1, 256), (3, 3, 12)];
 
 /// The same of the widest heads, for fewer cases: software GPUs take long for them.
-const WIDE: (usize, usize, usize) = (3, 1, 512);
+const WIDE: [(usize, usize, usize); 2] = [(3, 1, 512), (5, 1, 576)];
 
 #[test]
 fn rope_append() {
     let mut suite = Suite::new();
     for kind in [RopeKind::Interleaved, RopeKind::HalfSplit] {
-        for (heads, kv_heads, head_dim) in HEADS.into_iter().chain([WIDE]) {
+        for (heads, kv_heads, head_dim) in HEADS.into_iter().chain(WIDE) {
             for rotary_dim in [head_dim, head_dim / 4 * 2] {
                 for (tokens, capacity) in TOKENS {
                     for position in [0, 17, 60] {
@@ -730,6 +760,7 @@ fn rope_attention() {
         (3, 3, 12, 12),
         (16, 2, 128, 0),
         (2, 1, 512, 512),
+        (3, 1, 576, 64),
     ];
     for (i, (heads, kv_heads, head_dim, rotary_dim)) in shapes.into_iter().enumerate() {
         for (tokens, capacity) in [(1, 1), (5, 8)] {
@@ -788,8 +819,8 @@ fn rope_attention() {
 #[test]
 fn attention() {
     let mut suite = Suite::new();
-    for (heads, kv_heads, head_dim) in HEADS.into_iter().chain([WIDE]) {
-        let is_wide = (heads, kv_heads, head_dim) == WIDE;
+    for (heads, kv_heads, head_dim) in HEADS.into_iter().chain(WIDE) {
+        let is_wide = WIDE.contains(&(heads, kv_heads, head_dim));
         for (tokens, capacity) in TOKENS {
             for position in [0, 17, 63, 130] {
                 if is_wide && ![(1, 130), (3, 63), (33, 17)].contains(&(tokens, position)) {

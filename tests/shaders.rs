@@ -14,9 +14,9 @@ use weft_llm::ops::adjust::RECENT;
 use weft_llm::ops::alt_up::{Correction, STREAMS};
 use weft_llm::ops::{
     Activate, Activation, Adjust, AltUp, Attention, CausalConvolve, Combine, Command, Convolve, DeltaHeads, DeltaRule,
-    Embed, Epilogue, ExpertLinear, Function, Gather, Index, Kernel, Likely, Linear, LinearPair, Norm, NormKind,
-    NormLinear, Op, PickRows, Rescale, RmsNorm, RopeAppend, RopeAttention, RopeKind, Route, Sample, ScanHeads,
-    SelectiveScan, Sparsify, Variants, Weighting,
+    Embed, Epilogue, ExpertGroups, ExpertLinear, Function, Gather, Index, Kernel, Likely, Linear, LinearPair, Norm,
+    NormKind, NormLinear, Op, PickColumns, PickRows, Rescale, RmsNorm, RopeAppend, RopeAttention, RopeKind, Route,
+    Sample, ScanHeads, SelectiveScan, Sparsify, Variants, Weighting,
 };
 use weft_llm::record::{BufferId, KvCache, KvFormat, Matrix, Tensor};
 
@@ -131,7 +131,7 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
                 (None, None, true),
             ] {
                 // of one head of keys, and the most that the heads of a workgroup may need
-                for (heads, head_dim) in [(heads, head_dim), (8, 128), (8, 256), (8, 512)] {
+                for (heads, head_dim) in [(heads, head_dim), (8, 128), (8, 256), (8, 512), (16, 576)] {
                     let cols = heads * head_dim;
                     let q = Tensor { buffer, rows, cols: cols + 2 * head_dim };
                     let (y, kv) = (Tensor { buffer, rows, cols }, KvCache { head_dim, ..kv });
@@ -205,9 +205,19 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
     let (route, y) = (tensor(1), tensor(1));
     commands.push(Gather { route, chosen: 2, experts: 4, y }.into());
     let (logits, y) = (tensor(1), Tensor { cols: 5, ..tensor(1) });
-    commands.push(Route { logits, bias: None, chosen: 2, weighting: Weighting::Softmax, shared: true, y }.into());
+    let (weighting, groups) = (Weighting::Softmax, None);
+    commands.push(Route { logits, bias: None, chosen: 2, weighting, groups, shared: true, y }.into());
     let (bias, y) = (Some(logits), Tensor { cols: 4, ..tensor(1) });
-    commands.push(Route { logits, bias, chosen: 2, weighting: Weighting::Sigmoid, shared: false, y }.into());
+    for bias in [None, bias] {
+        for groups in [None, Some(ExpertGroups { count: logits.cols / 4, chosen: 3 })] {
+            let weighting = Weighting::Sigmoid;
+            commands.push(Route { logits, bias, chosen: 2, weighting, groups, shared: false, y }.into());
+        }
+    }
+    for others in [None, Some([y, logits])] {
+        let columns = Tensor { cols: 40, ..tensor(1) };
+        commands.push(PickColumns { x, others, columns, y: Tensor { cols: 40, ..tensor(1) } }.into());
+    }
     let (x, route) = (Tensor { cols: 64, ..tensor(1) }, Tensor { cols: 4, ..tensor(1) });
     for accumulate in [false, true] {
         commands.push(Combine { x, route, chosen: 2, scale: 1.0, accumulate, y: tensor(1) }.into());

@@ -133,6 +133,7 @@ impl<K: Kernels> HostEngine<K> {
             Command::Sparsify(op) => op.y,
             Command::Attention(op) => op.y,
             Command::RopeAttention(op) => op.attention.y,
+            Command::PickColumns(op) => op.y,
             Command::PickRows(op) => op.y,
             Command::Adjust(op) => op.y,
             Command::Sample(op) => op.y,
@@ -247,6 +248,9 @@ impl<K: Kernels> HostEngine<K> {
             }
             // see `prepare`
             Command::LinearPair(_) | Command::NormLinear(_) | Command::RopeAttention(_) => {}
+            Command::PickColumns(op) => {
+                op.reference(|x| self.rows(x, n), self.rows(&op.columns, 1), y);
+            }
             Command::PickRows(op) => {
                 kernels.pick_rows(op, step, self.rows(&op.x, step.rows.len().min(op.x.rows)), y);
             }

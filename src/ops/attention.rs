@@ -19,7 +19,7 @@ use std::ops::Range;
 
 use tile::Tile;
 
-use super::variants::{ATTEND_MANY, ATTEND_ONE, AttentionVariant};
+use super::variants::{ATTEND_MANY, ATTEND_ONE, ATTEND_WIDE, AttentionVariant};
 use super::{Binding, Kernel, Loads, Op, PieceGrid, Pieces, RowGrid, Variants, ceil_div, dot, ensure};
 use crate::Result;
 use crate::record::{KV_BLOCK, KvCache, Step, Tensor};
@@ -32,7 +32,7 @@ pub struct Attention {
     /// (rows, cols): the first heads · head_dim values of a row are q, after RoPE.
     pub q: Tensor,
     /// Keys and values; `kv.heads` divides `heads`, and `kv.head_dim` is a multiple of
-    /// [`KvFormat::unit`](crate::record::KvFormat::unit) and at most 512.
+    /// [`KvFormat::unit`](crate::record::KvFormat::unit) and at most [`WIDEST`].
     pub kv: KvCache,
     /// Query heads.
     pub heads: usize,
@@ -105,7 +105,7 @@ impl Op for Attention {
         ensure(grouped, "attention", "kv.heads divides heads", self)?;
         ensure(kv_heads.is_multiple_of(self.kv.parts), "attention", "equal parts of kv.heads", self.kv)?;
         let whole = head_dim.is_multiple_of(self.kv.format.unit());
-        ensure(whole && head_dim <= 512, "attention", "head_dim ≤ 512, in units of its format", self.kv)
+        ensure(whole && head_dim <= WIDEST, "attention", "head_dim ≤ 576, in units of its format", self.kv)
     }
 
     fn kernels(&self, variants: &Variants) -> Vec<Kernel> {
@@ -221,6 +221,12 @@ impl Op for Attention {
     }
 }
 
+/// Most values of a head: the 512 of a latent vector and 64 that are rotated, as in DeepSeek-V2.
+pub const WIDEST: usize = 576;
+
+/// Of wider heads, a workgroup of `attention` has not an invocation for each quad.
+const MOST_IN_ONE: usize = 512;
+
 /// Workgroups that occupy a large GPU. A row has so many if its positions are cut into enough
 /// pieces, which are kept few otherwise, since their results are written and read again.
 const WORKGROUPS: usize = 512;
@@ -275,6 +281,9 @@ impl Attention {
     }
 
     fn variant(&self, variants: &Variants) -> &'static AttentionVariant {
+        if self.kv.head_dim > MOST_IN_ONE {
+            return &ATTEND_WIDE;
+        }
         let (variant, plain) = match self.y.rows {
             1 => (variants.attend_one, &ATTEND_ONE[0]),
             rows if rows < FEWEST_ROWS && variants.attend_many.queries > 0 => (&ATTEND_MANY[0], &ATTEND_MANY[0]),

@@ -24,6 +24,7 @@ pub mod linear_pair;
 pub mod loads;
 pub mod norm;
 pub mod norm_linear;
+pub mod pick_columns;
 pub mod pick_rows;
 pub mod rescale;
 pub mod rms_norm;
@@ -54,12 +55,13 @@ pub use linear_pair::LinearPair;
 pub use loads::Loads;
 pub use norm::{Norm, NormKind};
 pub use norm_linear::NormLinear;
+pub use pick_columns::PickColumns;
 pub use pick_rows::PickRows;
 pub use rescale::Rescale;
 pub use rms_norm::RmsNorm;
 pub use rope_append::{RopeAppend, RopeKind};
 pub use rope_attention::RopeAttention;
-pub use route::{Route, Weighting};
+pub use route::{ExpertGroups, Route, Weighting};
 pub use sample::Sample;
 pub use selective_scan::{ScanHeads, SelectiveScan};
 pub use sparsify::Sparsify;
@@ -130,6 +132,7 @@ commands!(
     Gather,
     ExpertLinear,
     Combine,
+    PickColumns,
     PickRows,
     Adjust,
     Sample,

@@ -20,6 +20,25 @@ pub enum Weighting {
     /// Sigmoid of each logit, rescaled so that the chosen ones sum to 1 (DeepSeek-V3 2024, arXiv
     /// 2412.19437).
     Sigmoid = 3,
+    /// Sigmoid of each logit.
+    PlainSigmoid = 4,
+}
+
+impl Weighting {
+    /// Whether it is of sigmoids.
+    pub fn is_sigmoid(self) -> bool {
+        matches!(self, Self::Sigmoid | Self::PlainSigmoid)
+    }
+}
+
+/// Groups of experts next to each other, of which a token goes to some alone (DeepSeek-V2 2024,
+/// arXiv 2405.04434): those with the best expert, or with sigmoids the best two together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExpertGroups {
+    /// Number of groups.
+    pub count: usize,
+    /// Groups per token.
+    pub chosen: usize,
 }
 
 /// y[t] = the indices of the `chosen` experts with the largest logits, then their weights, then the
@@ -35,6 +54,8 @@ pub struct Route {
     pub chosen: usize,
     /// How they are weighted.
     pub weighting: Weighting,
+    /// The groups that they are in; `None`: one.
+    pub groups: Option<ExpertGroups>,
     /// Whether there is a shared expert; its weight is sigmoid(logit).
     pub shared: bool,
     /// (tokens, 2 chosen), plus a column if there is a shared expert
@@ -67,12 +88,22 @@ impl Op for Route {
         ensure((1..=self.experts()).contains(&self.chosen), "route", "1 to all experts chosen", self)?;
         let fits = |bias: Tensor| bias.cols == self.experts() && self.weighting != Weighting::SparseMixer;
         ensure(self.bias.is_none_or(fits), "route", "a bias for each expert, and no SparseMixer", self)?;
+        let grouped = self.groups.is_none_or(|ExpertGroups { count, chosen }| {
+            let each = self.experts() / count.max(1);
+            let whole = (1..=self.experts()).contains(&count) && self.experts().is_multiple_of(count);
+            let fits = whole && self.weighting != Weighting::SparseMixer;
+            fits && (1..=count).contains(&chosen) && self.chosen <= chosen * each
+        });
+        ensure(grouped, "route", "groups alike, with as many experts as are chosen, and no SparseMixer", self)?;
         let cols = 2 * self.chosen + usize::from(self.shared);
         ensure(self.y.cols == cols && self.logits.rows >= self.y.rows, "route", "y.cols = 2 chosen + shared", self)
     }
 
     fn kernels(&self, _: &Variants) -> Vec<Kernel> {
+        let groups = self.groups.unwrap_or(ExpertGroups { count: 1, chosen: 1 });
         let constants = [
+            ("GROUPS", groups.count),
+            ("GROUPS_CHOSEN", groups.chosen),
             ("EXPERTS", self.experts()),
             ("CHOSEN", self.chosen),
             ("WEIGHTING", self.weighting as usize),
@@ -81,7 +112,7 @@ impl Op for Route {
         ];
         vec![Kernel {
             shader: "route",
-            defines: self.bias.iter().map(|_| "BIAS").collect(),
+            defines: self.bias.iter().map(|_| "BIAS").chain(self.groups.map(|_| "GROUPED")).collect(),
             constants: constants.map(|(name, value)| (name, value as u32)).into(),
             bindings: [self.logits, self.y].into_iter().chain(self.bias).map(Into::into).collect(),
             params: vec![self.y.rows as u32],
@@ -103,11 +134,13 @@ impl Op for Route {
         // sigmoids are made of logits as they are loaded, powers of those in workgroup memory; with
         // a bias, each invocation adds up all powers, and those with an expert divide theirs
         let powers = match (self.weighting, self.bias) {
-            (Weighting::Sigmoid, _) => 0,
+            (Weighting::Sigmoid | Weighting::PlainSigmoid, _) => 0,
             (_, None) => padded,
             (_, Some(_)) => padded + self.workgroup() * padded + padded,
         };
-        let each = experts + biases + shared + self.workgroup() * padded + powers + places + weights;
+        // each group's scores; those of all groups by each expert, whose scores are replaced
+        let groups = self.groups.map_or(0, |groups| experts + experts * (1 + groups.count) + padded);
+        let each = experts + biases + shared + self.workgroup() * padded + powers + groups + places + weights;
         let own = Loads::once(experts + biases + shared, 1);
         vec![Loads { lane_activations: f32s(each), ..own } * step.count(self.y.rows)]
     }
@@ -116,7 +149,7 @@ impl Op for Route {
 impl Route {
     /// `logits`: (tokens, logits.cols); `bias`: (experts); `y`: (tokens, y.cols).
     pub fn reference(&self, logits: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
-        let is_sigmoid = self.weighting == Weighting::Sigmoid;
+        let is_sigmoid = self.weighting.is_sigmoid();
         for (logits, y) in logits.chunks_exact(self.logits.cols).zip(y.chunks_exact_mut(self.y.cols)) {
             let (experts, shared) = logits.split_at(self.experts());
             let mut left = experts.to_vec();
@@ -131,6 +164,7 @@ impl Route {
                 let score = |e: usize| power(e) / whole + bias.map_or(0.0, |bias| bias[e]);
                 left = (0..experts.len()).map(score).collect();
             }
+            self.keep_groups(&mut left);
             for j in 0..self.chosen {
                 // the first among equals
                 let best = (0..left.len()).fold(0, |best, e| if left[e] > left[best] { e } else { best });
@@ -142,18 +176,39 @@ impl Route {
                 let rivals = match self.weighting {
                     Weighting::Softmax | Weighting::Renormalised => all,
                     Weighting::SparseMixer => (0..left.len()).filter(is_near).map(power).sum(),
-                    Weighting::Sigmoid => 1.0,
+                    Weighting::Sigmoid | Weighting::PlainSigmoid => 1.0,
                 };
                 y[self.chosen + j] = power(best) / rivals;
                 left[best] = f32::NEG_INFINITY;
             }
             let weights = &mut y[self.chosen..2 * self.chosen];
-            if is_sigmoid || self.weighting == Weighting::Renormalised {
+            if matches!(self.weighting, Weighting::Sigmoid | Weighting::Renormalised) {
                 let sum = weights.iter().sum::<f32>() + if is_sigmoid { LEAST } else { 0.0 };
                 weights.iter_mut().for_each(|weight| *weight /= sum);
             }
             if let [gate] = shared {
                 y[2 * self.chosen] = 1.0 / (1.0 + (-gate).exp());
+            }
+        }
+    }
+    /// Replaces the scores of experts in groups that are not chosen.
+    fn keep_groups(&self, scores: &mut [f32]) {
+        let Some(ExpertGroups { count, chosen }) = self.groups else { return };
+        let each = scores.len() / count;
+        let of_group = |group: &[f32]| {
+            let (mut best, mut second) = (f32::NEG_INFINITY, f32::NEG_INFINITY);
+            for &score in group {
+                (best, second) = if score > best { (score, best) } else { (best, second.max(score)) };
+            }
+            if self.weighting.is_sigmoid() && each > 1 { best + second } else { best }
+        };
+        let of_groups: Vec<f32> = scores.chunks_exact(each).map(of_group).collect();
+        for (g, group) in scores.chunks_exact_mut(each).enumerate() {
+            // of equal ones, those with smaller indices come first
+            let is_before =
+                |&(other, &score): &(usize, &f32)| score > of_groups[g] || (score == of_groups[g] && other < g);
+            if of_groups.iter().enumerate().filter(is_before).count() >= chosen {
+                group.fill(f32::NEG_INFINITY);
             }
         }
     }

@@ -81,6 +81,7 @@ const SOURCES: &[(&str, &str)] = embed![
     "linear_split",
     "linear_subgroup",
     "norm",
+    "pick_columns",
     "pick_rows",
     "rescale",
     "round_f16",

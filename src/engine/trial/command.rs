@@ -100,6 +100,7 @@ pub fn small(command: &Command) -> Command {
         | Command::AltUp(_)
         | Command::Rescale(_)
         | Command::Sparsify(_)
+        | Command::PickColumns(_)
         | Command::PickRows(_)
         | Command::Adjust(_)
         | Command::Sample(_)
@@ -192,6 +193,7 @@ fn about(command: &Command) -> (String, usize, usize, usize) {
         Command::Sparsify(op) => ("largest values".into(), op.y.rows, any, 0),
         Command::Attention(op) => ("attention".into(), op.y.rows, POSITIONS, 0),
         Command::RopeAttention(op) => ("rope and attention".into(), op.attention.y.rows, POSITIONS, 0),
+        Command::PickColumns(op) => ("picked columns".into(), op.y.rows, any, 0),
         Command::PickRows(op) => ("picked rows".into(), op.x.rows, any, 0),
         Command::Adjust(op) => ("biases and penalties".into(), op.logits.rows, any, 0),
         Command::Sample(op) => ("sampling".into(), op.logits.rows, any, 0),
@@ -404,6 +406,18 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
             attention.sinks = attention.sinks.map(|sinks| random.like(memory, sinks)).transpose()?;
             attention.bias = attention.bias.map(|bias| random.like(memory, bias)).transpose()?;
             vec![Output::all(attention.y), Output::all(blocks(rope.kv))]
+        }
+        Command::PickColumns(op) => {
+            op.x = random.like(memory, op.x)?;
+            for x in op.others.iter_mut().flatten() {
+                *x = random.like(memory, *x)?;
+            }
+            let all = op.x.cols + op.others.iter().flatten().map(|x| x.cols).sum::<usize>();
+            // in another order, each now and then
+            let columns: Vec<f32> = (0..op.y.cols).map(|i| (i * 7 % all) as f32).collect();
+            op.columns = Random::put(memory, 1, op.y.cols, &columns)?;
+            op.y = random.like(memory, op.y)?;
+            vec![Output::all(op.y)]
         }
         Command::PickRows(op) => {
             (op.x, op.y) = (random.like(memory, op.x)?, random.like(memory, op.y)?);

@@ -88,6 +88,7 @@ fn bytes_read(runner: &Runner, command: &Command, step: &Step) -> u64 {
         | Command::Route(_)
         | Command::Gather(_)
         | Command::Combine(_)
+        | Command::PickColumns(_)
         | Command::PickRows(_)
         | Command::Adjust(_)
         | Command::Sample(_)

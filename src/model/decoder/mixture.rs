@@ -81,7 +81,7 @@ impl Decoder {
             }
         };
         let (bias, shared) = (mixture.bias, mixture.shared.is_some() && self.config.architecture.weighs_shared);
-        r.push(Route { logits, bias, chosen, weighting, shared, y: route })?;
+        r.push(Route { logits, bias, chosen, weighting, groups: None, shared, y: route })?;
         Ok(norm)
     }
 

@@ -33,6 +33,7 @@ impl Decoder {
             Command::Route(_) => "route",
             Command::Gather(_) => "gather",
             Command::Combine(_) => "combine",
+            Command::PickColumns(_) => "pick_columns",
             Command::PickRows(_) => "pick_rows",
             Command::Adjust(_) => "adjust",
             Command::Sample(_) => "sample",

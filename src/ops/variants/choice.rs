@@ -164,6 +164,7 @@ impl Variants {
             | Command::Rescale(_)
             | Command::Sparsify(_)
             | Command::RopeAppend(_)
+            | Command::PickColumns(_)
             | Command::PickRows(_)
             | Command::Adjust(_)
             | Command::Sample(_)

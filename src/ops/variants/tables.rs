@@ -98,8 +98,12 @@ pub const ATTEND_MANY: &[AttentionVariant] = &[
     attention("a key head a workgroup", "attention", 0, 128),
     attention("a key head an invocation", "attention_lane", 0, 4).software_only(),
     attention("64 queries a workgroup", "attention_tile", 128, 256).of_queries(64),
-    attention("32 queries a workgroup", "attention_tile", 128, 128).of_queries(32),
+    ATTEND_WIDE,
 ];
+
+/// The one that takes heads of any width.
+pub const ATTEND_WIDE: AttentionVariant =
+    attention("32 queries a workgroup", "attention_tile", 128, 128).of_queries(32);
 
 /// A matrix with this many rows keeps a large GPU busy even if invocations do not share rows.
 pub const WIDE: usize = 2048;

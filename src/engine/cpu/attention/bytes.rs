@@ -8,6 +8,7 @@ use std::ops::Range;
 use super::super::blocks::ByteRun;
 use super::super::simd::{F32x4, Vector};
 use super::softmax::{Factors, Scores};
+use crate::ops::attention::WIDEST;
 use crate::record::KV_BLOCK;
 use crate::record::kv_format::GROUP;
 
@@ -107,7 +108,7 @@ pub struct Scaled {
 }
 
 /// The most groups of a head.
-const GROUPS: usize = 512 / GROUP;
+const GROUPS: usize = WIDEST / GROUP;
 
 impl Default for Scaled {
     fn default() -> Self {

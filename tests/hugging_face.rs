@@ -78,6 +78,27 @@ fn split(mut decoded: Decoded) -> Decoded {
     decoded
 }
 
+/// The same with keys and values of latent attention in one tensor, where a file has both apart.
+fn joined(mut decoded: Decoded) -> Decoded {
+    let names: Vec<String> = decoded.dims.keys().filter(|name| name.contains("attn_k_b")).cloned().collect();
+    for name in names {
+        let parts = [name.clone(), name.replace("attn_k_b", "attn_v_b")];
+        let [keys, values] = parts.clone().map(|part| decoded.dims.remove(&part).unwrap());
+        let (key, rank, value, heads) = (keys[0] as usize, keys[1] as usize, values[1] as usize, values[2] as usize);
+        let mut rows = |part: usize, row| decoded.rows.remove(&(parts[part].clone(), row)).unwrap();
+        let mut all = Vec::new();
+        for head in 0..heads {
+            let columns: Vec<_> = (0..rank).map(|i| rows(0, head * rank + i)).collect();
+            all.extend((0..key).map(|i| columns.iter().map(|column| column[i]).collect()));
+            all.extend((0..value).map(|i| rows(1, head * value + i)));
+        }
+        let both = name.replace("attn_k_b", "attn_kv_b");
+        decoded.dims.insert(both.clone(), vec![rank as u64, all.len() as u64]);
+        decoded.rows.extend(all.into_iter().enumerate().map(|(i, row)| ((both.clone(), i), row)));
+    }
+    decoded
+}
+
 /// A file of weights, and those of the modules behind a model of transformers.
 fn files(file: &Path) -> Vec<PathBuf> {
     let module = |name: &str| file.with_file_name(name).join("model.safetensors");
@@ -120,7 +141,7 @@ fn a_folder_is_the_same_model_as_its_gguf_file() {
         let reader =
             ModelReader::new(Some(read.unwrap_or_else(|error| panic!("{case}: {error}"))), Some(Quantize::NONE));
         let from_folder = decode(reader, &folder.join("model.safetensors"));
-        let mut from_gguf = split(decode(ModelReader::default(), &folder.join("model.gguf")));
+        let mut from_gguf = joined(split(decode(ModelReader::default(), &folder.join("model.gguf"))));
 
         // a matrix of one row equals a vector
         let shapes = |decoded: &Decoded| -> Vec<(String, Vec<u64>)> {

@@ -89,6 +89,8 @@ const ARCHITECTURES: &[&str] = &[
     "gpt-oss",
     "granitemoe",
     "minicpm",
+    "minicpm3",
+    "deepseek2",
     "ernie4_5",
     "ernie4_5-moe",
     "internlm2",

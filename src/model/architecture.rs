@@ -78,6 +78,8 @@ pub struct Architecture {
     pub routes_input: bool,
     /// Whether the router has two matrices with tanh in between.
     pub deep_router: bool,
+    /// Whether keys and values of all heads are made of one latent vector of each position.
+    pub latent: bool,
     /// Whether layers without key and value heads are short convolutions.
     pub convolutions: bool,
     /// Whether all but every n-th layer, by default the fourth, is linear attention with a gated
@@ -248,6 +250,7 @@ const LLAMA: Architecture = Architecture {
     weighs_shared: true,
     routes_input: false,
     deep_router: false,
+    latent: false,
     convolutions: false,
     delta: None,
     varied_widths: false,
@@ -468,6 +471,16 @@ const ARCHITECTURES: &[Architecture] = &[
     Architecture { name: "mamba", scans: true, columns: true, bare_mixers: true, ..LLAMA },
     Architecture { name: "mamba2", scans: true, bare_mixers: true, ..LLAMA },
     Architecture { name: "minicpm", ..LLAMA },
+    Architecture { name: "minicpm3", long_rope: true, latent: true, ..HALF_SPLIT },
+    // DeepSeek's models since V2, and GLM 4.7 Flash; the router's sigmoids are those since V3
+    Architecture {
+        name: "deepseek2",
+        experts: Some(Weighting::Softmax),
+        biased_choice: true,
+        weighs_shared: false,
+        latent: true,
+        ..LLAMA
+    },
     Architecture { name: "ernie4_5", ..LLAMA },
     Architecture {
         name: "ernie4_5-moe",

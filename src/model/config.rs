@@ -3,6 +3,7 @@
 
 mod experts;
 mod kinds;
+mod latent;
 
 use std::collections::BTreeMap;
 
@@ -16,13 +17,14 @@ use super::scales::Scales;
 use crate::format::Value;
 use crate::format::metadata::Metadata;
 use crate::ops::alt_up::STREAMS;
-use crate::ops::attention::Temperature;
-use crate::ops::{Activation, DeltaHeads, NormKind, RopeKind};
+use crate::ops::attention::{Temperature, WIDEST};
+use crate::ops::{Activation, DeltaHeads, ExpertGroups, NormKind, RopeKind};
 use crate::{Error, Result};
 
 pub use experts::Experts;
 use kinds::{KV_HEADS, kinds, kv_layers, numbers_of_layers, of_layers};
 pub use kinds::{LayerKind, TimeSteps, delta_width};
+pub use latent::Latent;
 
 /// Hyperparameters of a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,8 +57,10 @@ pub struct Config {
     /// Key and value heads, the most of any layer; fewer than `heads` means grouped-query
     /// attention.
     pub kv_heads: usize,
-    /// Width of a head, the largest of any layer.
+    /// Width of a head, the largest of any layer. With latent vectors, of what is kept of a position.
     pub head_dim: usize,
+    /// The parts of heads that are made of latent vectors; `None` for other attention.
+    pub latent: Option<Latent>,
     /// The same of each layer.
     pub widths: Vec<Widths>,
     /// For each layer, the one whose keys and values it reads: itself, or an earlier one.
@@ -134,14 +138,19 @@ impl Config {
         let file_heads = keys.count("attention.head_count")?;
         let drafting_layers = keys.opt_count("nextn_predict_layers")?.unwrap_or(0);
         let layers = keys.count("block_count")?.saturating_sub(drafting_layers);
-        let (kinds, kv_heads) = kinds(&keys, layers, file_heads)?;
+        let (kinds, mut kv_heads) = kinds(&keys, layers, file_heads)?;
+        let latent = Latent::read(&keys, hidden, file_heads)?;
         let attends = !architecture.scans || kinds.contains(&LayerKind::Attention);
         let (heads, head_dim) = match keys.opt_count("attention.key_length")? {
             // unused
             _ if !attends => (1, 4),
+            _ if let Some(latent) = &latent => (file_heads, latent.kept()),
             Some(head_dim) => (file_heads, head_dim),
             None => (file_heads, hidden.checked_div(file_heads).unwrap_or(0)),
         };
+        if latent.is_some() {
+            kv_heads = 1;
+        }
         let (rms_eps, layer_eps) = ("attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon");
         let (eps_key, other_key) = match architecture.norm {
             NormKind::Layer if !architecture.rms_eps => (layer_eps, rms_eps),
@@ -162,6 +171,7 @@ impl Config {
         let rope = if attends { Rope::read(&keys, head_dim, trained_context)? } else { Rope::NOTHING };
         let scaled_width = match architecture.norms_values || architecture.positions == Positions::Buckets {
             true => 1.0,
+            false if let Some(latent) = &latent => latent.scaled_width(&keys, &rope.scaling)?,
             false if architecture.wide_heads_at == Some(layers) => hidden as f32 / heads as f32,
             false => head_dim as f32,
         };
@@ -221,6 +231,7 @@ impl Config {
             heads,
             kv_heads,
             head_dim: head_dim.max(windowed_head_dim),
+            latent,
             widths,
             kv_layers,
             per_layer_input: keys.opt_count("embedding_length_per_layer_input")?.unwrap_or(0),
@@ -255,8 +266,8 @@ impl Config {
             architecture,
         };
         config.check(eps_key)?;
-        for (key, expected) in [("attention.value_length", head_dim), ("attention.value_length_swa", windowed_head_dim)]
-        {
+        let widths = [("attention.value_length", head_dim), ("attention.value_length_swa", windowed_head_dim)];
+        for (key, expected) in widths.into_iter().filter(|_| latent.is_none()) {
             if let Some(length) = keys.opt_count(key)? {
                 config.require(key, length == expected, "the same as key_length", length)?;
             }
@@ -273,7 +284,13 @@ impl Config {
             let fits = (4..=1 << 20).contains(&value) && value.is_multiple_of(4);
             self.require(key, fits, "a multiple of 4 up to 1048576", value)?;
         }
-        if let Some(Experts { count, chosen, scale, shared_ffn, .. }) = &self.experts {
+        if let Some(Experts { count, chosen, scale, shared_ffn, groups, .. }) = &self.experts {
+            let fits = |groups: &ExpertGroups| {
+                (1..=groups.count).contains(&groups.chosen) && *chosen <= groups.chosen * (count / groups.count)
+            };
+            let used = groups.map_or(1, |groups| groups.chosen);
+            let fit = groups.as_ref().is_none_or(fits);
+            self.require("expert_group_used_count", fit, "groups with as many experts as are chosen", used)?;
             self.require("expert_weights_scale", scale.is_finite() && *scale > 0.0, "a positive number", scale)?;
             self.require("expert_count", *count <= 4096, "up to 4096", count)?;
             self.require("expert_used_count", (1..=*count).contains(chosen), "1 to expert_count", chosen)?;
@@ -291,6 +308,9 @@ impl Config {
                 LayerKind::Scan { width, heads, low_rank } => self.check_scan(*width, heads, *low_rank)?,
             }
         }
+        if let Some(latent) = &self.latent {
+            self.check_latent(latent)?;
+        }
         self.require("attention.head_count", (1..=4096).contains(&self.heads), "1 to 4096", self.heads)?;
         for (layer, &Widths { kv_heads, head_dim, ffn }) in self.widths.iter().enumerate() {
             let heads_divide = kv_heads > 0 && self.heads.is_multiple_of(kv_heads);
@@ -300,8 +320,8 @@ impl Config {
                 true => ("attention.key_length_swa", "rope.dimension_count_swa"),
                 false => ("attention.key_length", "rope.dimension_count"),
             };
-            let head_dim_fits = (4..=512).contains(&head_dim) && head_dim.is_multiple_of(4);
-            self.require(key, head_dim_fits, "a multiple of 4 up to 512", head_dim)?;
+            let head_dim_fits = (4..=WIDEST).contains(&head_dim) && head_dim.is_multiple_of(4);
+            self.require(key, head_dim_fits, "a multiple of 4 up to 576", head_dim)?;
             let rope = self.windowed_rope.as_ref().filter(|_| windowed).unwrap_or(&self.rope);
             let allowed = if self.architecture.rope().is_some() { 0..=head_dim } else { 0..=0 };
             let rope_fits = allowed.contains(&rope.dim) && rope.dim.is_multiple_of(2);

@@ -9,6 +9,7 @@
 //! | here | the layer: attention or convolution, and feed-forward block |
 //! | `projections` | q, k and v; gate and up: fused with what follows where they are one matrix |
 //! | `norms` | the norms of a layer |
+//! | `latent` | attention over latent vectors |
 //! | `mixture` | the mixture of experts |
 //! | `per_layer` | inputs of layers beside the residual stream |
 //! | `streams` | several residual streams |
@@ -16,6 +17,7 @@
 //! | `operations` | names of the recorded operations |
 
 mod activations;
+mod latent;
 mod mixture;
 mod norms;
 mod operations;
@@ -24,6 +26,7 @@ mod projections;
 mod streams;
 
 pub use activations::{Activations, activations};
+pub use latent::LatentWeights;
 pub use mixture::{Beside, MixtureWeights};
 pub use norms::{BlockNorms, HeadNorm, NormWeights};
 pub use per_layer::{PerLayerEmbedding, PerLayerWeights};
@@ -65,7 +68,10 @@ pub struct Layer {
     pub delta: Option<Tensor>,
     /// Weights of a selective scan in the place of attention.
     pub scan: Option<ScanWeights>,
-    /// (hidden, heads · head_dim), or (hidden, hidden) behind a convolution
+    /// Weights of attention over latent vectors.
+    pub latent: Option<Box<LatentWeights>>,
+    /// (hidden, heads · head_dim), or (hidden, hidden) behind a convolution, or (hidden, heads ·
+    /// value) behind attention over latent vectors
     pub o_proj: Weight,
     /// Norms of the feed-forward block.
     pub ffn_norms: BlockNorms,
@@ -212,6 +218,7 @@ impl Decoder {
         if let Some(norm) = self.embed_norm {
             r.push(self.norm_op(norm, a.x, None, a.x))?;
         }
+        self.record_latent_heads(r, a)?;
         self.record_per_layer_inputs(r, a)?;
         self.record_streams(r, a)
     }
@@ -240,6 +247,9 @@ impl Decoder {
             self.record_router(r, mixture, s.a.x, None, &s.a)?;
         }
         let (attn, norm) = match (layer.convolution, layer.delta, &layer.scan) {
+            (None, ..) if let Some(weights) = &layer.latent => {
+                (self.record_latent_attention(r, i, weights, kv, s)?, None)
+            }
             (None, ..) => (self.record_attention(r, i, kv, s)?, None),
             (Some(weight), None, None) => (self.record_convolution(r, layer, weight, kv, s)?, None),
             (Some(weight), Some(delta), _) => (self.record_delta(r, i, (weight, delta), kv, s)?, None),

@@ -6,6 +6,7 @@ use super::decoder::{
     Beside, BlockNorms, Decoder, FeedForward, Layer, MixtureWeights, Mlp, NormWeights, PerLayerEmbedding,
     PerLayerWeights, ScanWeights, StepWeights, StreamsEmbedding, StreamsWeights,
 };
+use super::latents::{latent_groups, latent_weights};
 use super::rope::{ALL_FACTORS, Frequencies, Rope};
 use super::tensors::Tensors;
 use super::weights::{ExpertWeight, Group, missing_tensor};
@@ -49,9 +50,13 @@ pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
             groups.extend([one("laurel_l", rank, hidden), one("laurel_r", hidden, rank)]);
             groups.push(one("altup_router", STREAMS, hidden));
         }
+        if let Some(latent) = &config.latent {
+            groups.extend(latent_groups(config, latent, layer));
+        }
         let of_mixer = match config.kinds[layer] {
+            LayerKind::Attention if config.latent.is_some() => Vec::new(),
             LayerKind::Attention if config.kv_layers[layer] < layer => {
-                [Group::new(&qkv[..1], hidden), one(config.architecture.attn_output, hidden, heads * head_dim)]
+                vec![Group::new(&qkv[..1], hidden), one(config.architecture.attn_output, hidden, heads * head_dim)]
             }
             LayerKind::Attention => {
                 let qkv = Group::new(&qkv, hidden);
@@ -62,7 +67,7 @@ pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
                     None if repeats => qkv.or_repeated(),
                     None => qkv.or_whole(name("attn_qkv")),
                 };
-                [qkv, one(config.architecture.attn_output, hidden, heads * head_dim)]
+                vec![qkv, one(config.architecture.attn_output, hidden, heads * head_dim)]
             }
             LayerKind::Delta { heads, .. } => {
                 let gates = [("attn_qkv", heads.qkv()), ("attn_gate", heads.values())];
@@ -72,19 +77,19 @@ pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
                     false => gates.push(("ssm_ba", 2 * heads.value)),
                 }
                 let gates: Vec<_> = gates.into_iter().map(|(part, rows)| (name(part), rows)).collect();
-                [Group::new(&gates, hidden), Group::new(&[(name("ssm_out"), hidden)], heads.values())]
+                vec![Group::new(&gates, hidden), Group::new(&[(name("ssm_out"), hidden)], heads.values())]
             }
             LayerKind::Scan { heads, low_rank: Some(steps), .. } => {
                 let (inner, rank) = (heads.inner(), steps.rank);
                 groups.push(Group::new(&[(name("ssm_x"), steps.padded())], inner).with_rest([rank, heads.bc()]));
                 groups.push(one("ssm_dt", inner, rank).with_padding());
-                [one("ssm_in", 2 * inner, hidden), one("ssm_out", hidden, inner)]
+                vec![one("ssm_in", 2 * inner, hidden), one("ssm_out", hidden, inner)]
             }
             LayerKind::Scan { heads, low_rank: None, .. } => {
-                [one("ssm_in", heads.projected(), hidden), one("ssm_out", hidden, heads.inner())]
+                vec![one("ssm_in", heads.projected(), hidden), one("ssm_out", hidden, heads.inner())]
             }
             LayerKind::Convolution { .. } => {
-                [one("shortconv.in_proj", 3 * hidden, hidden), one("shortconv.out_proj", hidden, hidden)]
+                vec![one("shortconv.in_proj", 3 * hidden, hidden), one("shortconv.out_proj", hidden, hidden)]
             }
         };
         groups.extend(of_mixer);
@@ -184,7 +189,13 @@ pub fn decoder(tensors: &mut Tensors, config: &Config, (vocab, context): (usize,
             norm.scale = Some(Tensor { buffer, rows: 1, cols: 1 });
         }
         let (mut qk_norms, mut gate_proj, mut convolution, mut delta, mut scan) = (Vec::new(), None, None, None, None);
+        let mut latent = None;
         let (qkv_proj, o_proj) = match config.kinds[i] {
+            LayerKind::Attention if let Some(sizes) = &config.latent => {
+                let (query_proj, weights) = latent_weights(tensors, &config, sizes, i)?;
+                latent = Some(Box::new(weights));
+                (query_proj, tensors.weight_of(i, "attn_output")?)
+            }
             LayerKind::Attention => {
                 qk_norms = tensors.vectors.qk_norms(tensors.memory, &config, i)?;
                 let mut qkv_proj = tensors.weight_of(i, "attn_q")?;
@@ -232,6 +243,7 @@ pub fn decoder(tensors: &mut Tensors, config: &Config, (vocab, context): (usize,
             convolution,
             delta,
             scan,
+            latent,
             o_proj,
             ffn_norms,
             feed_forward: feed_forward(tensors, &config, i)?,

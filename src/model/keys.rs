@@ -55,6 +55,8 @@ const DELTA: &[&str] = &["qwen35", "qwen35moe", "qwen3next"];
 /// The same, and those with a selective scan.
 const RECURRENT: &[&str] = &["qwen35", "qwen35moe", "qwen3next", "granitehybrid", "mamba", "mamba2"];
 const T5: &[&str] = &["t5encoder"];
+/// Architectures with latent attention.
+const LATENT: &[&str] = &["minicpm3", "deepseek2"];
 const GRANITE: &[&str] = &["granite", "granitemoe", "granitehybrid"];
 
 /// Every key that weft reads, sorted by name.
@@ -67,11 +69,14 @@ const KEYS: &[Key] = &[
     of_all("attention.head_count", NEEDED),
     of_all("attention.head_count_kv", NONE),
     of_all("attention.key_length", NONE),
+    of(LATENT, "attention.key_length_mla", NONE),
     of(&["gemma4", "gemma3n"], "attention.key_length_swa", NONE),
+    of(LATENT, "attention.kv_lora_rank", NONE),
     of_all("attention.layer_norm_epsilon", ZERO),
     of_all("attention.layer_norm_rms_epsilon", ZERO),
     of(&["mpt"], "attention.max_alibi_bias", ZERO),
     of(&["grok"], "attention.output_scale", ZERO),
+    of(LATENT, "attention.q_lora_rank", NONE),
     of(T5, "attention.relative_buckets_count", NONE),
     of_folders("attention.relative_max_distance", NONE),
     of(GRANITE, "attention.scale", ZERO),
@@ -117,6 +122,7 @@ const KEYS: &[Key] = &[
     of(&["mistral3"], "attention.temperature_length", NONE),
     of(&["mistral3"], "attention.temperature_scale", ZERO),
     of_all("attention.value_length", NONE),
+    of(LATENT, "attention.value_length_mla", NONE),
     of(&["gemma4", "gemma3n"], "attention.value_length_swa", NONE),
     of(&["gemma2", "grok"], "attn_logit_softcapping", MINUS_ONE),
     of_all("block_count", NEEDED),
@@ -142,26 +148,29 @@ const KEYS: &[Key] = &[
             "gemma4",
             "ernie4_5-moe",
             "smallthinker",
+            "deepseek2",
         ],
         "expert_feed_forward_length",
         NONE,
     ),
     of_all("expert_gating_func", NONE),
     of_all("expert_group_count", NONE),
+    of(&["deepseek2"], "expert_group_used_count", NONE),
+    of(&["deepseek2"], "expert_shared_count", NONE),
     of(
         &["qwen2moe", "qwen35moe", "qwen3next", "granitemoe", "granitehybrid", "ernie4_5-moe"],
         "expert_shared_feed_forward_length",
         NONE,
     ),
     of_all("expert_used_count", NONE),
-    of_folders("expert_weights_norm", NEEDED),
-    of(&["llama_moe"], "expert_weights_scale", ZERO),
+    of(&["deepseek2"], "expert_weights_norm", NEEDED),
+    of(&["llama_moe", "deepseek2"], "expert_weights_scale", ZERO),
     of_all("feed_forward_length", NEEDED),
     of(&["gemma2", "gemma3", "gemma4", "gemma3n", "grok"], "final_logit_softcapping", MINUS_ONE),
     of(DELTA, "full_attention_interval", NONE),
     of(&["ernie4_5-moe"], "interleave_moe_layer_step", ZERO),
     of_folders("laurel_rank", NEEDED),
-    of(&["lfm2moe", "ernie4_5-moe"], "leading_dense_block_count", ZERO),
+    of(&["lfm2moe", "ernie4_5-moe", "deepseek2"], "leading_dense_block_count", ZERO),
     of(&["granite", "granitemoe", "granitehybrid", "grok", "minicpm"], "logit_scale", ZERO),
     of(&["nomic-bert-moe"], "moe_every_n_layers", ZERO),
     of(DELTA, "nextn_predict_layers", NONE),
@@ -193,7 +202,7 @@ const KEYS: &[Key] = &[
     of_all("rope.scaling.type", NEEDED),
     of_all("rope.scaling.yarn_beta_fast", &[0.0, -1.0]),
     of_all("rope.scaling.yarn_beta_slow", &[0.0, -1.0]),
-    of(&["mistral3"], "rope.scaling.yarn_log_multiplier", ZERO),
+    of(&["mistral3", "deepseek2"], "rope.scaling.yarn_log_multiplier", ZERO),
     of_folders("rope.scaling.yarn_truncate", NEEDED),
     of(&["lfm2", "lfm2moe"], "shortconv.l_cache", ZERO),
     of(RECURRENT, "ssm.conv_kernel", NONE),
@@ -328,6 +337,12 @@ mod tests {
                 put(&format!("ssm.{key}"), size.into());
             }
         }
+        if row.latent {
+            let sizes = [("attention.kv_lora_rank", 8u32), ("attention.key_length", 12)];
+            for (key, size) in sizes.into_iter().chain([("rope.dimension_count", 4)]) {
+                put(key, size.into());
+            }
+        }
         put("attention.layer_norm_epsilon", 1e-5f32.into());
         put("attention.layer_norm_rms_epsilon", 1e-5f32.into());
         metadata
@@ -417,7 +432,7 @@ mod tests {
 
     #[test]
     fn values_that_contradict_are_refused() {
-        let refused: [(&str, &str, Value); 17] = [
+        let refused: [(&str, &str, Value); 23] = [
             ("llama", "attention.causal", false.into()),
             ("bert", "attention.causal", true.into()),
             ("bert", "pooling_type", 9u32.into()),
@@ -434,6 +449,12 @@ mod tests {
             ("mamba2", "ssm.inner_size", 15u32.into()),
             ("mamba2", "ssm.group_count", 3u32.into()),
             ("granitehybrid", "ssm.conv_kernel", 9u32.into()),
+            ("deepseek2", "attention.kv_lora_rank", 516u32.into()),
+            ("deepseek2", "attention.q_lora_rank", 6u32.into()),
+            ("deepseek2", "attention.key_length", 4u32.into()),
+            ("deepseek2", "rope.dimension_count", 68u32.into()),
+            ("deepseek2", "expert_gating_func", 3u32.into()),
+            ("deepseek2", "expert_group_count", 3u32.into()),
             ("granitehybrid", "attention.head_count_kv", vec![1, 3].into()),
         ];
         for (architecture, key, value) in refused {

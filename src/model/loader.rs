@@ -374,7 +374,7 @@ impl Assembly {
             return Ok(());
         }
         let stem = info.name.strip_suffix(".weight").unwrap_or(&info.name);
-        let Some(group) = parts.groups.get(stem) else { return Ok(()) };
+        let Some((_, group)) = parts.groups.get_mut(stem) else { return Ok(()) };
         let start = group.first_row(stem).unwrap_or(0);
         group.write(memory, info, start + first_row, rows)
     }

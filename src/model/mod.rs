@@ -17,6 +17,7 @@ pub mod encoder_config;
 mod encoder_loader;
 mod keys;
 pub mod kv_cache;
+mod latents;
 pub mod loader;
 mod nearest;
 mod prompts;

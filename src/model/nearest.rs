@@ -6,6 +6,7 @@ use super::architecture::{Architecture, NAMES};
 use super::config::Config;
 use super::decoder_loader::decoder_groups;
 use super::keys::Keys;
+use super::latents::is_of_either_form;
 use super::vectors::decoder_vectors;
 use crate::Error;
 use crate::format::{Header, Metadata, Value};
@@ -65,8 +66,9 @@ impl Candidate {
         let mut known: BTreeSet<String> = decoder_vectors(&config, 0).into_keys().map(|name| pattern(&name)).collect();
         let weight = |stem: &str| pattern(&format!("{stem}.weight"));
         known.extend(groups.iter().flat_map(|group| group.stems().map(weight).collect::<Vec<_>>()));
-        let has_any =
-            |stems: Vec<&str>| stems.into_iter().any(|stem| stem == "output" || tensors.contains(&weight(stem)));
+        let has_any = |stems: Vec<&str>| {
+            stems.into_iter().any(|stem| stem == "output" || is_of_either_form(stem) || tensors.contains(&weight(stem)))
+        };
         let missing = groups.iter().filter(|group| !has_any(group.stems().collect())).count();
         let reader = Keys { metadata: &metadata, architecture };
         let new = keys.iter().filter(|(key, _)| *key != "vocab_size" && !reader.reads(key));

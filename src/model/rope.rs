@@ -102,6 +102,8 @@ impl Rope {
         }
         let log_factor = keys.opt_f32("rope.scaling.yarn_log_multiplier")?;
         if let (Some(log_factor), Scaling::Yarn { factor, .. }) = (log_factor, &scaling) {
+            // of latent attention, this is a factor of scores
+            let log_factor = if keys.architecture.latent { 1.0 } else { log_factor };
             attention_factor /= 1.0 + 0.1 * log_factor * factor.max(1.0).ln();
         }
         Ok(Self {

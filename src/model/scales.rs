@@ -38,7 +38,9 @@ impl Scales {
         }
         let [embedding, residual, logits] = match architecture.name {
             // the first files of MiniCPM have no keys for what the 2 B model was trained with
-            "minicpm" => [12.0, 1.4 / (keys.count("block_count")? as f32).sqrt(), hidden as f32 / 256.0],
+            "minicpm" | "minicpm3" => {
+                [12.0, (1.4 / (keys.count("block_count")? as f64).sqrt()) as f32, hidden as f32 / 256.0]
+            }
             _ if architecture.scales_embedding => [(hidden as f32).sqrt(), 1.0, 1.0],
             _ => [1.0; 3],
         };

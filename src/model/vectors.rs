@@ -9,6 +9,7 @@ use std::ops::Range;
 use super::architecture::{Norms, QkNorm};
 use super::config::{Config, LayerKind, Widths};
 use super::decoder::{HeadNorm, NormWeights};
+use super::latents::latent_vectors;
 use super::rope::ALL_FACTORS;
 use super::weights::{check_shape, missing_tensor};
 use crate::format::{Layout, Planes, TensorInfo, dequantize_row, repack};
@@ -295,8 +296,13 @@ pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize;
     let mut shapes: HashMap<String, [usize; 2]> = lengths.into_iter().map(|(name, len)| (name, [len, 1])).collect();
     for layer in 0..config.layers {
         let Widths { head_dim, ffn: layer_ffn, .. } = config.widths[layer];
-        let (q, kv) = (heads * head_dim, config.own_kv_heads(layer) * head_dim);
+        // projections to and from latent vectors have no biases
+        let (q, kv) = match config.latent {
+            Some(_) => (0, 0),
+            None => (heads * head_dim, config.own_kv_heads(layer) * head_dim),
+        };
         let mut of_layer = vectors.clone();
+        of_layer.extend(config.latent.iter().flat_map(latent_vectors));
         of_layer.extend([("attn_qkv.bias", q + 2 * kv), ("attn_q.bias", q), ("attn_k.bias", kv), ("attn_v.bias", kv)]);
         of_layer.extend([("ffn_gate.bias", layer_ffn), ("ffn_up.bias", layer_ffn)]);
         if architecture.sub_norms {

@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 
+use super::latents::HeadRows;
 use super::vectors::Vectors;
 use crate::format::TensorInfo;
 use crate::format::layout::{Layout, MOST_TILE};
@@ -233,6 +234,8 @@ pub struct Group {
     experts: usize,
     /// Whether each of them is a part.
     apart: bool,
+    /// Of a tensor whose rows are keys and values in turns, where these go.
+    of_heads: Option<HeadRows>,
     pub weight: Weight,
 }
 
@@ -242,8 +245,19 @@ impl Group {
     pub fn new(members: &[(String, usize)], cols: usize) -> Self {
         let members = members.iter().map(|(stem, rows)| Member { stem: stem.clone(), rows: *rows, placed: false });
         let (members, weight) = (members.collect(), Weight::default());
-        let (whole, turns, padded) = (None, None, cols);
-        Self { members, whole, cols, padded, turns, repeats: false, fills: false, experts: 1, apart: false, weight }
+        Self {
+            members,
+            whole: None,
+            cols,
+            padded: cols,
+            turns: None,
+            repeats: false,
+            fills: false,
+            experts: 1,
+            apart: false,
+            of_heads: None,
+            weight,
+        }
     }
 
     /// A group of one tensor.
@@ -295,6 +309,12 @@ impl Group {
         Self { padded: self.cols.next_multiple_of(4), ..self }
     }
 
+    /// The same group, whose only member has keys and values of each head. The weight is then two
+    /// parts of different shapes.
+    pub fn of_heads(self, rows: HeadRows) -> Self {
+        Self { of_heads: Some(rows), ..self }
+    }
+
     /// Replaces the members by the whole tensor, if `tensors` contains it; where it has the name of
     /// a member, if the others are absent.
     fn take_whole(&mut self, tensors: &HashMap<&str, &TensorInfo>) {
@@ -321,6 +341,14 @@ impl Group {
             [.., one, last] if self.repeats && !has(last) => one.stem.clone(),
             _ => String::new(),
         };
+        if let (Some(of_heads), [member]) = (&self.of_heads, &mut self.members[..]) {
+            if let Some(info) = tensors.get(format!("{}.weight", member.stem).as_str()) {
+                check_shape(info, &[self.cols, member.rows])?;
+                member.placed = true;
+                self.weight.parts = of_heads.place(memory, info, self.cols)?;
+            }
+            return Ok(());
+        }
         let mut first_row = 0;
         let mut run: Option<(Layout, usize, usize)> = None; // layout, first row, rows
         let mut runs = Vec::new();
@@ -392,7 +420,10 @@ impl Group {
     }
 
     /// Writes rows of a tensor; `first_row` is counted from the start of the group.
-    pub fn write(&self, memory: &mut dyn Memory, info: &TensorInfo, first_row: usize, rows: &[u8]) -> Result<()> {
+    pub fn write(&mut self, memory: &mut dyn Memory, info: &TensorInfo, first_row: usize, rows: &[u8]) -> Result<()> {
+        if let Some(of_heads) = &mut self.of_heads {
+            return of_heads.write(memory, &self.weight.parts, info, first_row, rows);
+        }
         let is_shared = info.name.strip_suffix(".weight") == Some(&self.members[0].stem);
         let Some([own, rest]) = self.turns.filter(|_| is_shared) else {
             if self.fills && first_row == 0 && !rows.is_empty() {
@@ -493,6 +524,9 @@ impl Group {
         }
         if let Some(missing) = self.members.iter().find(|member| !member.placed) {
             return Err(missing_tensor(&format!("{}.weight", missing.stem)));
+        }
+        if self.of_heads.is_some() {
+            return Ok(self.weight.clone());
         }
         self.weight.parts.sort_by_key(|part| part.first_row);
         let (mut members, mut end) = (Vec::new(), 0);

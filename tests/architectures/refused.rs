@@ -26,6 +26,14 @@ fn what_is_missing_or_has_a_wrong_length_is_named() {
     lacks("granitemoe", "blk.0.ffn_gate_inp.weight");
     lacks("ernie4_5-moe", "blk.1.ffn_up_shexp.weight");
     lacks("ernie4_5-moe", "blk.2.ffn_gate.weight");
+    for part in ["attn_q_a", "attn_q_a_norm", "attn_q_b", "attn_kv_a_mqa", "attn_kv_a_norm", "attn_k_b", "attn_v_b"] {
+        lacks("deepseek2", &format!("blk.1.{part}.weight"));
+    }
+    lacks("deepseek2", "blk.2.ffn_down_shexp.weight");
+    lacks("deepseek2-lite", "blk.1.attn_q.weight");
+    // one of either form will do
+    refused(fixture("deepseek2-v2").without("blk.1.attn_kv_b.weight"), "blk.1.attn_k_b.weight");
+    refused(fixture("minicpm3").without("blk.2.attn_kv_b.weight"), "blk.2.attn_k_b.weight");
     lacks("gemma-embedding", "dense_2.weight");
     lacks("gemma-embedding", "dense_3.weight");
     lacks("gemma-embedding", "blk.1.attn_q_norm.weight");
@@ -87,6 +95,10 @@ fn what_is_missing_or_has_a_wrong_length_is_named() {
     for tensor in ["laurel_post_norm", "altup_correct_scale", "altup_correct_coef", "altup_router_norm"] {
         wrong("gemma3n", &format!("blk.2.{tensor}.weight"));
     }
+    wrong("deepseek2", "blk.1.exp_probs_b.bias");
+    wrong("deepseek2", "blk.0.attn_k_b.weight");
+    wrong("deepseek2-v2", "blk.0.attn_kv_b.weight");
+    wrong("minicpm3", "blk.1.attn_kv_a_norm.weight");
     wrong("jina-bert-v2", "blk.0.ffn_up.weight");
     wrong("t5encoder", "enc.blk.0.attn_rel_b.weight");
     wrong("t5encoder-umt5", "enc.blk.1.attn_rel_b.weight");
@@ -134,6 +146,14 @@ fn what_is_missing_or_has_a_wrong_length_is_named() {
     sizes("t5encoder", "t5encoder.attention.relative_buckets_count", 2048);
     sizes("t5encoder", "t5encoder.attention.key_length", 10);
     sizes("mamba2", "mamba2.ssm.conv_kernel", 5);
+    sizes("deepseek2", "deepseek2.attention.kv_lora_rank", 1024);
+    sizes("deepseek2", "deepseek2.rope.dimension_count", 0);
+    sizes("deepseek2", "deepseek2.expert_group_count", 5);
+    sizes("deepseek2", "deepseek2.expert_group_used_count", 5);
+    sizes("deepseek2", "deepseek2.expert_gating_func", 3);
+    sizes("minicpm3", "minicpm3.attention.q_lora_rank", 18);
+    sizes("minicpm3", "minicpm3.attention.value_length", 2);
+    refused(fixture("deepseek2").meta("deepseek2.attention.key_length_mla", 8u32), "deepseek2.attention.key_length");
     sizes("mamba2", "mamba2.ssm.inner_size", 50);
     sizes("mamba2", "mamba2.ssm.state_size", 260);
     sizes("granitehybrid", "granitehybrid.ssm.conv_kernel", 0);

@@ -45,6 +45,8 @@ const FIXED: &[(&str, &str)] = &[
     ("altup_num_inputs", "4"),
     ("altup_active_idx", "0"),
     ("altup_correct_scale", "true"),
+    ("rope_interleave", "true"),
+    ("moe_layer_freq", "1"),
 ];
 
 /// Hyperparameters: GGUF's key, and names in config.json, of which the first present one counts.
@@ -56,11 +58,14 @@ pub(super) const COUNTS: [(&str, &[&str]); 10] = [
         "context_length",
         &["max_trained_positions", "max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length"],
     ),
-    ("expert_count", &["num_local_experts", "num_experts", "moe_num_experts", "moe_num_primary_experts"]),
+    (
+        "expert_count",
+        &["num_local_experts", "num_experts", "moe_num_experts", "n_routed_experts", "moe_num_primary_experts"],
+    ),
     ("expert_used_count", &["num_experts_per_tok", "top_k_experts", "moe_k", "moe_num_active_primary_experts"]),
     ("expert_feed_forward_length", &["moe_intermediate_size", "moe_ffn_hidden_size"]),
     ("expert_shared_feed_forward_length", &["shared_expert_intermediate_size", "shared_intermediate_size"]),
-    ("leading_dense_block_count", &["num_dense_layers", "moe_layer_start_index"]),
+    ("leading_dense_block_count", &["num_dense_layers", "moe_layer_start_index", "first_k_dense_replace"]),
     ("interleave_moe_layer_step", &["moe_layer_interval"]),
 ];
 
@@ -314,12 +319,12 @@ impl ParsedConfig {
                 self.put_own(key, factor as f32);
             }
         }
-        if self.family.architecture == "minicpm" {
+        if matches!(self.family.architecture, "minicpm" | "minicpm3") {
             let number = |name| config.number(&[name])?.ok_or_else(|| invalid(name, "a number", "none".into()));
             let (depth, base) = (number("scale_depth")?, number("dim_model_base")?);
-            self.put("embedding_scale", number("scale_emb")? as f32);
-            self.put("residual_scale", (depth / (self.layers as f64).sqrt()) as f32);
-            self.put("logit_scale", (hidden as f64 / base) as f32);
+            self.put_own("embedding_scale", number("scale_emb")? as f32);
+            self.put_own("residual_scale", (depth / (self.layers as f64).sqrt()) as f32);
+            self.put_own("logit_scale", (hidden as f64 / base) as f32);
         }
         if let Some(shared) = config.count(&["moe_num_shared_experts"])? {
             // one block for all of them
@@ -362,6 +367,9 @@ impl ParsedConfig {
             return Err(invalid("num_attention_heads", expected, got));
         }
         self.heads = Heads { heads, kv_heads, head_dim, ..Heads::default() };
+        if self.is_latent() {
+            return self.latent_heads(config, hidden, heads);
+        }
         self.put("attention.head_count_kv", kv_heads as u32);
         if hidden != heads * head_dim {
             self.put("attention.key_length", head_dim as u32);
@@ -580,6 +588,7 @@ fn ties(architecture: &str) -> bool {
             | "falcon"
             | "mpt"
             | "bloom"
+            | "minicpm3"
     ) || is_encoder(architecture)
 }
 
@@ -650,6 +659,26 @@ mod tests {
         assert_eq!(dynamic.metadata, llama(json!({})).unwrap().metadata);
     }
 
+    /// One factor for scores, another for what is rotated: GGUF's key where that is 1.
+    #[test]
+    fn yarn_of_latent_attention_has_two_factors() {
+        let read = |one: f64, all: f64| {
+            let changes = json!({"model_type": "deepseek_v3", "kv_lora_rank": 8, "qk_nope_head_dim": 12,
+                "qk_rope_head_dim": 4, "v_head_dim": 4, "rope_scaling": {"type": "yarn", "factor": 4.0,
+                "mscale": one, "mscale_all_dim": all, "original_max_position_embeddings": 16}});
+            let metadata = llama(changes).unwrap().metadata;
+            let keys = ["weft.attention.scale", "deepseek2.rope.scaling.attn_factor"];
+            let [scale, rotated] = keys.map(|key| metadata.opt_f32(key).unwrap());
+            (scale, rotated, metadata.opt_f32("deepseek2.rope.scaling.yarn_log_multiplier").unwrap())
+        };
+        let grown = |by: f64| 1.0 + 0.1 * by * 4f64.ln();
+        assert_eq!(read(0.707, 0.707), (None, None, Some(0.0707)));
+        let (scale, rotated) = ((grown(0.5).powi(2) / 4.0) as f32, (grown(1.0) / grown(0.5) / grown(1.0)) as f32);
+        assert_eq!(read(1.0, 0.5), (Some(scale), Some(rotated), None));
+        assert_eq!(read(1.0, 0.0), (None, Some(1.0), None));
+        assert_eq!(read(0.0, 0.5), (Some(scale), Some(1.0), None));
+    }
+
     #[test]
     fn settings_that_weft_does_not_support_are_refused_by_name() {
         let refused = |changes: Value, expected: &str| {
@@ -682,6 +711,16 @@ mod tests {
         refused(small(json!([0, 0]), json!([1, 0])), "`rope_layout[1]` is `0`; weft runs 1");
         refused(small(json!([0]), json!([1, 1])), "sliding_window_layout[1]");
         refused(small(json!([0, 1]), json!([0, 1])), "sliding_window_size");
+        let deepseek = |name: &str, value: Value| {
+            let mut config = json!({"model_type": "deepseek_v3", "kv_lora_rank": 8, "qk_nope_head_dim": 4,
+                "qk_rope_head_dim": 4, "v_head_dim": 4, "n_routed_experts": 4, "num_experts_per_tok": 2});
+            config[name] = value;
+            config
+        };
+        refused(deepseek("qk_nope_head_dim", json!(null)), "qk_nope_head_dim");
+        refused(deepseek("kv_lora_rank", json!("8")), "kv_lora_rank");
+        refused(deepseek("rope_interleave", json!(false)), "`rope_interleave` is `false`");
+        refused(deepseek("scoring_func", json!("softmax")), "`scoring_func` is `softmax`; weft runs sigmoid");
         refused(json!({"model_type": "falcon", "alibi": true, "hidden_act": "gelu"}), "`alibi` is `true`");
         let delta = |name: &str, value: Value| {
             let mut config = json!({"model_type": "qwen3_next", "linear_num_key_heads": 2, "linear_num_value_heads": 4,

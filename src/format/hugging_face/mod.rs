@@ -19,6 +19,7 @@ mod config;
 mod delta;
 mod experts;
 mod gemma;
+mod latent;
 mod names;
 mod order;
 mod reader;

@@ -142,6 +142,8 @@ pub(super) const FAMILIES: &[Family] = &[
     Family { orders: &[SCANS], ..family(&["mamba", "falcon_mamba"], "mamba") },
     Family { orders: &[SCANS], ..family(&["mamba2"], "mamba2") },
     Family { orders: &[PAIRS], ..family(&["minicpm"], "minicpm") },
+    family(&["minicpm3"], "minicpm3"),
+    family(&["deepseek_v2", "deepseek_v3"], "deepseek2"),
     family(&["ernie4_5"], "ernie4_5"),
     family(&["ernie4_5_moe"], "ernie4_5-moe"),
     Family { activations: &["relu2"], orders: &[PAIRS], ..family(&["arcee"], "arcee") },
@@ -303,6 +305,13 @@ const NAMES: &[(&str, &str)] = &[
     ("layers.#.block_sparse_moe.experts.#.w1", "blk.#.ffn_gate_exps"),
     ("layers.#.block_sparse_moe.experts.#.w2", "blk.#.ffn_down_exps"),
     ("layers.#.block_sparse_moe.experts.#.w3", "blk.#.ffn_up_exps"),
+    // DeepSeek and MiniCPM 3
+    ("layers.#.self_attn.q_a_proj", "blk.#.attn_q_a"),
+    ("layers.#.self_attn.q_a_layernorm", "blk.#.attn_q_a_norm"),
+    ("layers.#.self_attn.q_b_proj", "blk.#.attn_q_b"),
+    ("layers.#.self_attn.kv_a_proj_with_mqa", "blk.#.attn_kv_a_mqa"),
+    ("layers.#.self_attn.kv_a_layernorm", "blk.#.attn_kv_a_norm"),
+    ("layers.#.self_attn.kv_b_proj", "blk.#.attn_kv_b"),
     // Qwen 3.5 and Qwen3-Next
     ("layers.#.linear_attn.in_proj_qkv", "blk.#.attn_qkv"),
     ("layers.#.linear_attn.in_proj_qkvz", "blk.#.attn_qkv"),
@@ -488,6 +497,7 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("layers.#.layer_scalar", "blk.#.layer_output_scale"),
     ("layers.#.altup.correct_output", "blk.#.altup_correct_scale"),
     ("layers.#.feed_forward.expert", "blk.#.exp_probs_b"),
+    ("layers.#.mlp.gate.e_score_correction", "blk.#.exp_probs_b"),
     ("layers.#.mlp.moe_statics.e_score_correction", "blk.#.exp_probs_b"),
     ("layers.#.mlp.gate.moe_statics.e_score_correction", "blk.#.exp_probs_b"),
     ("layers.#.mlp.experts.gate_up_proj", "blk.#.ffn_gate_up_exps"),
@@ -655,6 +665,8 @@ mod tests {
         means("qwen3_next", "mtp.layers.0.mlp.gate.weight", "dropped");
         means("ernie4_5_moe", "model.layers.1.mlp.moe_statics.e_score_correction_bias", "blk.1.exp_probs_b.bias");
         means("ernie4_5_moe", "model.mtp_emb_norm.0.weight", "dropped");
+        means("deepseek_v3", "model.layers.4.mlp.gate.e_score_correction_bias", "blk.4.exp_probs_b.bias");
+        means("minicpm3", "model.layers.4.self_attn.kv_a_proj_with_mqa.weight", "blk.4.attn_kv_a_mqa.weight");
         means("gpt_oss", "model.layers.2.self_attn.sinks", "blk.2.attn_sinks.weight");
         means("gpt_oss", "model.layers.2.mlp.experts.gate_up_proj", "blk.2.ffn_gate_up_exps.weight");
         means("gpt_oss", "model.layers.2.mlp.experts.down_proj_bias", "blk.2.ffn_down_exps.bias");

@@ -214,7 +214,8 @@ impl FolderReader {
         let found = target(family, &entry.name).ok_or_else(unsupported)?;
         let Target::Tensor { mut name, stem, layer, index } = found else { return Ok(None) };
         if layer.is_some_and(|layer| layer >= self.model.layers) {
-            return Err(unsupported());
+            // DeepSeek's layers behind the last draft further tokens
+            return if family.architecture == "deepseek2" { Ok(None) } else { Err(unsupported()) };
         }
         let class = self.model.class.as_str();
         match stem {

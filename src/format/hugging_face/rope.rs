@@ -43,7 +43,7 @@ impl ParsedConfig {
         let context = config.count(COUNTS[3].1)?.unwrap_or(0);
         let original = ["original_max_position_embeddings"];
         let original = scaling.count(&original)?.or(config.count(&original)?).unwrap_or(context);
-        if matches!(architecture, "phi3" | "phimoe") {
+        if matches!(architecture, "phi3" | "phimoe" | "minicpm3") {
             self.put("rope.scaling.original_context_length", original);
         }
         let factor = scaling.number(&["factor"])?;
@@ -59,8 +59,10 @@ impl ParsedConfig {
                 self.put("rope.scaling.factor", factor.ok_or_else(|| needed("factor"))? as f32);
             }
             "yarn" => {
+                let is_latent = self.is_latent();
                 let both = (scaling.number(&["mscale"])?, scaling.number(&["mscale_all_dim"])?);
                 match both {
+                    _ if is_latent => {}
                     (Some(1.0), Some(all)) if all != 0.0 && given.is_none() => {
                         self.put_own("rope.scaling.yarn_log_multiplier", all as f32);
                     }
@@ -80,7 +82,9 @@ impl ParsedConfig {
                 self.put("rope.scaling.type", "yarn");
                 self.put("rope.scaling.factor", factor as f32);
                 self.put("rope.scaling.original_context_length", original);
-                if let Some(given) = given {
+                if is_latent {
+                    self.latent_yarn(&scaling, config, factor)?;
+                } else if let Some(given) = given {
                     // GGUF's factor is relative to this one, but for one architecture
                     let usual = if architecture == "olmo2" { 1.0 } else { 1.0 + 0.1 * factor.max(1.0).ln() };
                     self.put("rope.scaling.attn_factor", (given / usual) as f32);

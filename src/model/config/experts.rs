@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::model::keys::{Keys, unsupported};
-use crate::ops::Weighting;
+use crate::ops::{ExpertGroups, Weighting};
 
 /// A mixture of experts.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,7 +19,10 @@ pub struct Experts {
     pub chosen: usize,
     /// How the router weighs the chosen experts.
     pub weighting: Weighting,
-    /// Factor of these weights (`expert_weights_scale`). Models with a shared expert have 1.
+    /// The groups that they are in; `None`: one.
+    pub groups: Option<ExpertGroups>,
+    /// Factor of these weights (`expert_weights_scale`). Where the router weighs a shared expert
+    /// too, it is 1.
     pub scale: f32,
     /// Inner width of the shared expert, which every token goes to; `None` without one.
     pub shared_ffn: Option<usize>,
@@ -42,22 +45,27 @@ impl Experts {
         let Some(weighting) = keys.architecture.experts else {
             return Err(unsupported(&keys.key("expert_count"), &count.to_string(), "dense models (0 experts)"));
         };
-        // the numbers of softmax and of sigmoid; one group of experts
-        const SIGMOID: usize = 2;
-        let told = keys.opt_count("expert_gating_func")?.filter(|_| keys.architecture.routes_input);
-        let weighting = if told == Some(SIGMOID) { Weighting::Sigmoid } else { weighting };
-        let gating = if weighting == Weighting::Sigmoid { SIGMOID } else { 1 };
-        for (key, known) in [("expert_gating_func", gating), ("expert_group_count", 1)] {
-            if let Some(found) = keys.opt_count(key)?.filter(|&found| found != known) {
-                return Err(unsupported(&keys.key(key), &found.to_string(), &known.to_string()));
+        // the numbers of softmax and of sigmoid
+        let weighting = match (keys.opt_count("expert_gating_func")?, weighting) {
+            (Some(2), _) if keys.architecture.latent || keys.architecture.routes_input => Weighting::Sigmoid,
+            (gating, weighting) => {
+                let known = if weighting == Weighting::Sigmoid { 2 } else { 1 };
+                if let Some(found) = gating.filter(|&found| found != known) {
+                    return Err(unsupported(&keys.key("expert_gating_func"), &found.to_string(), &known.to_string()));
+                }
+                weighting
             }
-        }
+        };
         // the second of each n, or the last
         let second = keys.opt_count("moe_every_n_layers")?;
         let last = keys.opt_count("interleave_moe_layer_step")?;
         let every = second.or(last).unwrap_or(1);
         let shared_ffn = match keys.opt_count("expert_shared_feed_forward_length")? {
             None if keys.architecture.shared_expert => Some(keys.count("feed_forward_length")?),
+            None => match keys.opt_count("expert_shared_count")? {
+                Some(shared) => Some(shared.saturating_mul(keys.count("expert_feed_forward_length")?)),
+                None => None,
+            },
             ffn => ffn,
         };
         Ok(Some(Self {
@@ -68,17 +76,29 @@ impl Experts {
             place: if second.is_some() { 1 % every } else { every - 1 },
             chosen: keys.count("expert_used_count")?,
             weighting: match keys.opt_bool("expert_weights_norm")? {
-                Some(false) if weighting == Weighting::Sigmoid => {
-                    return Err(unsupported("expert_weights_norm", "false", "true with sigmoids"));
-                }
+                Some(false) if weighting == Weighting::Sigmoid => Weighting::PlainSigmoid,
+                None if weighting == Weighting::Sigmoid && keys.architecture.latent => Weighting::PlainSigmoid,
                 _ if weighting == Weighting::Sigmoid => weighting,
                 Some(true) => Weighting::Renormalised,
                 Some(false) => Weighting::Softmax,
                 None => weighting,
             },
+            groups: groups(keys, count)?,
             shared_ffn,
         }))
     }
+}
+
+/// The groups of experts.
+fn groups(keys: &Keys, experts: usize) -> Result<Option<ExpertGroups>> {
+    let key = "expert_group_count";
+    let Some(count) = keys.opt_count(key)?.filter(|&count| count != 1) else { return Ok(None) };
+    let known = if keys.architecture.latent { "a divisor of expert_count" } else { "1" };
+    if !keys.architecture.latent || !experts.is_multiple_of(count) {
+        return Err(unsupported(&keys.key(key), &count.to_string(), known));
+    }
+    let chosen = keys.opt_count("expert_group_used_count")?.unwrap_or(count);
+    Ok((chosen != count).then_some(ExpertGroups { count, chosen }))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Buffers for the intermediate results of a step.
 
+use super::latent::LatentActivations;
 use super::per_layer::PerLayerActivations;
 use super::streams::StreamsActivations;
 use super::{Decoder, FeedForward};
@@ -32,6 +33,7 @@ pub struct Activations {
     /// (tokens, ffn), for each expert of a token.
     pub(super) ffn: Tensor,
     pub(super) mixture: Option<MixtureActivations>,
+    pub(super) latent: Option<LatentActivations>,
     pub(super) per_layer: Option<PerLayerActivations>,
     pub(super) streams: Option<StreamsActivations>,
 }
@@ -64,6 +66,7 @@ impl Activations {
         };
         let per_layer = PerLayerActivations::new(memory, model, tokens)?;
         let streams = StreamsActivations::new(memory, model, tokens)?;
+        let latent = LatentActivations::new(memory, config, tokens)?;
         let mut tensor = |cols| activations(memory, tokens, cols);
         let inputs = config.activation().inputs();
         let ffn = config.experts.as_ref().map_or(1, |experts| experts.chosen) * config.ffn;
@@ -110,6 +113,7 @@ impl Activations {
             },
             ffn: with_room(&mut tensor, ffn, dense_ffn)?,
             mixture,
+            latent,
             per_layer,
             streams,
         })
@@ -161,6 +165,7 @@ impl Activations {
                 shared: mixture.shared.map(|(gate_up, ffn)| (cut(gate_up), cut(ffn))),
                 outputs: cut(mixture.outputs),
             }),
+            latent: self.latent.map(|latent| latent.map(cut)),
             per_layer: self.per_layer.map(|per_layer| per_layer.map(cut)),
             streams: self.streams.map(|streams| streams.map(cut)),
         }

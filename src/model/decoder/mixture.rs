@@ -61,7 +61,7 @@ impl Decoder {
     ) -> Result<Option<RmsNorm>> {
         let (Some(experts), Some(activations)) = (&self.config.experts, a.mixture) else { return Ok(norm) };
         let MixtureActivations { logits, deep, route, .. } = activations;
-        let Experts { chosen, weighting, .. } = *experts;
+        let Experts { chosen, weighting, groups, .. } = *experts;
         let eps = self.config.norm_eps;
         let norm = match (&mixture.beside, &mixture.deep_router) {
             (Some(Beside { router_norm, input, .. }), _) => {
@@ -81,7 +81,7 @@ impl Decoder {
             }
         };
         let (bias, shared) = (mixture.bias, mixture.shared.is_some() && self.config.architecture.weighs_shared);
-        r.push(Route { logits, bias, chosen, weighting, groups: None, shared, y: route })?;
+        r.push(Route { logits, bias, chosen, weighting, groups, shared, y: route })?;
         Ok(norm)
     }
 

@@ -56,6 +56,11 @@ impl Decoder {
         };
         let names = if layer.convolution.is_some() { ["in_proj", "out_proj"] } else { ["qkv_proj", "o_proj"] };
         let mut weights = vec![(&layer.qkv_proj, names[0]), (&layer.o_proj, names[1])];
+        if let Some(latent) = &layer.latent {
+            weights.extend(latent.queries.iter().map(|(_, weight)| (weight, "q_b_proj")));
+            weights.extend([(&latent.latent_proj, "kv_a_proj"), (&latent.keys.weight, "k_b_proj")]);
+            weights.push((&latent.values.weight, "v_b_proj"));
+        }
         weights.extend(layer.gate_proj.iter().map(|weight| (weight, "attn_gate")));
         if let Some(StepWeights { low, dt, bc, .. }) = layer.scan.as_ref().and_then(|scan| scan.steps.as_ref()) {
             weights.extend([(low, "x_proj"), (bc, "x_proj"), (dt, "dt_proj")]);

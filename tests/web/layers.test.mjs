@@ -40,6 +40,8 @@ for (const device of ['cpu', 'gpu']) {
     'gemma4-experts',
     'granitehybrid',
     'mamba',
+    'minicpm3',
+    'deepseek2-lite',
     'mamba2',
     'smallthinker',
     'ernie4_5-moe',

@@ -34,6 +34,8 @@ export const MODELS = {
   mamba: { decoder: 'Mamba, FalconMamba' },
   mamba2: { decoder: 'Mamba-2' },
   minicpm: { decoder: 'MiniCPM' },
+  minicpm3: { decoder: 'MiniCPM 3' },
+  deepseek2: { experts: 'DeepSeek V2, V2-Lite, V3 and R1' },
   ernie4_5: { decoder: 'ERNIE 4.5' },
   'ernie4_5-moe': { experts: 'ERNIE 4.5 MoE' },
   internlm2: { decoder: 'InternLM 2' },

@@ -105,7 +105,7 @@ fn shaders_are_chosen_by_rows_of_replays() {
     block_on(again.tune_by(&Shapes::default(), Some(&tuning), timing)).unwrap();
     assert_eq!(again.tuning().unwrap(), tuning);
     let product = Product { layout: Layout::Q6K16, rows: 1000, cols: 390 };
-    let encoder = Shapes { wide: None, narrow: Some(product), heads: 12, kv_heads: 12, head_dim: 32 };
+    let encoder = Shapes { wide: None, narrow: Some(product), gated: true, heads: 12, kv_heads: 12, head_dim: 32 };
     block_on(again.tune_by(&encoder, Some(&tuning), timing)).unwrap();
     let both = again.tuning().unwrap();
     assert!(both.contains(&encoder.key()) && both.ends_with(&tuning[1..]), "{both}");

@@ -161,7 +161,7 @@ fn an_engine_is_tuned_once_to_the_model_before_it_holds_any_of_it() {
         assert_eq!((kind, reason.as_str(), &ids), ("reference", "A GPU was found.", &expected), "{piece}");
         // no matrix is wide here, and the largest is that of gate and up projections
         let narrow = Some(Product { layout: Layout::Q4, rows: 2 * FFN, cols: HIDDEN });
-        let shapes = Shapes { wide: None, narrow, heads: HEADS, kv_heads: KV_HEADS, head_dim: HEAD_DIM };
+        let shapes = Shapes { wide: None, narrow, gated: true, heads: HEADS, kv_heads: KV_HEADS, head_dim: HEAD_DIM };
         assert_eq!(*tuned.borrow(), [(shapes, 0)], "{piece}");
     }
 }

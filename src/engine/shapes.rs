@@ -20,6 +20,8 @@ pub struct Shapes {
     pub wide: Option<Product>,
     /// The largest matrix of few rows, see [`WIDE`](crate::ops::variants::WIDE).
     pub narrow: Option<Product>,
+    /// Whether a layer's gate and up projections are one matrix; those of experts are not.
+    pub gated: bool,
     /// Query heads.
     pub heads: usize,
     /// Key and value heads.
@@ -35,8 +37,9 @@ impl Shapes {
             Some(Product { layout, rows, cols }) => format!("{} {rows}x{cols}", layout.name()),
             None => "none".into(),
         };
-        let Self { wide, narrow, heads, kv_heads, head_dim } = self;
-        format!("{}, {}, {heads}/{kv_heads}x{head_dim}", product(*wide), product(*narrow))
+        let Self { wide, narrow, gated, heads, kv_heads, head_dim } = self;
+        let experts = if *gated { "" } else { ", experts" };
+        format!("{}, {}, {heads}/{kv_heads}x{head_dim}{experts}", product(*wide), product(*narrow))
     }
 }
 
@@ -44,6 +47,7 @@ impl Shapes {
 impl Default for Shapes {
     fn default() -> Self {
         let product = |rows, cols| Some(Product { layout: Layout::Q4, rows, cols });
-        Self { wide: product(16_384, 3072), narrow: product(1024, 3072), heads: 24, kv_heads: 8, head_dim: 128 }
+        let (wide, narrow) = (product(16_384, 3072), product(1024, 3072));
+        Self { wide, narrow, gated: true, heads: 24, kv_heads: 8, head_dim: 128 }
     }
 }

@@ -32,7 +32,8 @@ pub(super) fn shapes(config: &Config, tensors: &[TensorInfo]) -> Shapes {
     let (wide, narrow) = (largest(&|product| product.rows >= WIDE), largest(&|product| product.rows < WIDE));
     let usual = Shapes::default();
     let (wide, narrow) = if whole.is_empty() { (usual.wide, usual.narrow) } else { (wide, narrow) };
-    Shapes { wide, narrow, heads: config.heads, kv_heads: config.kv_heads, head_dim: config.head_dim }
+    let Config { heads, kv_heads, head_dim, .. } = *config;
+    Shapes { wide, narrow, gated: config.experts.is_none(), heads, kv_heads, head_dim }
 }
 
 /// The part of a layer that a tensor is, and the product that one token makes of it; `None` for

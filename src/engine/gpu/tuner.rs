@@ -38,12 +38,15 @@ use crate::{Error, Result};
 /// waited for: 300 ms together.
 const BUDGET: Duration = Duration::from_millis(200);
 
-/// Races of a visit. The loser of each is a pipeline that the model has no use for.
-const RACES: u32 = 2;
+/// All races, in the order of the visits that hold them: those of the largest matrices and of
+/// prompts, then those of small matrices and of attention.
+const RACES: usize = 4;
 
-/// Visits that hold the races in turn: those of the largest matrices and of prompts, then those of
-/// small matrices and of attention.
-const TURNS: usize = 2;
+/// Races of a visit. The loser of each is a pipeline that the model has no use for; a mixture of
+/// experts has more that it needs.
+fn races_of_visit(shapes: &Shapes) -> usize {
+    if shapes.gated { 2 } else { 1 }
+}
 
 /// Candidates that may meet the champion, one after the other.
 const CHALLENGERS: usize = 3;
@@ -120,13 +123,14 @@ pub(super) async fn tune(
     };
     let (software, features) = (engine.is_software(), engine.gpu.features.clone());
     let meetings = if matches!(timing, Timing::Runs) { 1 } else { MEETINGS };
-    let visits = CHALLENGERS * meetings * TURNS;
+    let races = races_of_visit(shapes);
+    let visits = CHALLENGERS * meetings * RACES / races;
     let found = remembered.and_then(|json| recall(json, &key));
     let found = found.filter(|(variants, _)| variants.suits(software, &features));
     let (champions, left) = (found.map(|(variants, _)| variants), found.map_or(visits, |(_, left)| left));
     let chosen = match champions {
         Some(champions) if left == 0 => champions,
-        _ => choose(engine, heats, timing, champions, visits.saturating_sub(left)).await?,
+        _ => choose(engine, heats, timing, champions, (visits.saturating_sub(left), races)).await?,
     };
     engine.reset(chosen)?;
     engine.shaders.borrow_mut().remembered = remember(&chosen, left.saturating_sub(1), &key, remembered);
@@ -134,23 +138,25 @@ pub(super) async fn tune(
 }
 
 /// Holds the races of a visit, before which there were so many others. `champions`: the winners of
-/// those.
+/// those. `races`: of a visit.
 async fn choose(
     engine: &mut GpuEngine,
     heats: Heats,
     timing: Timing,
     champions: Option<Variants>,
-    visit: usize,
+    (visit, races): (usize, usize),
 ) -> Result<Variants> {
     let timing = timing.for_speed_of(engine, &heats).await?;
     let heats = if matches!(timing, Timing::Runs) { Heats::of_trials() } else { heats };
-    let mut stand = Stand { timing, start: now(), budget: Budget::new(BUDGET, RACES) };
+    let mut stand = Stand { timing, start: now(), budget: Budget::new(BUDGET, races as u32) };
     let mut chosen = Variants { narrow_tiles: true, ..Variants::PLAIN };
-    let [first, second] = std::array::from_fn(|turn: usize| (visit % TURNS == turn).then_some(visit / TURNS));
+    let turns = RACES / races;
+    let [of_wide, of_prompt, of_narrow, of_attention] =
+        std::array::from_fn(|race: usize| (visit % turns == race / races).then_some(visit / turns));
 
     if let Some(heat) = &heats.wide {
         let with = |matvec| Variants { matvec_wide: matvec, matvec_narrow: matvec, ..chosen };
-        let field = Field::linear(engine, &[MATVEC], &with, champions.map(|of| of.matvec_wide), first);
+        let field = Field::linear(engine, &[MATVEC], &with, champions.map(|of| of.matvec_wide), of_wide);
         chosen = stand.race(engine, heat, field).await?;
     }
     if let Some(heat) = &heats.narrow {
@@ -160,7 +166,7 @@ async fn choose(
         let fewest = || MATVEC.iter().filter(|variant| variant.software_only).min_by_key(|variant| variant.rows);
         let usual = if engine.is_software() { fewest() } else { None };
         let champion = champions.map(|of| of.matvec_narrow).or(usual);
-        let field = Field::linear(engine, &[MATVEC], &with, champion, second);
+        let field = Field::linear(engine, &[MATVEC], &with, champion, of_narrow);
         chosen = stand.race(engine, heat, field).await?;
     }
 
@@ -173,13 +179,13 @@ async fn choose(
         None => Variants { matmul: many, ..chosen },
     };
     let champion = champions.map(|of| of.matmul_rounded.unwrap_or(of.matmul));
-    let field = Field::linear(engine, &[MATMUL, rounding], &with, champion, first);
+    let field = Field::linear(engine, &[MATMUL, rounding], &with, champion, of_prompt);
     chosen = stand.race(engine, &heats.prompt, field).await?;
 
     let with = |attend_one| Variants { attend_one, ..chosen };
     chosen = Field::attention(engine, ATTEND_ONE, &with, None, None).favourite();
     let with = |attend_many| Variants { attend_many, ..chosen };
-    let field = Field::attention(engine, ATTEND_MANY, &with, champions.map(|of| of.attend_many), second);
+    let field = Field::attention(engine, ATTEND_MANY, &with, champions.map(|of| of.attend_many), of_attention);
     stand.race(engine, &heats.attend_many, field).await
 }
 

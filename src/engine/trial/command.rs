@@ -79,10 +79,12 @@ pub fn small(command: &Command) -> Command {
             if let Some(affine) = &mut op.affine {
                 affine.cols = op.weight.rows;
             }
-            // and one that is in another part
-            (op.first_expert, op.all_experts) = (0, op.experts() + 1);
-            if let Some(gathered) = &mut op.gathered {
-                gathered.cols = Gather::len(op.route.rows, op.chosen, op.all_experts);
+            op.first_expert = 0;
+            match &mut op.gathered {
+                // the number of all decides on the pipeline of `gather`
+                Some(gathered) => gathered.cols = Gather::len(op.route.rows, op.chosen, op.all_experts),
+                // and one that is in another part
+                None => op.all_experts = op.experts() + 1,
             }
         }
         Command::Norm(_)

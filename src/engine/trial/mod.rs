@@ -82,19 +82,25 @@ impl Trial {
     /// First half of a feed-forward layer: norm, gate and up projection of shape (2 · ffn, hidden),
     /// SwiGLU.
     pub fn gate_up(tokens: usize, layout: Layout, ffn: usize, hidden: usize) -> Self {
+        Self::normed(tokens, layout, (2 * ffn, hidden), true)
+    }
+
+    /// A projection of shape (rows, cols) behind a norm; if `gated`, that of gate and up.
+    pub fn normed(tokens: usize, layout: Layout, (rows, cols): (usize, usize), gated: bool) -> Self {
         let record = move |memory: &mut dyn Engine| {
             let mut random = Random(1);
-            let x = random.tensor(memory, tokens, hidden)?;
-            let norm = Some(RmsNorm { weight: random.norm(memory, hidden)?, eps: 1e-5 });
-            let weight = random.matrix(memory, layout, 2 * ffn, hidden)?;
-            let y = random.tensor(memory, tokens, ffn)?;
-            let epilogue = Epilogue::Activate(Activation::SWIGLU);
+            let x = random.tensor(memory, tokens, cols)?;
+            let norm = Some(RmsNorm { weight: random.norm(memory, cols)?, eps: 1e-5 });
+            let weight = random.matrix(memory, layout, rows, cols)?;
+            let epilogue = if gated { Epilogue::Activate(Activation::SWIGLU) } else { Epilogue::Store };
+            let y = random.tensor(memory, tokens, rows / epilogue.inputs())?;
             let mut recording = Recording::default();
             recording.push(Linear { x, norm, weight, affine: None, epilogue, y_offset: 0, y })?;
             Ok((recording, vec![Output::all(y)]))
         };
-        let name = format!("norm, gate·up and SwiGLU, {layout:?} {} × {hidden}, {tokens} tokens", 2 * ffn);
-        Self::linear(name, tokens, 2 * ffn * hidden, Box::new(record))
+        let what = if gated { "norm, gate·up and SwiGLU" } else { "norm and projection" };
+        let name = format!("{what}, {layout:?} {rows} × {cols}, {tokens} tokens");
+        Self::linear(name, tokens, rows * cols, Box::new(record))
     }
 
     /// Second half of a feed-forward layer: down projection of shape (hidden, ffn), added to the

@@ -32,7 +32,7 @@ pub struct Heat {
 impl Heat {
     /// Whether its weights are quantised, which kernels are for that round activations.
     pub fn rounds(&self) -> bool {
-        matches!(self.shape, Shape::GateUp(product, _) if product.layout.quantised().is_some())
+        matches!(self.shape, Shape::Normed { product, .. } if product.layout.quantised().is_some())
     }
 }
 
@@ -49,7 +49,7 @@ impl Heats {
     /// For a model. Its layouts and heads are those of the shapes, so that what is timed are its
     /// own pipelines.
     pub fn of(shapes: &Shapes) -> Self {
-        let Shapes { wide, narrow, heads, kv_heads, head_dim } = *shapes;
+        let Shapes { wide, narrow, gated, heads, kv_heads, head_dim } = *shapes;
         let whole = |Product { layout, rows, cols }: Product| Product {
             layout,
             // whole blocks and tiles, whatever the layout, and no narrow matrix becomes a wide one
@@ -60,16 +60,16 @@ impl Heats {
         let part = Product { rows: largest.rows.min(ROWS), cols: largest.cols.min(COLS), ..largest };
         Self {
             wide: wide.map(|product| Heat {
-                trial: Trial::gate_up(1, product.layout, 1024, 512),
-                shape: Shape::GateUp(whole(product), 1),
+                trial: Trial::normed(1, product.layout, (2048, 512), gated),
+                shape: Shape::Normed { product: whole(product), tokens: 1, gated },
             }),
             narrow: narrow.map(|product| Heat {
                 trial: Trial::down(1, product.layout, 576, 1024),
                 shape: Shape::Down(whole(product)),
             }),
             prompt: Heat {
-                trial: Trial::gate_up(PROMPT_OF_TILES, part.layout, 80, 256),
-                shape: Shape::GateUp(whole(part), LARGEST_CHUNK),
+                trial: Trial::normed(PROMPT_OF_TILES, part.layout, (160, 256), gated),
+                shape: Shape::Normed { product: whole(part), tokens: LARGEST_CHUNK, gated },
             },
             attend_many: Heat {
                 trial: Trial::attention(PROMPT, 200, KvFormat::F16),

@@ -29,8 +29,8 @@ const WHOLE: usize = 256;
 /// Work as large as in a model.
 #[derive(Clone, Copy)]
 pub(super) enum Shape {
-    /// Gate and up projections of so many tokens, with their norm and SwiGLU.
-    GateUp(Product, usize),
+    /// A projection of so many tokens, with their norm; of gate and up, with SwiGLU.
+    Normed { product: Product, tokens: usize, gated: bool },
     /// A down projection of one token, added to the residual stream.
     Down(Product),
     /// Attention of tokens behind so many others.
@@ -48,7 +48,7 @@ impl Shape {
         let part = |size: usize| (size / shrink).max(1).next_multiple_of(WHOLE);
         let of = |Product { layout, rows, cols }| Product { layout, rows: part(rows), cols: part(cols) };
         match self {
-            Self::GateUp(product, tokens) => Self::GateUp(of(product), tokens),
+            Self::Normed { product, tokens, gated } => Self::Normed { product: of(product), tokens, gated },
             Self::Down(product) => Self::Down(of(product)),
             Self::Attention { shape, tokens, position } => {
                 Self::Attention { shape, tokens: tokens.div_ceil(shrink), position: position / shrink }
@@ -58,7 +58,7 @@ impl Shape {
 
     fn tokens(&self) -> usize {
         match *self {
-            Self::GateUp(_, tokens) | Self::Attention { tokens, .. } => tokens,
+            Self::Normed { tokens, .. } | Self::Attention { tokens, .. } => tokens,
             Self::Down(_) => 1,
         }
     }
@@ -71,10 +71,11 @@ impl Shape {
         };
         let mut recording = Recording::default();
         let (product, x, norm, epilogue, y) = match *self {
-            Self::GateUp(product, tokens) => {
+            Self::Normed { product, tokens, gated } => {
                 let norm = RmsNorm { weight: tensor(1, product.cols)?, eps: 1e-5 };
-                let (x, y) = (tensor(tokens, product.cols)?, tensor(tokens, product.rows / 2)?);
-                (product, x, Some(norm), Epilogue::Activate(Activation::SWIGLU), y)
+                let epilogue = if gated { Epilogue::Activate(Activation::SWIGLU) } else { Epilogue::Store };
+                let (x, y) = (tensor(tokens, product.cols)?, tensor(tokens, product.rows / epilogue.inputs())?);
+                (product, x, Some(norm), epilogue, y)
             }
             Self::Down(product) => {
                 (product, tensor(1, product.cols)?, None, Epilogue::ACCUMULATE, tensor(1, product.rows)?)

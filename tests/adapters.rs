@@ -267,6 +267,45 @@ fn a_prefix_serves_only_the_adapters_that_computed_it() {
 }
 
 #[test]
+fn adapters_are_identified_by_what_they_add() {
+    let mut decoder = on_host("llama");
+    let (config, bytes) = peft("llama");
+    let twice = {
+        let mut config: Value = serde_json::from_str(&config).unwrap();
+        config["lora_alpha"] = (2.0 * config["lora_alpha"].as_f64().unwrap()).into();
+        config.to_string()
+    };
+    assert_eq!(decoder.adapters_fingerprint(), "");
+    let mut of = |config: &str| {
+        add_bytes(&mut decoder, "own", Some(config), &bytes).unwrap();
+        choose(&mut decoder, &[("own", 1.0)]);
+        let told = [decoder.adapter_fingerprint("own").unwrap(), decoder.adapters_fingerprint(), decoder.kv_key()];
+        choose(&mut decoder, &[]);
+        decoder.unload_adapter("own").unwrap();
+        told
+    };
+    let (first, doubled, again) = (of(&config), of(&twice), of(&config));
+    assert_eq!(first, again);
+    // the same values, and twice of them
+    assert!(first.iter().zip(&doubled).all(|(a, b)| a != b), "{first:?} {doubled:?}");
+
+    ["llama", "llama-second"].iter().for_each(|adapter| add(&mut decoder, adapter));
+    let [one, other] = ["llama", "llama-second"].map(|name| decoder.adapter_fingerprint(name).unwrap());
+    assert!(one == first[0] && other != one, "a name does not count");
+    let mut all = Vec::new();
+    for uses in [&[][..], &[("llama", 1.0)], &[("llama", 0.5)], &[("llama-second", 1.0)]] {
+        choose(&mut decoder, uses);
+        all.push(decoder.adapters_fingerprint());
+    }
+    decoder.merge_adapter("llama-second", 0.25).unwrap();
+    choose(&mut decoder, &[]);
+    all.push(decoder.adapters_fingerprint());
+    assert!((1..all.len()).all(|i| !all[..i].contains(&all[i])), "{all:?}");
+    let error = decoder.adapter_fingerprint("another").unwrap_err().to_string();
+    assert!(error.contains("expected `llama` or `llama-second`, got `another`"), "{error}");
+}
+
+#[test]
 fn scores_inspections_and_saved_keys_have_the_adapter() {
     let mut decoder = on_host("llama");
     add(&mut decoder, "llama");

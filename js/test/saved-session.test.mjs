@@ -56,6 +56,63 @@ test('a session saved without its cache is computed at its first use', async (t)
   assert.equal(fake.log.filter(([what]) => what === 'write_kv').length, 0);
 });
 
+/** A file of an adapter, whose bytes are what it adds. */
+const adapter = (...bytes) => new File([Uint8Array.from(bytes)], 'a.gguf');
+const writes = ({ log }) => log.filter(([what]) => what === 'write_kv').length;
+
+test('a session with an adapter is restored with that adapter alone', async (t) => {
+  const { llm, session, fake } = await begin(t, new Talker(), { adapter: [{ name: 'own', scale: 0.5 }] });
+  await llm.adapters.load(adapter(1, 2), { name: 'own' });
+  await say(session, 'a');
+  const saved = await session.save();
+
+  const another = await loadFake(t, new Talker());
+  const refused = (message) => assert.rejects(another.llm.restore(saved), { code: 'INVALID_SESSION', message });
+  await refused(/the adapters `own`: load them with `llm.adapters.load` first/);
+  await another.llm.adapters.load(adapter(1, 3), { name: 'own' });
+  await refused(/its adapter `own` is 1,2, and the one of this name that is loaded is 1,3/);
+  await another.llm.adapters.unload('own');
+  await another.llm.adapters.load(adapter(1, 2), { name: 'own' });
+  another.fake.words = [...fake.words];
+  const restored = await another.llm.restore(saved);
+  assert.ok((await say(restored, 'b')).usage.cachedTokens > 0);
+  assert.deepEqual([writes(another.fake), another.fake.adapters], [2, ['own', 0.5]]);
+});
+
+test('keys and values of other adapters than those of the first turn are computed again', async (t) => {
+  const { llm, session, fake } = await begin(t, new Talker());
+  await llm.adapters.load(adapter(1), { name: 'own' });
+  await say(session, 'a');
+  const saved = await session.save();
+  for (const [change, options, written] of [
+    [() => undefined, {}, 2],
+    [() => undefined, { adapter: 'own' }, 0],
+    [() => llm.adapters.merge('own'), {}, 0],
+  ]) {
+    await change();
+    fake.log.length = 0;
+    fake.kv = [];
+    const restored = await llm.restore(saved);
+    const { usage } = await say(restored, 'b', options);
+    assert.equal(writes(fake), written);
+    assert.equal(usage.cachedTokens > 0, written > 0);
+    // and what it saves then is of the adapters that computed it
+    await restored.save();
+  }
+});
+
+test('an adapter that is swapped behind a restored session is not given the keys of the other', async (t) => {
+  const { llm, session, fake } = await begin(t, new Talker(), { adapter: 'own' });
+  await llm.adapters.load(adapter(1), { name: 'own' });
+  await say(session, 'a');
+  const restored = await llm.restore(await session.save());
+  await llm.adapters.unload('own');
+  await llm.adapters.load(adapter(2), { name: 'own' });
+  fake.kv = [];
+  assert.equal((await say(restored, 'b')).usage.cachedTokens, 0);
+  assert.equal(writes(fake), 0);
+});
+
 test('a model whose layers keep a state is saved without it, and reads its text again', async (t) => {
   const fake = new Talker();
   const info = fake.info();

@@ -189,6 +189,19 @@ impl LoadedDecoder {
         self.use_adapters(&[])
     }
 
+    /// Identifies an adapter by what it adds. Errors: `InvalidOption` for a name that is not
+    /// loaded.
+    pub fn adapter_fingerprint(&self, name: &str) -> Result<String> {
+        let adapters = &self.runner.adapters;
+        adapters.check(name)?;
+        Ok(adapters.loaded.get(name).map_or_else(String::new, |loaded| format!("{:016x}", loaded.adapter.fingerprint)))
+    }
+
+    /// The same of all that what begins now uses, with their scales; empty without any.
+    pub fn adapters_fingerprint(&self) -> String {
+        self.choice().map_or_else(String::new, |choice| format!("{choice:016x}"))
+    }
+
     /// The choice of adapters of what begins now.
     pub(super) fn choice(&self) -> Option<u64> {
         self.runner.adapters.current

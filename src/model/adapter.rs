@@ -37,7 +37,7 @@ enum Site {
 #[derive(Debug)]
 pub struct Adapter {
     terms: Vec<(Site, Term)>,
-    /// Identifies it: a hash of all its values.
+    /// Identifies it: a hash of all its values, and of α / rank.
     pub fingerprint: u64,
     /// The largest rank of a weight: that of its projections together.
     pub rank: usize,
@@ -236,7 +236,11 @@ impl Sink for Destination<'_> {
         if std::mem::replace(&mut self.assembly.has_header, true) {
             return Err(wrong("split.count", "an adapter in one file", "several", "Merge the files."));
         }
-        self.assembly.members = members(&metadata, &tensors, self.decoder)?;
+        let Assembly { members: all, fingerprint, .. } = &mut *self.assembly;
+        *all = members(&metadata, &tensors, self.decoder)?;
+        for (name, member) in all {
+            *fingerprint ^= hash(name.bytes().chain(member.scale.to_le_bytes()));
+        }
         self.place()
     }
 

@@ -233,6 +233,16 @@ impl Llm {
         self.decoder("adapters")?.use_adapters(&uses).map_err(to_js)
     }
 
+    /// Identifies an adapter by what it adds.
+    pub fn adapter_fingerprint(&mut self, name: &str) -> Result<String, JsValue> {
+        self.decoder("adapters")?.adapter_fingerprint(name).map_err(to_js)
+    }
+
+    /// The same of all that `use_adapters` set, with their scales, and those that are merged.
+    pub fn adapters_fingerprint(&mut self) -> Result<String, JsValue> {
+        Ok(self.decoder("generate")?.adapters_fingerprint())
+    }
+
     /// Keys and values of `ids` in one layer: those computed here, or those that were restored for
     /// the owner `restored`.
     pub async fn read_kv(

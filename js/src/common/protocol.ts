@@ -88,8 +88,13 @@ export interface Conversation {
 /** Keys and values of tokens, layer by layer. */
 export interface KvCache {
   readonly ids: readonly number[];
+  /** Identifies the adapters that computed them, with their scales; empty without any. */
+  readonly adapters: string;
   readonly layers: readonly Float32Array[];
 }
+
+/** What the engine tells of a {@link KvCache}. */
+export type ReadCache = Pick<KvCache, 'layers' | 'adapters'>;
 
 /** A text, its token ids, or a conversation for the chat template. */
 export type Prompt = string | readonly number[] | Conversation;
@@ -191,7 +196,7 @@ export type Call =
   | { readonly type: 'draft'; readonly asks: MessagePort }
   /** Token ids of a conversation; keeps the ids of `known` as far as they spell the same text. */
   | { readonly type: 'prompt'; readonly conversation: Conversation; readonly known: readonly number[] }
-  /** Reads the layers of a {@link KvCache}. */
+  /** Reads a {@link KvCache}. */
   | {
       readonly type: 'readCache';
       readonly ids: readonly number[];
@@ -216,6 +221,8 @@ export type Call =
       readonly fetchPort: MessagePort | null;
     }
   | { readonly type: 'unloadAdapter'; readonly name: string }
+  /** What identifies adapters by what they add. */
+  | { readonly type: 'adapterFingerprints'; readonly names: readonly string[] }
   /** With a scale of 0 it is no longer merged. */
   | { readonly type: 'mergeAdapter'; readonly name: string; readonly scale: number }
   | {
@@ -280,7 +287,8 @@ export type Reply =
         | Inspection
         | NearToken[]
         | Estimate
-        | KvCache['layers']
+        | ReadCache
+        | string[]
         | Remembered
         | null
         | number[]

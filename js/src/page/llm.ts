@@ -5,7 +5,7 @@ import type {
   Call,
   EncodeTask,
   GenerateCall,
-  KvCache,
+  ReadCache,
   LoadedInfo,
   Prompt,
   ScoreCall,
@@ -80,9 +80,13 @@ export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: S
     generate: (prompt, options, signal, cache) =>
       begin({ type: 'generate', prompt, ...(cache ? { cache } : {}) }, options, signal),
     readCache: (ids, restored, adapter) =>
-      connection.request({ type: 'readCache', ids, restored: restored ?? null, ...adaptersOf({ adapter }) }) as Promise<
-        KvCache['layers']
-      >,
+      connection.request({
+        type: 'readCache',
+        ids,
+        restored: restored ?? null,
+        ...adaptersOf({ adapter }),
+      }) as Promise<ReadCache>,
+    fingerprints: (names) => connection.request({ type: 'adapterFingerprints', names }) as Promise<string[]>,
   };
   const llm: Llm = {
     get info() {
@@ -119,7 +123,7 @@ export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: S
       return new ChatSession(ofSessions, settings, state);
     },
     async restore(saved) {
-      const { settings, state } = await decodeSession(saved, info);
+      const { settings, state } = await decodeSession(saved, ofSessions);
       return new ChatSession(ofSessions, settings, state);
     },
     completions: createCompletions(() => llm),

@@ -1,7 +1,7 @@
 /** Builds the token ids of a conversation, and drops what does not fit. */
 
 import { WeftError } from '../common/errors.js';
-import type { Conversation, KvCache, PlainMessage, Prompt } from '../common/protocol.js';
+import type { Conversation, KvCache, PlainMessage, Prompt, ReadCache } from '../common/protocol.js';
 import type { CheckedOptions } from '../options/generate.js';
 import type { AdapterChoice, Generation, ModelInfo } from '../types/index.js';
 import type { Dropped, Overflow } from '../types/session.js';
@@ -18,7 +18,11 @@ export interface SessionModel {
     ids: readonly number[],
     restored: number | undefined,
     adapter: AdapterChoice | undefined,
-  ): Promise<KvCache['layers']>;
+  ): Promise<ReadCache>;
+  /**
+   * What identifies adapters by what they add. Errors: `INVALID_OPTION` for one that is not loaded.
+   */
+  fingerprints(adapters: readonly string[]): Promise<string[]>;
 }
 
 /** The fixed rules of a session. */

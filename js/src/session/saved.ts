@@ -1,7 +1,7 @@
 /**
  * A session as bytes:
  *
- * - `weft session 2` and a line feed;
+ * - `weft session 3` and a line feed;
  * - length of the header (u32, little-endian);
  * - SHA-256 of all that follows, or zeros outside of secure contexts, where pages cannot compute
  *   it;
@@ -13,13 +13,14 @@
 
 import { invalidOption, serializeError, WeftError } from '../common/errors.js';
 import type { KvCache } from '../common/protocol.js';
+import { checkAdapter } from '../options/adapters.js';
 import { checkNumber } from '../options/check.js';
-import type { ModelInfo } from '../types/index.js';
+import type { AdapterChoice, ModelInfo } from '../types/index.js';
 import type { SessionOptions } from '../types/session.js';
-import { promptOf, type State } from './context.js';
+import { promptOf, type SessionModel, type State } from './context.js';
 import { checkSession, type Settings } from './options.js';
 
-const MAGIC = new TextEncoder().encode('weft session 2\n');
+const MAGIC = new TextEncoder().encode('weft session 3\n');
 /** Start of all versions. */
 const NAME = 'weft session';
 const FLOAT = 4;
@@ -28,6 +29,10 @@ const START = MAGIC.length + FLOAT + HASH;
 
 interface Header {
   readonly model: Pick<ModelInfo, 'name' | 'fingerprint'>;
+  /** Those that the options name, and what identifies each by what it adds. */
+  readonly adapters: readonly { readonly name: string; readonly fingerprint: string }[];
+  /** Of the keys and values: see {@link KvCache}. */
+  readonly computedWith: string;
   readonly options: SessionOptions;
   readonly ids: readonly number[];
   readonly dropped: State['dropped'];
@@ -38,17 +43,20 @@ interface Header {
 }
 
 export async function encodeSession(
-  { name, fingerprint }: ModelInfo,
+  model: SessionModel,
   { overflow, keep, template: { tools, ...template }, generate }: Settings,
   { messages, ids, dropped, behind }: State,
   cache: KvCache | undefined,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const { layers, ids: cached }: KvCache = cache ?? { layers: [], ids: [] };
+  const { name, fingerprint } = model.info;
+  const { layers, ids: cached, adapters: computedWith }: KvCache = cache ?? { layers: [], ids: [], adapters: '' };
   const { speculate, ...others } = generate;
   // a loaded model is of this page
   const kept = typeof speculate === 'string' ? generate : others;
   const header: Header = {
     model: { name, fingerprint },
+    adapters: await adaptersNow(model, generate.adapter),
+    computedWith,
     options: {
       ...kept,
       ...(tools ? { tools } : {}),
@@ -80,19 +88,21 @@ export async function encodeSession(
 /** Errors: `INVALID_SESSION`, with the reason. */
 export async function decodeSession(
   saved: Uint8Array | ArrayBuffer,
-  info: ModelInfo,
+  current: SessionModel,
 ): Promise<{ settings: Settings; state: State }> {
   if (!(saved instanceof Uint8Array || saved instanceof ArrayBuffer)) {
     throw invalidOption('saved', 'the bytes that save() returned', saved);
   }
   // copied, because the session reads it later
   const { header, values } = await split(new Uint8Array(saved instanceof ArrayBuffer ? saved.slice(0) : saved));
-  const { model } = header;
+  const { model, computedWith: adapters } = header;
+  const { info } = current;
   if (model.fingerprint !== info.fingerprint) {
     const named = (other: Header['model']) => `\`${other.name}\` (${other.fingerprint})`;
     throw invalid(`it is of the model ${named(model)}, and this one is ${named(info)}; restore it with that one`);
   }
   const { settings, state } = checked(header, info);
+  await checkAdapters(header.adapters, current, settings.generate.adapter);
   const { layers, tokens } = header;
   const perLayer = tokens * info.kvWidth;
   if (values.length !== layers * perLayer * FLOAT) {
@@ -103,9 +113,39 @@ export async function decodeSession(
   // in a shorter context they are computed again, as far as they fit
   if (layers === 0 || tokens >= info.contextLength) return { settings, state };
   const layer = (_: unknown, index: number) => all.subarray(index * perLayer, (index + 1) * perLayer);
-  const cache = { ids: promptOf(state).slice(0, tokens), layers: Array.from({ length: layers }, layer) };
+  const ids = promptOf(state).slice(0, tokens);
+  const cache = { ids, adapters, layers: Array.from({ length: layers }, layer) };
   const [restored = 0] = crypto.getRandomValues(new Uint32Array(1));
   return { settings, state: { ...state, cache, restored } };
+}
+
+/** The adapters of a choice, as they are loaded now. */
+async function adaptersNow(model: SessionModel, choice: AdapterChoice | undefined): Promise<Header['adapters']> {
+  const names = (checkAdapter(choice) ?? []).map(({ name }) => name);
+  if (names.length === 0) return [];
+  const fingerprints = await model.fingerprints(names);
+  return names.map((name, at) => ({ name, fingerprint: fingerprints[at] ?? '' }));
+}
+
+/** Errors: `INVALID_SESSION` unless the adapters of these names are those that were saved. */
+async function checkAdapters(
+  saved: Header['adapters'],
+  model: SessionModel,
+  choice: AdapterChoice | undefined,
+): Promise<void> {
+  const known = new Map(saved.map(({ name, fingerprint }) => [name, fingerprint]));
+  const loaded = await adaptersNow(model, choice).catch((error: unknown) => {
+    const { code, message } = serializeError(error);
+    if (code !== 'INVALID_OPTION') throw error;
+    const names = [...known.keys()].map((name) => `\`${name}\``).join(', ');
+    throw invalid(`it answers with the adapters ${names}: load them with \`llm.adapters.load\` first (${message})`);
+  });
+  for (const { name, fingerprint } of loaded) {
+    const before = known.get(name) ?? 'none';
+    if (fingerprint === before) continue;
+    const which = `${before}, and the one of this name that is loaded is ${fingerprint}`;
+    throw invalid(`its adapter \`${name}\` is ${which}; load that one under this name, or begin another session`);
+  }
 }
 
 /** Splits the bytes into the header and what follows. */
@@ -124,7 +164,9 @@ async function split(bytes: Uint8Array<ArrayBuffer>): Promise<{ header: Header; 
     const json = new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(START, START + length));
     const header = JSON.parse(json) as Header;
     const { name, fingerprint } = header.model;
-    if (typeof name === 'string' && typeof fingerprint === 'string') {
+    const { adapters, computedWith } = header;
+    const named = adapters.every((one) => typeof one.name === 'string' && typeof one.fingerprint === 'string');
+    if (typeof name === 'string' && typeof fingerprint === 'string' && named && typeof computedWith === 'string') {
       return { header, values: bytes.subarray(valuesAt(length)) };
     }
   } catch {

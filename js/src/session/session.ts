@@ -202,7 +202,7 @@ export class ChatSession implements Session {
       // a state that layers keep instead is not saved: the text is read again
       const { kvWidth } = this.#model.info;
       const saved = cache && ids.length > 0 && kvWidth > 0 ? await this.#readCache(state, ids) : undefined;
-      return await encodeSession(this.#model.info, this.#settings, state, saved);
+      return await encodeSession(this.#model, this.#settings, state, saved);
     } finally {
       leave();
     }
@@ -211,7 +211,7 @@ export class ChatSession implements Session {
   async #readCache(state: State, ids: readonly number[]): Promise<State['cache']> {
     // restored and not used yet
     if (state.cache) return state.cache;
-    return { ids, layers: await this.#model.readCache(ids, state.restored, this.#settings.generate.adapter) };
+    return { ids, ...(await this.#model.readCache(ids, state.restored, this.#settings.generate.adapter)) };
   }
 
   dispose(): void {

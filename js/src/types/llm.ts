@@ -58,8 +58,8 @@ export interface Llm {
   /** Starts a conversation in which each turn computes only its new tokens. */
   session(options?: SessionOptions): Session;
   /**
-   * Restores a saved session, in another page too. Errors: `INVALID_SESSION` if the data is not a
-   * session or belongs to another model.
+   * Restores a saved session, in another page too. The adapters that it names are loaded before.
+   * Errors: `INVALID_SESSION` if the data is not a session, or belongs to another model or adapter.
    */
   restore(saved: Uint8Array | ArrayBuffer): Promise<Session>;
   /** Continues a text, in OpenAI's format. */

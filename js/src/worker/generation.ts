@@ -170,7 +170,9 @@ class Answer {
     const { ids, constraint } = prepared;
     if (constraint !== null) this.#constrained ??= constraints.open(llm, constraint, schemas);
     useAdapters(llm, adapters);
-    if (cache && options.restored !== undefined) await writeCache(llm, cache, options.restored);
+    // under other adapters the text is computed again
+    const fits = cache !== undefined && cache.adapters === llm.adapters_fingerprint();
+    if (fits && options.restored !== undefined) await writeCache(llm, cache, options.restored);
     const keepSpecial = [...(options.keepSpecial ?? []), ...prepared.keepSpecial];
     const gap = suffix === undefined ? {} : { infill: true };
     const wanted = { ...options, ...gap, keepSpecial, constrained: constraint !== null };

@@ -1,7 +1,7 @@
 /** Reads keys and values out of the engine, for what is saved of a conversation or a prompt. */
 
 import { serializeError, WeftError } from '../common/errors.js';
-import type { ReadCacheCall, RememberCall, StartOptions } from '../common/protocol.js';
+import type { ReadCache, ReadCacheCall, RememberCall, StartOptions } from '../common/protocol.js';
 import type { Remembered } from '../types/index.js';
 import { useAdapters } from './adapters.js';
 import type { Constraints } from './constraints.js';
@@ -30,7 +30,7 @@ export async function readCache(
   constraints: Constraints,
   turn: Turn,
   signal: AbortSignal,
-): Promise<Float32Array[] | undefined> {
+): Promise<ReadCache | undefined> {
   const { layers } = await model.info();
   const options = { ...PREFILL, adapters, ...(restored !== null && { restored }) };
   const wanted = Uint32Array.from(ids);
@@ -41,10 +41,11 @@ export async function readCache(
     try {
       const llm = await model.get();
       useAdapters(llm, adapters);
+      const used = llm.adapters_fingerprint();
       const read: Float32Array[] = [];
       while (read.length < layers) read.push(await llm.read_kv(wanted, read.length, restored ?? undefined));
       model.progressed();
-      return read;
+      return { layers: read, adapters: used };
     } catch (error) {
       await recover(model, turn, signal, error);
     }

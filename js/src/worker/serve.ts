@@ -219,7 +219,7 @@ export class Service {
         const value = await readCache(model, call, this.#constraints, turn, signal);
         return reply(
           value,
-          value?.map(({ buffer }) => buffer as ArrayBuffer),
+          value?.layers.map(({ buffer }) => buffer as ArrayBuffer),
         );
       }
       case 'remember':
@@ -241,6 +241,10 @@ export class Service {
       }
       case 'unloadAdapter':
         return reply(await once(model, turn, signal, (llm) => (model.adapters.remove(llm, call.name), null)));
+      case 'adapterFingerprints': {
+        const work = (llm: RuntimeLlm) => call.names.map((name) => llm.adapter_fingerprint(name));
+        return reply(await once(model, turn, signal, work));
+      }
       case 'mergeAdapter': {
         const { name, scale } = call;
         return reply(await once(model, turn, signal, (llm) => (model.adapters.merge(llm, name, scale), null)));

@@ -152,6 +152,19 @@ export class FakeLlm {
   use_adapters(names, scales) {
     this.adapters = names.flatMap((name, i) => [name, scales[i]]);
   }
+  /** What each loaded adapter adds, by its name: another file of that name adds something else. */
+  loaded = new Map();
+  adapter_fingerprint(name) {
+    if (this.loaded.has(name)) return this.loaded.get(name);
+    throw Object.assign(new Error(`\`adapter\` must be one that was loaded before, got ${name}`), {
+      code: 'INVALID_OPTION',
+    });
+  }
+  adapters_fingerprint() {
+    const one = (each, i) => (i % 2 === 0 ? (this.loaded.get(each) ?? each) : each);
+    return [...(this.adapters ?? []).map(one), ...this.merged].join();
+  }
+  merged = [];
   begin_adapter(name, config) {
     this.adapter = { name, config, bytes: [] };
   }
@@ -160,12 +173,15 @@ export class FakeLlm {
   }
   async finish_adapter() {
     this.log.push(['adapter', this.adapter]);
+    this.loaded.set(this.adapter.name, `${this.adapter.bytes}`);
   }
   unload_adapter(name) {
     this.log.push(['unload', name]);
+    this.loaded.delete(name);
   }
   merge_adapter(name, scale) {
     this.log.push(['merge', name, scale]);
+    this.merged = scale === 0 ? [] : [name, scale];
   }
 
   finish() {

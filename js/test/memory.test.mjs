@@ -53,7 +53,7 @@ test('a call of every kind waits for memory beside a chat, stops at its signal, 
   fake.restore = () => 1000;
   fake.restored = async () => {};
   const [{ llm, connection }] = await tabs(t, fake, 1);
-  const cache = { ids: [1, 2], layers: [Float32Array.of(0.5)] };
+  const cache = { ids: [1, 2], adapters: '', layers: [Float32Array.of(0.5)] };
   const plain = { logitBias: [], stop: [], keepSpecial: [], constraint: null, schemas: '{}', entropy: 0 };
   const restoring = { type: 'generate', prompt: 'restored 1', cache, options: { ...plain, restored: 1 } };
   const restored = () =>

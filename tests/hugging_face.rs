@@ -17,6 +17,7 @@ use weft_llm::format::{
 };
 use weft_llm::inference::{Estimator, Loading};
 use weft_llm::model::Config;
+use weft_llm::model::architecture::Architecture;
 use weft_llm::model::encoder_config::EncoderConfig;
 use weft_llm::record::KvFormat;
 use weft_llm::{Error, Result};
@@ -129,6 +130,82 @@ fn open(folder: &Path, tokenizer: &str) -> Result<Folder> {
         "1_Pooling/config.json" if folder.ends_with("sentence-bert") => Some(r#"{"pooling_mode_mean_tokens": true}"#),
         name => modules.iter().find(|(module, _)| module == name).map(|(_, text)| text.as_str()),
     })
+}
+
+/// What is said of a folder whose configuration was changed, from its headers alone.
+fn told(folder: &Path, change: impl Fn(&mut Value), index: Option<&str>, weights: &[u8]) -> Error {
+    let text = std::fs::read_to_string(folder.join("config.json")).unwrap();
+    let mut config: Value = serde_json::from_str(&text).unwrap();
+    change(&mut config);
+    let config = config.to_string();
+    let read = Folder::new("new", |name| match name {
+        "config.json" => Some(config.as_str()),
+        "model.safetensors.index.json" => index,
+        // such a folder may have another tokenizer too
+        _ => None,
+    });
+    let mut estimator = Estimator::new(ModelReader::new(Some(read.unwrap()), None), Some(64));
+    weights.chunks(1000).find_map(|bytes| estimator.feed(bytes).err()).expect("an error with the first header")
+}
+
+#[test]
+fn a_folder_of_an_unknown_kind_says_what_it_is_nearest_to() {
+    let mut new_tensors = Vec::new();
+    for folder in folders() {
+        let gguf = decode(ModelReader::default(), &folder.join("model.gguf"));
+        let own = gguf.metadata.str("general.architecture").unwrap().to_owned();
+        if Architecture::named(&own).unwrap().encoder {
+            continue;
+        }
+        let change = |config: &mut Value| {
+            let inner = if config["text_config"].is_object() { &mut config["text_config"] } else { config };
+            inner["model_type"] = "novel".into();
+            inner["a_new_setting"] = 3.into();
+            inner["attention_dropout"] = 0.1.into();
+        };
+        let weights = std::fs::read(folder.join("model.safetensors")).unwrap();
+        let error = told(&folder, change, None, &weights);
+        let text = error.to_string();
+        assert_eq!(error.code(), "UNSUPPORTED_MODEL", "{text}");
+        assert!(text.contains("config.json: `model_type` is `novel`; weft runs llama, "), "{text}");
+        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+        let told = text.split("; the nearest of these is ").nth(1).unwrap_or_else(|| panic!("{name}: {text}"));
+        println!("{name}, {own}: {told}");
+        assert!(!told.contains("dropout"), "{text}");
+        assert!(told.contains("a_new_setting"), "{text}");
+        // names alone do not tell some others from each other
+        if ["qwen3", "qwen3moe", "qwen3next", "qwen35", "lfm2", "mamba2", "granitehybrid", "olmo2"].contains(&&*own) {
+            assert!(told.starts_with(&format!("`{own}`, ")), "{name}: {told}");
+        }
+        // what other families make up is not told
+        assert!(!told.contains("ssm.") && (own != "qwen2" || !told.contains("granitehybrid")), "{name}: {told}");
+        if told.contains("the tensors") {
+            new_tensors.push(name);
+        }
+    }
+    // their experts are stored in other parts than those of GGUF, or are of some layers only
+    let known = ["ernie4_5-moe", "gemma4", "gemma4-experts", "gpt-oss", "gpt-oss-mxfp4"];
+    assert_eq!(new_tensors, known);
+}
+
+/// An index names the tensors of all files, so that the first one is enough.
+#[test]
+fn of_a_folder_of_an_unknown_kind_in_several_files_one_is_read() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/architectures/qwen3");
+    let weights = std::fs::read(folder.join("model.safetensors")).unwrap();
+    let length = u64::from_le_bytes(weights[..8].try_into().unwrap()) as usize;
+    let header: Value = serde_json::from_slice(&weights[8..8 + length]).unwrap();
+    let names = header.as_object().unwrap().keys().filter(|name| *name != "__metadata__");
+    let mut map: serde_json::Map<String, Value> = names.map(|name| (name.clone(), "b.safetensors".into())).collect();
+    map.insert("model.layers.0.novel.weight".into(), "a.safetensors".into());
+    map.insert("model.layers.1.novel.weight".into(), "b.safetensors".into());
+    let index = json!({"weight_map": map}).to_string();
+    let first =
+        json!({"model.layers.0.novel.weight": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).to_string();
+    let first = [&(first.len() as u64).to_le_bytes(), first.as_bytes(), &[0; 4]].concat();
+    let error = told(&folder, |config| config["model_type"] = "novel".into(), Some(&index), &first).to_string();
+    let expected = "the nearest of these is `qwen3`, which does not know the tensors `model.layers.#.novel.weight`";
+    assert!(error.contains(expected), "{error}");
 }
 
 #[test]

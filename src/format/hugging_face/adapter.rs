@@ -68,7 +68,7 @@ impl PeftReader {
     pub fn new(config: &str, base: Base) -> Result<Self> {
         let json: Value = serde_json::from_str(config)
             .map_err(|error| invalid(CONFIG.into(), "JSON", error, "Download the folder again."))?;
-        let config = Object(&json);
+        let config = Object(&json, None);
         for (name, only, remedy) in FIXED {
             let found = config.get(name).filter(|value| !is_empty(value)).map(Value::to_string);
             if let Some(found) = found.filter(|found| found != only) {

@@ -4,11 +4,15 @@
 //! hub, and llama.cpp's converter for GGUF's names. A setting that weft would compute differently
 //! is an error.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::names::{FAMILIES, Family, Windowed};
 use super::order::Heads;
 use super::ternary::Ternary;
+use super::unknown::Unknown;
 use crate::format::Metadata;
 use crate::{Error, Result};
 
@@ -111,13 +115,21 @@ pub(super) struct ParsedConfig {
     pub ternary: Option<Ternary>,
     /// Vectors that are tensors in GGUF.
     pub vectors: Vec<(&'static str, Vec<f32>)>,
+    /// Present where no family has the type of the model: its weights are not read.
+    pub unknown: Option<Box<Unknown>>,
 }
 
+/// Names that were looked up.
+pub(super) type Asked = RefCell<BTreeSet<String>>;
+
 /// Look-up in a JSON object; `outer.inner` looks into a nested one. Null counts as absent.
-pub(super) struct Object<'a>(pub &'a Value);
+pub(super) struct Object<'a>(pub &'a Value, pub Option<&'a Asked>);
 
 impl<'a> Object<'a> {
     pub fn get(&self, name: &str) -> Option<&'a Value> {
+        if let Some(asked) = self.1 {
+            asked.borrow_mut().insert(name.split('.').next().unwrap_or(name).to_owned());
+        }
         name.split('.').try_fold(self.0, |object, name| object.get(name)).filter(|value| !value.is_null())
     }
 
@@ -163,66 +175,77 @@ impl ParsedConfig {
             json => json?,
         };
         // a vision model has the text model's configuration inside its own
-        let outer = Object(&json);
+        let outer = Object(&json, None);
         let json = json.get("text_config").filter(|text| text.is_object()).unwrap_or(&json);
-        let config = Object(json);
+        let config = Object(json, None);
         let model_type =
             config.text(&["model_type"])?.ok_or_else(|| invalid("model_type", "a string", "none".into()))?;
         let special = special(&config)?;
         let fits = |family: &&Family| special.is_none_or(|architecture| family.architecture == architecture);
         let families = || FAMILIES.iter().filter(|family| family.model_types.contains(&model_type.as_str()));
         let family = families().find(fits).or_else(|| families().next());
-        let family = family.ok_or_else(|| {
-            let known: Vec<&str> = FAMILIES.iter().flat_map(|family| family.model_types).copied().collect();
-            unsupported("model_type", &model_type, &known.join(", "))
-        })?;
-        let class = config.0["architectures"][0].as_str().unwrap_or_default().to_owned();
-        let mut model = Self {
+        let tied = config.flag("tie_embedding")?.or(config.flag("tie_word_embeddings")?);
+        let tied = tied.or(outer.flag("tie_word_embeddings")?);
+        let Some(family) = family else {
+            let unknown = Some(Box::new(Unknown { model_type, config: json.clone() }));
+            return Ok(Self { unknown, ..Self::empty(&FAMILIES[0], tied, &config) });
+        };
+        let mut model = Self::empty(family, tied, &config);
+        model.check(&config)?;
+        model.read(&config, &model_type)?;
+        Ok(model)
+    }
+
+    /// Of a family, before anything was read.
+    pub(super) fn empty(family: &'static Family, tied: Option<bool>, config: &Object) -> Self {
+        let mut metadata = Metadata::default();
+        metadata.insert("general.architecture", family.architecture);
+        Self {
             family,
-            metadata: Metadata::default(),
+            metadata,
             heads: Heads::default(),
             layers: 0,
             experts: 0,
-            tied: config
-                .flag("tie_embedding")?
-                .or(config.flag("tie_word_embeddings")?)
-                .or(outer.flag("tie_word_embeddings")?)
-                .unwrap_or(ties(family.architecture)),
-            class,
+            tied: tied.unwrap_or(ties(family.architecture)),
+            class: config.0["architectures"][0].as_str().unwrap_or_default().to_owned(),
             skipped_positions: 0,
             groups: 0,
-            ternary: Ternary::read(&config)?,
+            ternary: None,
             vectors: Vec::new(),
-        };
-        model.metadata.insert("general.architecture", family.architecture);
-        model.check(&config)?;
-        model.hyperparameters(&config)?;
-        model.window(&config)?;
-        if model.is_delta() {
-            model.delta(&config)?;
+            unknown: None,
         }
-        model.classes(&config);
-        if is_encoder(family.architecture) {
-            model.encoder(&config, &model_type)?;
+    }
+
+    /// Reads what the model of its family computes.
+    pub(super) fn read(&mut self, config: &Object, model_type: &str) -> Result<()> {
+        self.ternary = Ternary::read(config)?;
+        self.hyperparameters(config)?;
+        self.window(config)?;
+        if self.is_delta() {
+            self.delta(config)?;
         }
-        if family.architecture == "t5encoder" {
-            model.t5(&config)?;
-        } else if !matches!(family.architecture, "bert" | "jina-bert-v2") && !model.scans_alone() {
-            model.rope(&config)?;
+        self.classes(config);
+        if is_encoder(self.family.architecture) {
+            self.encoder(config, model_type)?;
         }
-        if family.architecture == "smallthinker" {
-            model.layouts(&config)?;
+        if self.family.architecture == "t5encoder" {
+            self.t5(config)?;
+        } else if !matches!(self.family.architecture, "bert" | "jina-bert-v2") && !self.scans_alone() {
+            self.rope(config)?;
         }
-        if family.architecture == "gemma4" {
-            model.varied_widths(&config)?;
+        if self.family.architecture == "smallthinker" {
+            self.layouts(config)?;
         }
-        if family.architecture == "gemma3n" {
-            model.streams(&config)?;
+        if self.family.architecture == "gemma3n" {
+            self.streams(config)?;
         }
-        if model.scans() {
-            model.read_scans(&config)?;
+        if self.family.architecture == "gemma4" {
+            self.varied_widths(config)?;
         }
-        Ok(model)
+        if self.scans() {
+            self.read_scans(config)?;
+        }
+        Ok(())
     }
 
     pub(super) fn put(&mut self, key: &str, value: impl Into<crate::format::Value>) {
@@ -239,7 +262,7 @@ impl ParsedConfig {
     }
 
     /// Refuses settings that the architecture does not support.
-    fn check(&self, config: &Object) -> Result<()> {
+    pub(super) fn check(&self, config: &Object) -> Result<()> {
         let own = match self.family.architecture {
             "jina-bert-v2" | "granitehybrid" => "position_embedding_type",
             "gemma-embedding" => "use_bidirectional_attention",
@@ -685,7 +708,6 @@ mod tests {
             let error = llama(changes).expect_err(expected).to_string();
             assert!(error.contains(expected), "{error}");
         };
-        refused(json!({"model_type": "jamba"}), "`model_type` is `jamba`; weft runs llama, mistral");
         refused(json!({"model_type": null}), "`model_type`");
         refused(json!({"hidden_act": "relu"}), "`hidden_act` is `relu`; weft runs silu");
         refused(json!({"rope_scaling": {"rope_type": "ntk", "factor": 2.0}}), "ntk");

@@ -97,7 +97,7 @@ impl ParsedConfig {
     /// RoPE of the layers without a window: the first pairs turn, as if all did.
     fn proportional(&mut self, config: &Object, head_dim: usize) -> Result<()> {
         let rope = config.get("rope_parameters.full_attention");
-        let settings = Object(rope.unwrap_or(&Value::Null));
+        let settings = Object(rope.unwrap_or(&Value::Null), None);
         if settings.get("rope_type").is_some_and(|kind| kind.as_str() != Some("proportional")) {
             return Ok(());
         }

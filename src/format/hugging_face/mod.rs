@@ -12,6 +12,7 @@
 //! | [`rope`] | rotary embedding, whose names changed over the years |
 //! | [`ternary`] | weights of three values |
 //! | [`reader`] | the push reader: headers of the safetensors files → named tensors |
+//! | [`unknown`] | a model that weft does not know, for the error that says what it is nearest to |
 //! | [`values`] | the values behind a header → rows |
 
 mod adapter;
@@ -26,6 +27,7 @@ mod reader;
 mod rope;
 mod scans;
 mod ternary;
+mod unknown;
 mod values;
 
 use std::collections::BTreeMap;
@@ -94,11 +96,16 @@ impl Folder {
     /// Reads a folder called `name`; `file` returns the text of a file by its name.
     ///
     /// # Errors
-    /// `InvalidModel` naming the file or entry, `UnsupportedModel` for a model that weft does not
-    /// run.
+    /// `InvalidModel` naming the file or entry, `UnsupportedModel` for a setting that weft does not
+    /// compute. That no model of this kind is known is told with the first header of the weights:
+    /// it says what the model is nearest to.
     pub fn new<'a>(name: &str, file: impl Fn(&str) -> Option<&'a str>) -> Result<Self> {
         let required = |name: &str| file(name).ok_or_else(|| missing(name));
         let mut model = ParsedConfig::new(required("config.json")?)?;
+        let weight_map = file(INDEX).map_or(Ok(BTreeMap::new()), weight_map)?;
+        if model.unknown.is_some() {
+            return Ok(Self { model, weight_map, more: Vec::new() });
+        }
         let metadata = &mut model.metadata;
         if !name.is_empty() {
             metadata.insert("general.name", name);
@@ -148,7 +155,6 @@ impl Folder {
             metadata.insert(format!("weft.{key}"), dense(name, &parse(name, text)?)?);
             more.push(weights);
         }
-        let weight_map = file(INDEX).map_or(Ok(BTreeMap::new()), weight_map)?;
         Ok(Self { model, weight_map, more })
     }
 

@@ -158,6 +158,10 @@ impl FolderReader {
 
     /// Checks a file's header against the configuration and the earlier files, and passes it on.
     fn header(&mut self, header: SafetensorsHeader, sink: &mut dyn Sink) -> Result<Values> {
+        if let Some(unknown) = &self.model.unknown {
+            let names = self.weight_map.keys().chain(header.entries.iter().map(|entry| &entry.name));
+            return Err(unknown.refused(names.map(String::as_str), sink));
+        }
         let first = self.read == 0;
         self.read += 1;
         self.bytes = self.bytes.saturating_add(header.file_bytes);

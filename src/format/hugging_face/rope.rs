@@ -14,7 +14,7 @@ impl ParsedConfig {
         // Gemma 3 has one set for the layers with a window and one for the others
         let local = parameters.and_then(|parameters| parameters.get("sliding_attention"));
         let all = parameters.and_then(|parameters| parameters.get("full_attention")).or(parameters);
-        let scaling = Object(all.or(config.get("rope_scaling")).unwrap_or(&Value::Null));
+        let scaling = Object(all.or(config.get("rope_scaling")).unwrap_or(&Value::Null), None);
         if let Some(base) = scaling.number(&["rope_theta"])?.or(config.number(&[
             "rope_theta",
             "rotary_emb_base",
@@ -26,7 +26,7 @@ impl ParsedConfig {
             let longer = alpha.map_or(1.0, |alpha| alpha.powf(dim / (dim - 2.0)));
             self.put("rope.freq_base", (base * longer) as f32);
         }
-        let local_base = local.map(|local| Object(local).number(&["rope_theta"])).transpose()?.flatten();
+        let local_base = local.map(|local| Object(local, None).number(&["rope_theta"])).transpose()?.flatten();
         if let Some(base) = local_base.or(config.number(&["rope_local_base_freq", "local_rope_theta"])?) {
             self.put("rope.freq_base_swa", base as f32);
         }

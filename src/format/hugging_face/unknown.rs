@@ -38,6 +38,10 @@ const OTHER_SETTINGS: [&str; 22] = [
     "version",
 ];
 
+/// How far a family is from a model, the least being the nearest: tensors without a name of their
+/// own, settings that it reads, and values, some of which it makes up.
+type Rank = (usize, Reverse<usize>, usize);
+
 /// A configuration whose `model_type` no family has.
 #[derive(Clone, Debug)]
 pub(super) struct Unknown {
@@ -62,7 +66,7 @@ impl Unknown {
         // one of each kind, whatever its layer
         let kinds: BTreeMap<String, &str> = names.map(|name| (kind_of(name), name)).collect();
         let mut asked = BTreeSet::new();
-        let mut best: Option<((usize, Reverse<usize>, usize), ParsedConfig)> = None;
+        let mut best: Option<(Rank, ParsedConfig)> = None;
         for family in FAMILIES {
             let own = Asked::default();
             let model = self.read_as(family, &own);
@@ -73,7 +77,6 @@ impl Unknown {
             let settings = own.iter().filter(tells).count();
             asked.extend(own);
             let Ok(model) = model else { continue };
-            // the names of most tensors, then most settings, then fewest values that are made up
             let rank = (misnamed(family, &kinds), Reverse(settings), model.metadata.iter().count());
             if best.as_ref().is_none_or(|(least, _)| rank < *least) {
                 best = Some((rank, model));

@@ -29,6 +29,7 @@ mod limits;
 mod loading;
 mod loads;
 mod model;
+mod models;
 mod norm_linear;
 mod ops;
 mod pipelines;

@@ -40,6 +40,7 @@ pub use reader::FolderReader;
 use super::metadata::Array;
 use crate::{Error, Result};
 use config::{ParsedConfig, parse};
+use names::FAMILIES;
 
 /// Metadata key of the text of `tokenizer.json`, from GGUF's specification.
 pub const TOKENIZER: &str = "tokenizer.huggingface.json";
@@ -156,6 +157,11 @@ impl Folder {
             more.push(weights);
         }
         Ok(Self { model, weight_map, more })
+    }
+
+    /// The values of `model_type` that weft knows, with the architecture of GGUF that they are.
+    pub fn kinds() -> impl Iterator<Item = (&'static [&'static str], &'static str)> {
+        FAMILIES.iter().map(|family| (family.model_types, family.architecture))
     }
 
     /// The files of the weights, in the order in which they are fed.

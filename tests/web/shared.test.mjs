@@ -218,14 +218,14 @@ test('tabs run at once, and one that stops disturbs no other', { timeout }, asyn
   const [busy, other] = [await open(), await open()];
   for (const page of [busy, other]) await load(page);
   await busy.evaluate(() => {
-    globalThis.endless = new AbortController();
-    const options = { temperature: 0, signal: endless.signal };
+    globalThis.controller = new AbortController();
+    const options = { temperature: 0, signal: controller.signal };
     globalThis.all = Array.from({ length: 20 }, (_, index) => collect(llm.generate(`number ${index}`, options)));
   });
   const short = await generate(other);
   assert.equal(short.reason, 'length', 'beside twenty answers without end');
   const reasons = await busy.evaluate(() =>
-    (endless.abort(), Promise.all(all)).then((all) => all.map((a) => a.reason)),
+    (controller.abort(), Promise.all(all)).then((all) => all.map((a) => a.reason)),
   );
   assert.deepEqual(reasons, Array(20).fill('abort'));
 

@@ -134,7 +134,7 @@ mod tests {
             for (key, value) in changes.as_object().into_iter().flatten() {
                 config[key] = value.clone();
             }
-            Ternary::read(&Object(&json!({"quantization_config": config}))).map_err(|error| error.to_string())
+            Ternary::read(&Object(&json!({"quantization_config": config}), None)).map_err(|error| error.to_string())
         };
         assert_eq!(read(json!({})), Ok(Some(Ternary::Packed { divides: true })));
         assert_eq!(read(json!({"linear_class": "autobitlinear"})), Ok(Some(Ternary::Packed { divides: false })));

@@ -13,13 +13,14 @@ use crate::{Error, Result};
 
 /// Parts of the names of settings that say nothing about what a model computes, that tensors say
 /// too, or that only a trainer or a server reads.
-const OTHER_SETTINGS: [&str; 22] = [
+const OTHER_SETTINGS: [&str; 24] = [
     "architectures",
     "auto_map",
     "aux_loss",
     "bias",
     "cache",
     "chunk_size",
+    "coef_clip",
     "drop",
     "dtype",
     "init",
@@ -36,6 +37,7 @@ const OTHER_SETTINGS: [&str; 22] = [
     "tie_",
     "token_id",
     "version",
+    "vocab_size_per_",
 ];
 
 /// How far a family is from a model, the least being the nearest: tensors without a name of their
@@ -130,13 +132,20 @@ impl Unknown {
     }
 }
 
-/// How many kinds of tensors have no name in GGUF, or that of another.
+/// How many kinds of tensors have no name in GGUF, or that of another, or are of what the family does
+/// not have.
 fn misnamed(family: &Family, kinds: &BTreeMap<String, &str>) -> usize {
     let mut names = BTreeSet::new();
+    let has = |stem: &str| match family.architecture {
+        "mamba" | "mamba2" if stem != "attn_norm" && stem.starts_with("attn_") => false,
+        "mamba" => stem != "ssm_norm",
+        "mamba2" => stem != "ssm_x",
+        _ => true,
+    };
     let is_fine = |name: &&&str| match target(family, name) {
         None => false,
         Some(Target::Dropped) => true,
-        Some(Target::Tensor { name, .. }) => names.insert(name),
+        Some(Target::Tensor { name, stem, .. }) => names.insert(name) && has(stem),
     };
     kinds.len() - kinds.values().filter(is_fine).count()
 }
@@ -147,6 +156,9 @@ fn named(model: &ParsedConfig, kind: String, name: &str) -> Vec<String> {
         None => vec![kind],
         Some(Target::Dropped) => Vec::new(),
         Some(Target::Tensor { name, stem: "ssm_a" | "ssm_d", .. }) => vec![name.replace(".weight", "")],
+        Some(Target::Tensor { name, stem: "altup_correct_scale", .. }) => {
+            vec![format!("{}.weight", name.trim_end_matches(".scale"))]
+        }
         Some(Target::Tensor { name, stem: "ffn_gate_up_shexp" | "ffn_down_shexp", .. }) => {
             let name = if model.experts == 0 { name.replace("_shexp", "") } else { name };
             let parts = ["ffn_gate", "ffn_up"].map(|part| name.replace("ffn_gate_up", part));

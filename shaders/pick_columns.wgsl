@@ -1,4 +1,5 @@
-// y[t][j] = column columns[j] of row t of x, or with OTHERS of x, `second` and `third` side by side.
+// y[t][j] = column columns[j] of row t of x, or with OTHERS of x, `second` and `third` side by
+// side.
 //
 // One invocation a value; a workgroup takes 64 of a row.
 #import step

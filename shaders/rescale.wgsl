@@ -1,5 +1,5 @@
-// y[t][g] = factor · x[t][g], for groups g of columns. APART: x is not y. WEIGHT: times a factor for
-// each column. LIKE: with the root mean square of another row. ADD and ACCUMULATE add what is
+// y[t][g] = factor · x[t][g], for groups g of columns. APART: x is not y. WEIGHT: times a factor
+// for each column. LIKE: with the root mean square of another row. ADD and ACCUMULATE add what is
 // elsewhere, or in y.
 //
 // A workgroup takes a group of a token.

@@ -183,8 +183,9 @@ fn a_folder_of_an_unknown_kind_says_what_it_is_nearest_to() {
             new_tensors.push(name);
         }
     }
-    // their experts are stored in other parts than those of GGUF, or are of some layers only; weights
-    // are packed with scales; or inputs of layers are in files that say so under another key
+    // their experts are stored in other parts than those of GGUF, or are of some layers only;
+    // weights are packed with scales; or inputs of layers are in files that say so under another
+    // key
     let known = [
         "bitnet-packed",
         "deepseek2",

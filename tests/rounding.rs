@@ -104,7 +104,8 @@ fn roundings_are_bounded() {
     }
 }
 
-/// Sums are added up in the same order in each: so a prompt has the same bits in chunks of any size.
+/// Sums are added up in the same order in each: so a prompt has the same bits in chunks of any
+/// size.
 #[test]
 fn tiles_in_f32_have_the_same_bits() {
     let mut reference = HostEngine::new(Reference);

@@ -3,10 +3,10 @@
 // behind it as its sequence has.
 //
 // CAP bounds the scores: cap · tanh(score / cap). ALIBI then subtracts slope(head) for each
-// position between key and query, and BIAS adds what the head has for it. TEMPERATURE scales queries with their position. SINKS: the
-// weights of a row are divided by their sum and exp(sink of the head). PARTIAL: the positions are
-// split into pieces; each piece writes its maximum, its sum and its weighted values for
-// attention_merge. Pieces that the row does not attend to do nothing.
+// position between key and query, and BIAS adds what the head has for it. TEMPERATURE scales
+// queries with their position. SINKS: the weights of a row are divided by their sum and exp(sink of
+// the head). PARTIAL: the positions are split into pieces; each piece writes its maximum, its sum
+// and its weighted values for attention_merge. Pieces that the row does not attend to do nothing.
 #import step
 #import seen
 #ifdef PARTIAL

@@ -57,7 +57,8 @@ pub struct Config {
     /// Key and value heads, the most of any layer; fewer than `heads` means grouped-query
     /// attention.
     pub kv_heads: usize,
-    /// Width of a head, the largest of any layer. With latent vectors, of what is kept of a position.
+    /// Width of a head, the largest of any layer. With latent vectors, of what is kept of a
+    /// position.
     pub head_dim: usize,
     /// The parts of heads that are made of latent vectors; `None` for other attention.
     pub latent: Option<Latent>,
@@ -392,9 +393,9 @@ impl Config {
         format!("{}.{layer}.{part}", self.architecture.layer)
     }
 
-    /// Whether it is a tensor of files that nothing reads: the output of a model of which a file has
-    /// the encoder; of [`Config::drafting_layers`], or keys
-    /// and values of a layer that reads those of another.
+    /// Whether it is a tensor of files that nothing reads: the output of a model of which a file
+    /// has the encoder; of [`Config::drafting_layers`], or keys and values of a layer that reads
+    /// those of another.
     pub fn is_unread(&self, tensor: &str) -> bool {
         if self.architecture.encoder && self.buckets.is_some() && tensor == "output.weight" {
             return true;
@@ -503,8 +504,8 @@ fn buckets(keys: &Keys) -> Result<Option<Buckets>> {
     Ok(Some(Buckets { count, farthest, both: keys.architecture.encoder }))
 }
 
-/// For each layer, how far above the mean its gates must be: in the file, or in the first ten layers
-/// as in all published models.
+/// For each layer, how far above the mean its gates must be: in the file, or in the first ten
+/// layers as in all published models.
 fn sparsity(keys: &Keys, layers: usize) -> Result<Vec<Option<f32>>> {
     const KEY: &str = "activation_sparsity_scale";
     /// 95 % of normally distributed values are below it.

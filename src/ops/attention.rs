@@ -25,8 +25,8 @@ use crate::Result;
 use crate::record::{KV_BLOCK, KvCache, Step, Tensor};
 
 /// y[t][h] = Σ_p softmax_p(q[t][h] · k[p] · scale - slope(h) · |position(t) - p|) v[p], over the
-/// positions p of the row's sequence in [`Attention::seen`]. With `bias`, a score also has the one of
-/// its head and distance. With `sinks`, softmax goes over one score more, which has no value.
+/// positions p of the row's sequence in [`Attention::seen`]. With `bias`, a score also has the one
+/// of its head and distance. With `sinks`, softmax goes over one score more, which has no value.
 #[derive(Clone, Copy, Debug)]
 pub struct Attention {
     /// (rows, cols): the first heads · head_dim values of a row are q, after RoPE.

@@ -1,5 +1,5 @@
-//! `pick_columns`: puts columns of an input or of three in another order, such as the parts of heads
-//! that are computed apart.
+//! `pick_columns`: puts columns of an input or of three in another order, such as the parts of
+//! heads that are computed apart.
 
 use super::{Kernel, Loads, Op, RowGrid, Variants, ceil_div, ensure};
 use crate::Result;

@@ -6,8 +6,9 @@ use super::{Kernel, Loads, Op, RowGrid, Variants, ensure};
 use crate::Result;
 use crate::record::{Step, Tensor};
 
-/// y = max(y - (mean + deviations · standard deviation), 0), of the first columns of each row, whose
-/// mean and deviation they are: if values are normally distributed, a known part of them is 0.
+/// y = max(y - (mean + deviations · standard deviation), 0), of the first columns of each row,
+/// whose mean and deviation they are: if values are normally distributed, a known part of them is
+/// 0.
 #[derive(Clone, Copy, Debug)]
 pub struct Sparsify {
     /// Number of columns.

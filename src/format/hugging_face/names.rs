@@ -249,8 +249,8 @@ const PREFIXES: [&str; 10] = [
 ];
 
 /// Names in transformers, without prefix and suffix, and in GGUF. The first `#` in a layer is the
-/// layer, another one the index in a stack (of experts). A name means the same in every family, except for
-/// [`Family::names`].
+/// layer, another one the index in a stack (of experts). A name means the same in every family,
+/// except for [`Family::names`].
 const NAMES: &[(&str, &str)] = &[
     ("embed_tokens", "token_embd"),
     ("norm", "output_norm"),

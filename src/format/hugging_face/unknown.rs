@@ -132,8 +132,8 @@ impl Unknown {
     }
 }
 
-/// How many kinds of tensors have no name in GGUF, or that of another, or are of what the family does
-/// not have.
+/// How many kinds of tensors have no name in GGUF, or that of another, or are of what the family
+/// does not have.
 fn misnamed(family: &Family, kinds: &BTreeMap<String, &str>) -> usize {
     let mut names = BTreeSet::new();
     let has = |stem: &str| match family.architecture {

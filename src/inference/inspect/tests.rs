@@ -21,7 +21,8 @@ const ENGINES: [(&str, Make); 3] = [
     ("gpu", || Box::new(block_on(GpuEngine::open()).unwrap())),
 ];
 
-/// Architectures whose attention differs: grouped, ALiBi, a bias for each distance, soft-capped, with windows, with QK-norm.
+/// Architectures whose attention differs: grouped, ALiBi, a bias for each distance, soft-capped,
+/// with windows, with QK-norm.
 const ON_GPU: [&str; 7] = ["bert-masked-lm", "llama", "bloom", "gemma2", "gemma3", "qwen3", "t5encoder"];
 
 /// Σ weights · values of each row and head: (rows, heads · head_dim).

@@ -3,7 +3,7 @@
 // For each 16 columns, the invocations decode the weights of the tile's rows and fetch the
 // activations of its tokens. Then each multiplies four rows with eight tokens. Where a tile has as
 // many tokens as invocations, a step has 8 columns, so that their activations fit workgroup memory,
-// and the weights of 32 rows are decoded for four steps at once, by all invocations.
+// and weights are decoded for as many steps at once as there is work for all invocations.
 //
 // With ROUNDED, weights are rounded to f16 too, and sums are still f32: half as many bytes pass
 // through workgroup memory.

@@ -115,18 +115,24 @@ fn place(decoder: &Decoder, tensor: &str, name: &str) -> Result<(Site, Range<usi
     };
     let Widths { head_dim, ffn, .. } = decoder.config.widths[layer];
     let (q, kv) = (heads * head_dim, decoder.config.own_kv_heads(layer) * head_dim);
+    const MERGE: &str = "Merge it and load the model.";
     if decoder.config.experts.is_some() && part.starts_with("ffn_") {
-        return wrong("a projection of attention, no expert", "Train without experts, or merge it and load the model.");
+        let remedy = match decoder.config.latent {
+            Some(_) => MERGE,
+            None => "Train without experts, or merge it and load the model.",
+        };
+        return wrong("a projection of attention, no expert", remedy);
     }
     let Layer { convolution, latent, feed_forward, .. } = &decoder.layers[layer];
     if convolution.is_some() && part.starts_with("attn_") {
         return wrong("a projection of a layer that has it, as this one has no attention", OTHER_MODEL);
     }
     if latent.is_some() && part.starts_with("attn_") {
-        return wrong(
-            "a projection of the feed-forward block, as this attention is over latent vectors",
-            "Train without attention, or merge it and load the model.",
-        );
+        let remedy = match decoder.config.experts {
+            Some(_) => MERGE,
+            None => "Train without attention, or merge it and load the model.",
+        };
+        return wrong("a projection of the feed-forward block, as this attention is over latent vectors", remedy);
     }
     if matches!(feed_forward, FeedForward::Absent) && part.starts_with("ffn_") {
         return wrong("a projection of a layer that has it, as this one has no feed-forward block", OTHER_MODEL);

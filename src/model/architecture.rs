@@ -16,6 +16,8 @@ pub struct Architecture {
     pub activation: Activation,
     /// The same of files whose feed-forward layers have no gate, where they may lack it.
     pub gateless: Option<Function>,
+    /// Its function in models whose query heads share no keys, unless their folder says otherwise.
+    pub ungrouped: Option<Function>,
     /// Position encoding.
     pub positions: Positions,
     /// LongRoPE, unless the file names another scaling: one tensor of factors for contexts up to
@@ -222,6 +224,7 @@ const LLAMA: Architecture = Architecture {
     rms_eps: false,
     activation: Activation::SWIGLU,
     gateless: None,
+    ungrouped: None,
     positions: NEIGHBOURS,
     long_rope: false,
     whole_yarn_pairs: true,
@@ -495,6 +498,8 @@ const ARCHITECTURES: &[Architecture] = &[
     Architecture {
         name: "bitnet",
         activation: Activation { function: Function::SquaredRelu, gated: true },
+        // the first models, as llama.cpp computes all
+        ungrouped: Some(Function::Silu),
         sub_norms: true,
         ..HALF_SPLIT
     },

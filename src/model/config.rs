@@ -94,6 +94,8 @@ pub struct Config {
     pub buckets: Option<Buckets>,
     /// Whether feed-forward layers have no gate: see [`Architecture::gateless`].
     pub gateless: bool,
+    /// Whether the activation is that of [`Architecture::ungrouped`], where there is one.
+    pub ungrouped: bool,
     /// Size of the sliding window, see [`crate::ops::Attention::window`]; `None` without windows.
     pub window: Option<usize>,
     /// For each layer, whether it has the window.
@@ -261,6 +263,7 @@ impl Config {
             buckets: buckets(&keys)?,
             // known with the tensors
             gateless: false,
+            ungrouped: heads == kv_heads && !keys.opt_bool("squared_relu")?.unwrap_or(false),
             window,
             windowed,
             scales: Scales::read(&keys, hidden, scaled_width)?,
@@ -373,6 +376,9 @@ impl Config {
         if let Some(buckets) = self.buckets {
             let expected = "an even number up to 1024, of which less than half is for each distance alone";
             self.require("attention.relative_buckets_count", buckets.fit(), expected, buckets.count)?;
+            let all = self.heads.saturating_mul(2 * buckets.farthest + 1);
+            let expected = "up to 16777216 for all heads together";
+            self.require("attention.relative_max_distance", all <= 1 << 24, expected, buckets.farthest)?;
         }
         let eps = self.norm_eps;
         self.require(eps_key, eps.is_finite() && eps >= 0.0, "a small positive number", eps)?;
@@ -442,9 +448,11 @@ impl Config {
 
     /// Activation of the feed-forward layer.
     pub fn activation(&self) -> Activation {
-        match self.architecture.gateless {
-            Some(function) if self.gateless => Activation { function, gated: false },
-            _ => self.architecture.activation,
+        let usual = self.architecture.activation;
+        match (self.architecture.gateless, self.architecture.ungrouped) {
+            (Some(function), _) if self.gateless => Activation { function, gated: false },
+            (_, Some(function)) if self.ungrouped => Activation { function, ..usual },
+            _ => usual,
         }
     }
 
@@ -559,7 +567,9 @@ fn windowed(keys: &Keys, layers: usize) -> Result<Vec<bool>> {
     const KEY: &str = "attention.sliding_window_pattern";
     let first = matches!(keys.architecture.windowed, WindowedLayers::AllButFirstOf(_));
     let sees_all = |layer, period| layer % period == if first { 0 } else { period - 1 };
-    let of_period = |period: usize| (0..layers).map(|layer| period == 0 || !sees_all(layer, period)).collect();
+    // more are refused later
+    let of_period =
+        |period: usize| (0..layers.min(1 << 16)).map(|layer| period == 0 || !sees_all(layer, period)).collect();
     if let Some(Value::Array(array)) = keys.value(KEY) {
         let items = numbers_of_layers(keys, KEY, array, layers)?;
         return Ok(items.into_iter().map(|item| item != 0.0).collect());
@@ -577,6 +587,7 @@ fn windowed(keys: &Keys, layers: usize) -> Result<Vec<bool>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::Function;
 
     #[test]
     fn an_adapter_file_is_refused_by_name() {
@@ -616,6 +627,32 @@ mod tests {
             metadata.insert(format!("general.{key}"), "");
         }
         assert_eq!(names(&metadata), ("llama".into(), None, None));
+    }
+
+    #[test]
+    fn bitnet_has_silu_where_heads_share_no_keys() {
+        let function = |kv_heads: u32, says: Option<bool>| {
+            let mut metadata = Metadata::default();
+            metadata.insert("general.architecture", "bitnet");
+            metadata.insert("bitnet.attention.layer_norm_rms_epsilon", 1e-5f32);
+            let counts = [
+                ("block_count", 2u32),
+                ("embedding_length", 64),
+                ("feed_forward_length", 96),
+                ("attention.head_count", 4),
+                ("attention.head_count_kv", kv_heads),
+                ("context_length", 64),
+            ];
+            for (key, count) in counts {
+                metadata.insert(format!("bitnet.{key}"), count);
+            }
+            if let Some(says) = says {
+                metadata.insert("weft.squared_relu", says);
+            }
+            Config::from_metadata(&metadata).unwrap().activation().function
+        };
+        assert_eq!(function(4, None), Function::Silu);
+        assert_eq!([function(2, None), function(4, Some(true))], [Function::SquaredRelu; 2]);
     }
 
     #[test]

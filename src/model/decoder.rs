@@ -101,7 +101,8 @@ pub struct ScanWeights {
 /// What a scan of columns projects again behind its convolution.
 #[derive(Clone, Debug)]
 pub struct StepWeights {
-    /// (rank, columns): what the time steps are made of.
+    /// (rank, columns): what the time steps are made of. Here and below, the rank is filled up to a
+    /// multiple of 4 with 0.
     pub low: Weight,
     /// (columns, rank)
     pub dt: Weight,

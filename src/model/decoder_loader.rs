@@ -61,7 +61,8 @@ pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
             LayerKind::Attention => {
                 let qkv = Group::new(&qkv, hidden);
                 // of these layers, the larger models' keys are their values
-                let repeats = config.architecture.varied_widths && config.window_of(layer).is_none();
+                let can_repeat = config.architecture.varied_widths && !config.architecture.streams;
+                let repeats = can_repeat && config.window_of(layer).is_none();
                 let qkv = match config.architecture.delta {
                     Some(_) => qkv.with_gates(head_dim),
                     None if repeats => qkv.or_repeated(),

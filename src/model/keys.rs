@@ -205,6 +205,7 @@ const KEYS: &[Key] = &[
     of(&["mistral3", "deepseek2"], "rope.scaling.yarn_log_multiplier", ZERO),
     of_folders("rope.scaling.yarn_truncate", NEEDED),
     of(&["lfm2", "lfm2moe"], "shortconv.l_cache", ZERO),
+    of_folders("squared_relu", NEEDED),
     of(RECURRENT, "ssm.conv_kernel", NONE),
     of(&["mamba"], "ssm.dt_b_c_rms", NEEDED),
     of(RECURRENT, "ssm.group_count", NONE),

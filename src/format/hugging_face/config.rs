@@ -233,6 +233,9 @@ impl ParsedConfig {
         } else if !matches!(self.family.architecture, "bert" | "jina-bert-v2") && !self.scans_alone() {
             self.rope(config)?;
         }
+        if self.family.architecture == "bitnet" {
+            self.metadata.insert("weft.squared_relu", true);
+        }
         if self.family.architecture == "smallthinker" {
             self.layouts(config)?;
         }

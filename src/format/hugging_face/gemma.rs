@@ -85,7 +85,8 @@ impl ParsedConfig {
         if config.get("activation_sparsity_pattern").is_some() {
             let parts = config.numbers("activation_sparsity_pattern")?;
             let mut deviations: Vec<f32> = Vec::with_capacity(parts.len());
-            for (i, &part) in parts.iter().enumerate() {
+            // more layers than any model has are refused later
+            for (i, &part) in parts.iter().take(self.layers.min(1024)).enumerate() {
                 let same = parts[..i].iter().position(|&other| other == part);
                 deviations.push(same.map_or_else(|| quantile(part) as f32, |same| deviations[same]));
             }

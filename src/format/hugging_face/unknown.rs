@@ -40,6 +40,9 @@ const OTHER_SETTINGS: [&str; 24] = [
     "vocab_size_per_",
 ];
 
+/// Kinds of tensors that are looked at: far more than any model has.
+const MOST_KINDS: usize = 4096;
+
 /// How far a family is from a model, the least being the nearest: tensors without a name of their
 /// own, settings that it reads, and values, some of which it makes up.
 type Rank = (usize, Reverse<usize>, usize);
@@ -66,7 +69,12 @@ impl Unknown {
 
     fn header<'a>(&self, names: impl Iterator<Item = &'a str>) -> Header {
         // one of each kind, whatever its layer
-        let kinds: BTreeMap<String, &str> = names.map(|name| (kind_of(name), name)).collect();
+        let mut kinds: BTreeMap<String, &str> = BTreeMap::new();
+        for name in names {
+            if kinds.len() < MOST_KINDS {
+                kinds.insert(kind_of(name), name);
+            }
+        }
         let mut asked = BTreeSet::new();
         let mut best: Option<(Rank, ParsedConfig)> = None;
         for family in FAMILIES {

@@ -196,7 +196,7 @@ pub(super) fn kv_layers(keys: &Keys, layers: usize, has_window: impl Fn(usize) -
     let (mut sources, mut last) = (Vec::with_capacity(layers), [None; 2]);
     for layer in 0..layers {
         let source = &mut last[usize::from(has_window(layer))];
-        if layer + shared < layers {
+        if layer.saturating_add(shared) < layers {
             *source = Some(layer);
         }
         let Some(source) = *source else {

@@ -51,7 +51,7 @@ impl Latent {
 
     /// Values of what is kept of a position: what is rotated of its key, and its latent vector.
     pub fn kept(&self) -> usize {
-        self.rotated + self.rank
+        self.rotated.saturating_add(self.rank)
     }
 
     /// The width whose root divides scores. YaRN makes them larger, in files by a tenth of its
@@ -77,6 +77,10 @@ impl Config {
         self.require("rope.dimension_count", fits(rotated, 64), "a multiple of 4 up to 64", rotated)?;
         let expected = "rope.dimension_count and a multiple of 4 up to 1024";
         self.require("attention.key_length", fits(plain, 1024), expected, plain + rotated)?;
-        self.require("attention.value_length", fits(value, 1024), "a multiple of 4 up to 1024", value)
+        self.require("attention.value_length", fits(value, 1024), "a multiple of 4 up to 1024", value)?;
+        // what one dispatch of a GPU can put together
+        let widest = [plain + rotated, rank + rotated, value].into_iter().max().unwrap_or(0);
+        let fits = self.heads.saturating_mul(widest) <= 1 << 21;
+        self.require("attention.head_count", fits, "heads of up to 2097152 values together", self.heads)
     }
 }

@@ -1,6 +1,6 @@
 //! Multi-head latent attention (DeepSeek-V2 2024, arXiv 2405.04434): the keys and values of all
-//! heads are made of one latent vector of each position, which is all that is kept of it, beside
-//! the rotated part of a key.
+//! heads are made of one latent vector of each position, which is kept of it, as key and as value,
+//! beside the rotated part of a key.
 //!
 //! The matrices of keys are multiplied with queries, and those of values with what attention gives:
 //! q · (K c) = (Kᵀ q) · c. So attention is over one head of keys, the rotated part and the latent

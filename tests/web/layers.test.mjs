@@ -40,7 +40,6 @@ for (const device of ['cpu', 'gpu']) {
     'gemma4-experts',
     'granitehybrid',
     'mamba',
-    'minicpm3',
     'deepseek2-lite',
     'mamba2',
     'smallthinker',

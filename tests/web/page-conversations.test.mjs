@@ -78,7 +78,8 @@ test('a new answer is another version, read after what came before it alone', { 
 });
 
 test('an answer that fails or is stopped before it begins leaves the earlier version', { timeout }, async (t) => {
-  const page = await open(t, { say: 'Yes.', query: { wait: 300 } });
+  // longer than a busy machine needs to stop it
+  const page = await open(t, { say: 'Yes.', query: { wait: 4000 } });
   await load(page);
   await ask(page, 'One?');
   await page.getByTestId('regenerate').click();

@@ -202,6 +202,19 @@ fn a_folder_of_an_unknown_kind_says_what_it_is_nearest_to() {
     assert_eq!(new_tensors, known);
 }
 
+/// It used to be told that its weights are cut off: nobody downloads them again for this.
+#[test]
+fn a_folder_of_an_unknown_kind_is_told_so_where_its_weights_end_too_early() {
+    for bytes in [&[][..], &[16, 0, 0, 0, 0, 0, 0, 0, b'{']] {
+        let config = r#"{"model_type": "novel"}"#;
+        let folder = Folder::new("new", |name| (name == "config.json").then_some(config)).unwrap();
+        let mut reader = ModelReader::new(Some(folder), None);
+        reader.feed(bytes, &mut Decoded::default()).unwrap();
+        let error = reader.finish().unwrap_err().to_string();
+        assert!(error.contains("`model_type` is `novel`"), "{error}");
+    }
+}
+
 /// An index names the tensors of all files, so that the first one is enough.
 #[test]
 fn of_a_folder_of_an_unknown_kind_in_several_files_one_is_read() {

@@ -136,7 +136,7 @@ impl FolderReader {
     pub fn end_file(&self) -> Result<()> {
         let file = |read: usize| self.files.get(read).map_or(WEIGHTS, String::as_str);
         match &self.state {
-            State::Header(parser) if parser.has_begun() => Err(parser.truncated(file(self.read))),
+            State::Header(parser) if parser.has_begun() => Err(self.truncated(parser, file(self.read))),
             State::Values(values) => values.truncated(file(self.read - 1)),
             State::Header(_) | State::End => Ok(()),
             State::Failed(error) => Err(error.clone()),
@@ -146,9 +146,15 @@ impl FolderReader {
     /// Call at the end of the last file. Errors: `TruncatedFile` naming file and tensor.
     pub fn finish(&self) -> Result<()> {
         match &self.state {
-            State::Header(parser) => Err(parser.truncated(&self.files[self.read])),
+            State::Header(parser) => Err(self.truncated(parser, &self.files[self.read])),
             _ => self.end_file(),
         }
+    }
+
+    /// The error for a header that ends too early; of a model that weft does not know, that it does
+    /// not.
+    fn truncated(&self, parser: &HeaderParser, file: &str) -> Error {
+        self.model.unknown.as_ref().map_or_else(|| parser.truncated(file), |unknown| unknown.plain())
     }
 
     /// Bytes of all files, after the last header.

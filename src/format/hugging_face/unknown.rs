@@ -55,15 +55,19 @@ pub(super) struct Unknown {
 }
 
 impl Unknown {
+    /// The error where no tensor is known.
+    pub fn plain(&self) -> Error {
+        let known: Vec<&str> = FAMILIES.iter().flat_map(|family| family.model_types).copied().collect();
+        unsupported("model_type", &self.model_type, &known.join(", "))
+    }
+
     /// The error of `sink`, or a plain one. `names`: of the tensors.
     pub fn refused<'a>(&self, names: impl Iterator<Item = &'a str>, sink: &mut dyn Sink) -> Error {
-        let known: Vec<&str> = FAMILIES.iter().flat_map(|family| family.model_types).copied().collect();
-        let plain = unsupported("model_type", &self.model_type, &known.join(", "));
         match sink.header(self.header(names)) {
             Err(Error::UnsupportedModel { what, found, known }) if what == "general.architecture" => {
                 unsupported("model_type", &found, &known)
             }
-            _ => plain,
+            _ => self.plain(),
         }
     }
 

@@ -16,7 +16,8 @@ pub struct Architecture {
     pub activation: Activation,
     /// The same of files whose feed-forward layers have no gate, where they may lack it.
     pub gateless: Option<Function>,
-    /// Its function in models whose query heads share no keys, unless their folder says otherwise.
+    /// Function of the activation in models without grouped queries, unless their folder says
+    /// otherwise.
     pub ungrouped: Option<Function>,
     /// Position encoding.
     pub positions: Positions,
@@ -494,11 +495,11 @@ const ARCHITECTURES: &[Architecture] = &[
     },
     Architecture { name: "internlm2", ..LLAMA },
     Architecture { name: "arcee", activation: Activation { function: Function::SquaredRelu, gated: false }, ..LLAMA },
-    // BitNet b1.58 2B4T; llama.cpp takes SiLU, which earlier models of that name were trained with
+    // BitNet b1.58 2B4T has grouped queries; earlier models of that name have none, and SiLU, which
+    // llama.cpp computes for all
     Architecture {
         name: "bitnet",
         activation: Activation { function: Function::SquaredRelu, gated: true },
-        // the first models, as llama.cpp computes all
         ungrouped: Some(Function::Silu),
         sub_norms: true,
         ..HALF_SPLIT

@@ -185,9 +185,7 @@ pub fn decoder(tensors: &mut Tensors, config: &Config, (vocab, context): (usize,
         }
         if let Some(norm) = attn_norms.output.as_mut().filter(|_| config.architecture.streams) {
             // of attention and the residual beside it
-            let buffer = tensors.memory.create_values("factor of two residuals", 1)?;
-            tensors.memory.write_values(buffer, 0, &[std::f32::consts::FRAC_1_SQRT_2])?;
-            norm.scale = Some(Tensor { buffer, rows: 1, cols: 1 });
+            norm.scale = Some(tensors.constant("factor of two residuals", &[std::f32::consts::FRAC_1_SQRT_2])?);
         }
         let (mut qk_norms, mut gate_proj, mut convolution, mut delta, mut scan) = (Vec::new(), None, None, None, None);
         let mut latent = None;

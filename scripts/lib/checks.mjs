@@ -13,6 +13,7 @@ import { wasmCargo, wasmToolchain } from './rust.mjs';
 
 const native = ['--release', '--locked'];
 const noWarnings = ['-D', 'warnings'];
+const ofSound = ['--locked', '--manifest-path', inRoot('sound/Cargo.toml'), '--target-dir', inRoot('target/sound')];
 const ofGrammar = ['--locked', '--manifest-path', inRoot(grammar.manifest), '--target-dir', inRoot('target/grammar')];
 const moduleNamed = (name) => modules.find((module) => module.name === name);
 const PACKED = 'install the packed package';
@@ -108,6 +109,7 @@ export const checks = [
 
   // Rust, the rest
   { name: 'grammar tests', area: 'rust', needs: ['Rust'], run: () => cargoTest(ofGrammar) },
+  { name: 'sound tests', area: 'rust', needs: ['Rust'], run: () => cargoTest(ofSound) },
   ...wasmClippyChecks(),
 
   // TypeScript and JavaScript
@@ -147,7 +149,7 @@ function quiet(work) {
 
 async function rustfmt() {
   await run('cargo', ['fmt', '--check']);
-  for (const own of ['tools/bindgen', 'grammar', 'fuzz']) {
+  for (const own of ['tools/bindgen', 'grammar', 'sound', 'fuzz']) {
     await run('cargo', ['fmt', '--check', '--manifest-path', inRoot(own, 'Cargo.toml')]);
   }
 }

@@ -21,7 +21,7 @@ const OF_THE_CODE =
   /^(CONTRIBUTING|docs\/(ARCHITECTURE|GLOSSARY|PERFORMANCE|RELIABILITY|adding-.*|decisions\/.*))\.md$/;
 
 /** Folders whose files documents name. */
-const FOLDERS = 'benches|docs|examples|fuzz|grammar|js|scripts|shaders|src|tests|tools|www';
+const FOLDERS = 'benches|docs|examples|fuzz|grammar|js|scripts|shaders|sound|src|tests|tools|www';
 
 /** Every document, as a path in the repository; `docs/api` is not written by hand. */
 export function allDocuments() {

@@ -26,7 +26,7 @@ const allowedForTools = new Set([...allowed, 'BlueOak-1.0.0', 'CC-BY-4.0', 'MPL-
  * Throws, naming each dependency whose licence is not allowed. Returns the number of dependencies.
  */
 export async function checkLicences() {
-  const crates = ['Cargo.toml', 'grammar/Cargo.toml', 'tools/bindgen/Cargo.toml'].flatMap(cratesOf);
+  const crates = ['Cargo.toml', 'grammar/Cargo.toml', 'sound/Cargo.toml', 'tools/bindgen/Cargo.toml'].flatMap(cratesOf);
   const packages = await npmPackages();
   const refused = [...crates, ...packages].filter(({ licence, permit }) => !allows(licence, permit));
   if (refused.length) {

@@ -13,10 +13,12 @@
 //! | `speculate` | drafts of the next tokens of a generation, verified in one step |
 //! | `drafting` | drafts that one model makes for another |
 //! | `runner`, `programs` | runs a step of a sequence |
+//! | `source` | the text that an encoder reads for a decoder |
 //! | `estimate`, `cost` | memory, and work on a GPU, from headers alone |
 //! | `prompt`, `scoring`, `embedding`, `kv`, `remembered` | other tasks of a decoder |
 //! | [`inspect`] | looks inside a decoder while it reads |
 //! | [`encoder`] | a loaded encoder |
+//! | `tower`, [`pictures`] | a loaded vision tower; pictures in a prompt |
 
 mod adapters;
 mod advance;
@@ -33,6 +35,7 @@ pub mod keys;
 mod kv;
 pub mod loaded;
 mod loading;
+pub mod pictures;
 mod prefixes;
 mod programs;
 mod prompt;
@@ -42,8 +45,10 @@ mod runner;
 mod scoring;
 mod sequences;
 mod shapes;
+mod source;
 mod speculate;
 mod together;
+pub mod tower;
 mod types;
 
 use crate::Error;

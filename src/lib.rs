@@ -9,6 +9,7 @@
 //! | [`mod@format`] | bytes of a model file → metadata and rows of named tensors |
 //! | [`tokenizer`] | text ↔ ids, chat templates |
 //! | [`sampling`] | logits → the next id |
+//! | [`picture`] | pixels of a picture → patches of its tiles |
 //! | [`record`] | recorded work as data: buffers, matrices, steps |
 //! | [`ops`] | one file per operation: shapes, checks, dispatch, reference |
 //! | [`model`] | hyperparameters, weights, the decoder layer, the KV cache |
@@ -26,6 +27,7 @@ pub mod inference;
 pub mod jinja;
 pub mod model;
 pub mod ops;
+pub mod picture;
 pub mod record;
 pub mod sampling;
 pub mod tokenizer;

@@ -89,6 +89,9 @@ pub struct Step<'a> {
     /// Of each sequence the slots that its recurrent state is read from and written to; only
     /// recurrent layers read them. A sequence without positions reads [`NO_STATE`].
     pub states: &'a [[u32; 2]],
+    /// The length of each sequence's source text, which is its first positions; 0 for sequences
+    /// beyond the end. Only attention to a part of a sequence reads it.
+    pub sources: &'a [usize],
     /// 32 uniform random bits, which only `sample` reads.
     pub random: u32,
     /// Position at which the second of two segments begins; only an `embed` of segments reads it.
@@ -98,7 +101,7 @@ pub struct Step<'a> {
 impl<'a> Step<'a> {
     /// A step with one segment and no random bits.
     pub fn new(rows: &'a [Row], tables: &'a [&'a [u32]]) -> Self {
-        Self { rows, tables, states: &[], random: 0, second: u32::MAX }
+        Self { rows, tables, states: &[], sources: &[], random: 0, second: u32::MAX }
     }
 
     /// The first `capacity` rows, those of one sequence together, and the slots of each state.
@@ -132,6 +135,11 @@ impl<'a> Step<'a> {
     /// Indices of the rows whose logits are wanted.
     pub fn wanted(&self) -> impl Iterator<Item = usize> {
         self.rows.iter().enumerate().filter_map(|(number, row)| row.wanted.then_some(number))
+    }
+
+    /// Number of positions of the source text of a sequence.
+    pub fn source(&self, sequence: usize) -> usize {
+        self.sources.get(sequence).copied().unwrap_or(0)
     }
 
     /// Number of positions of a sequence, including those of this step.

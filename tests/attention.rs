@@ -12,7 +12,7 @@ use weft_llm::engine::Engine;
 use weft_llm::engine::cpu::{Simd, pool};
 use weft_llm::engine::host::{HostEngine, Reference};
 use weft_llm::ops::variants::{ATTEND_MANY, ATTEND_ONE};
-use weft_llm::ops::{Attention, Recording, RopeAppend, RopeKind};
+use weft_llm::ops::{Attention, Part, Recording, RopeAppend, RopeKind};
 use weft_llm::record::{BufferId, KvCache, KvFormat, Memory, Row, Step, Tensor, rows};
 
 /// (query heads, key and value heads, values a head): groups of 1, 3, 4, 7 and 8, and larger ones,
@@ -48,6 +48,7 @@ fn attention(s: &mut Setup, shape: (usize, usize, usize), capacity: usize, forma
         causal: true,
         sinks: None,
         bias: None,
+        part: Part::Whole,
         temperature: None,
         y: s.output(capacity, heads * head_dim),
     }
@@ -227,6 +228,7 @@ fn layer(engine: &mut dyn Engine, format: KvFormat) -> (Recording, Tensor, KvCac
             causal,
             sinks: None,
             bias: None,
+            part: Part::Whole,
             temperature: None,
             y,
         })

@@ -185,13 +185,20 @@ fn a_bench_is_of_files_or_of_a_published_model() {
     }
     let model = Model::new("bench", "{{ messages }}");
     let path = model.path("model.gguf");
-    let sizes = ["--prompt-tokens", "5", "--gen-tokens", "3", "--position", "0,70", "--context", "100"];
+    let sizes = ["--prompt-tokens", "5", "--gen-tokens", "3", "--position", "0,70", "--context", "100", "--reading"];
     for device in ["cpu", "reference"] {
         let (ok, said) = weft(&[&["bench", "-m", &path, "--device", device, "--json"][..], &sizes].concat());
         assert!(ok, "{said}");
         let lines: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let of = |what: &str| lines.iter().map(|line| line[what].as_u64().unwrap()).collect::<Vec<_>>();
         assert_eq!((of("position"), of("promptTokens"), of("genTokens")), (vec![0, 70], vec![5, 5], vec![3, 3]));
+        for line in &lines {
+            let of = |what: &str| line[what].as_f64();
+            let bytes = of("partOfReading").zip(of("readBytesPerSecond")).map(|(part, read)| part * read);
+            let bytes = bytes.zip(of("genTokensPerSecond")).map(|(bytes, tokens)| (bytes / tokens).round() as u64);
+            let file = std::fs::metadata(&path).unwrap().len();
+            assert_eq!(bytes, (device == "cpu").then_some(file), "{line}");
+        }
     }
 }
 

@@ -238,11 +238,10 @@ fn chats_in_turns_share_the_steps_of_a_gpu() {
         turns(&mut decoder, 5);
         let after = decoder.engine().counters();
         generations.iter().for_each(|&id| decoder.stop(id));
-        [after.dispatches - before.dispatches, after.readbacks - before.readbacks, after.submits - before.submits]
+        [after.dispatches - before.dispatches, after.readbacks - before.readbacks]
     };
-    let ([one, ids, _], [three, ids_of_three, submits]) = (counted(1), counted(3));
-    // a step that a busy machine takes long for is cut into two
-    assert!(ids_of_three == 15 && submits < 20, "{submits} submits for {ids_of_three} ids");
+    let ([one, ids], [three, ids_of_three]) = (counted(1), counted(3));
+    assert_eq!(ids_of_three, 15);
     // for each id
     assert!(three * ids < one * ids_of_three, "{three} for {ids_of_three} ids, {one} for {ids} alone");
 }

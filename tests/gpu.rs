@@ -12,7 +12,7 @@ use weft_llm::engine::{Counters, Engine, Hints, ProgramId};
 use weft_llm::format::block::BlockType;
 use weft_llm::format::layout::Layout;
 use weft_llm::ops::{
-    Activate, Activation, Attention, Embed, Epilogue, Index, Linear, PickRows, Recording, RmsNorm, RopeAppend,
+    Activate, Activation, Attention, Embed, Epilogue, Index, Linear, Part, PickRows, Recording, RmsNorm, RopeAppend,
     RopeAttention, RopeKind,
 };
 use weft_llm::record::{BufferId, KvCache, KvFormat, Memory, Step, Tensor, rows};
@@ -201,6 +201,7 @@ fn a_layer_is_six_dispatches() {
             causal,
             sinks: None,
             bias: None,
+            part: Part::Whole,
             temperature: None,
             y,
         };

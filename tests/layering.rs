@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["error"],
     &["jinja"],
-    &["format", "tokenizer", "sampling"],
+    &["format", "tokenizer", "sampling", "picture"],
     &["record"],
     &["ops"],
     &["model", "engine"],

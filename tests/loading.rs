@@ -62,7 +62,7 @@ fn errors_of_a_model_name_the_tensor_or_key() {
         (tiny().meta("llama.block_count", 4_000_000_000u32), "INVALID_MODEL", "block_count"),
         (tiny().meta("llama.attention.key_length", 6u32), "INVALID_MODEL", "key_length"),
         (tiny().meta("llama.rope.freq_base", f32::NAN), "INVALID_MODEL", "freq_base"),
-        (tiny().meta("tokenizer.ggml.model", "rwkv"), "UNSUPPORTED_TOKENIZER", "rwkv"),
+        (tiny().meta("tokenizer.ggml.model", "plamo2"), "UNSUPPORTED_TOKENIZER", "plamo2"),
     ];
     for (tiny, code, name) in cases {
         let error = load_error(&tiny);

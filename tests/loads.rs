@@ -15,7 +15,7 @@ use weft_llm::ops::likely;
 use weft_llm::ops::variants::MATMUL_NARROW;
 use weft_llm::ops::{
     Activate, Activation, Adjust, AltUp, Attention, Binding, Combine, Command, Convolve, Embed, Epilogue, ExpertGroups,
-    ExpertLinear, Gather, Index, Kernel, Likely, Linear, LinearPair, Loads, Norm, NormKind, NormLinear, Op,
+    ExpertLinear, Gather, Index, Kernel, Likely, Linear, LinearPair, Loads, Norm, NormKind, NormLinear, Op, Part,
     PickColumns, PickRows, Rescale, RmsNorm, RopeAppend, RopeAttention, RopeKind, Route, Sample, ScanHeads,
     SelectiveScan, Sparsify, Variants, Weighting,
 };
@@ -49,11 +49,15 @@ const CHANGED: u32 = 64;
 /// The words of what a shader is bound to, where they decide what it does.
 fn words(kernel: &Kernel, step: &Step) -> Words {
     let reach = step.rows.iter().map(|row| row.position + 1).max().unwrap() as u32;
-    // a sequence: the slots of its state, its length, its blocks
+    // a sequence: the length of its source text, the slots of its state, its length, its blocks
     let slots = |sequence: usize| step.states.get(sequence).copied().unwrap_or([NO_STATE; 2]);
-    let sequence = |sequence| [&slots(sequence)[..], &[step.length(sequence) as u32], step.tables[sequence]].concat();
+    let sequence = |sequence| {
+        let [read, write] = slots(sequence);
+        let [source, length] = [step.source(sequence), step.length(sequence)].map(|count| count as u32);
+        [&[source, read, write, length], step.tables[sequence]].concat()
+    };
     let tables: Vec<Vec<u32>> = (0..step.tables.len()).map(sequence).collect();
-    let start = |sequence| tables[..sequence].concat().len() as u32 + 2;
+    let start = |sequence| tables[..sequence].concat().len() as u32 + 3;
     let row = |(i, row): (usize, &Row)| {
         let wanted = step.wanted().nth(i).map_or(u32::MAX, |row| row as u32);
         [row.id.unwrap_or(0), row.position as u32, 0, start(row.sequence), wanted]
@@ -219,7 +223,11 @@ impl Seen {
 /// A step of a sequence, of tokens from `position` on.
 fn at(position: usize, tokens: usize, then: impl FnOnce(&Step)) {
     let table: Vec<u32> = (0..(position + tokens).div_ceil(KV_BLOCK) as u32).rev().collect();
-    then(&Step { second: 2, ..Step::new(&rows(0, position, &vec![3; tokens]), &[&table]) });
+    then(&Step {
+        second: 2,
+        sources: &[position * 2 / 3],
+        ..Step::new(&rows(0, position, &vec![3; tokens]), &[&table])
+    });
 }
 
 /// Tokens of a step, and room for them.
@@ -392,6 +400,7 @@ fn rope_attention() {
                     causal,
                     sinks: None,
                     bias: None,
+                    part: Part::Whole,
                     temperature: None,
                     y,
                 };
@@ -502,6 +511,7 @@ fn attention() {
                     causal,
                     sinks: None,
                     bias: None,
+                    part: Part::Whole,
                     temperature: None,
                     y,
                 };
@@ -543,6 +553,7 @@ fn attention_in_tiles() {
             causal,
             sinks: None,
             bias: None,
+            part: Part::Whole,
             temperature: None,
             y,
         };
@@ -559,11 +570,16 @@ fn attention_in_tiles() {
 #[test]
 fn attention_of_longer_pieces() {
     let mut seen = Seen::default();
+    at(1100, 1, |step| seen.compare("longer pieces", plain_attention(1), step));
+}
+
+/// Of one head, over all before.
+fn plain_attention(tokens: usize) -> Attention {
     let (kv, heads, scale, cap, alibi) = (kv(1, 8, KvFormat::F16), 1, 1.0, None, None);
     let (sinks, temperature) = (None, None);
     let (window, causal) = (None, true);
-    let op = Attention {
-        q: tensor(1, 8),
+    Attention {
+        q: tensor(tokens, 8),
         kv,
         heads,
         scale,
@@ -571,12 +587,25 @@ fn attention_of_longer_pieces() {
         alibi,
         window,
         causal,
+        part: Part::Whole,
         sinks,
         bias: None,
         temperature,
-        y: tensor(1, 8),
-    };
-    at(1100, 1, |step| seen.compare("longer pieces", op, step));
+        y: tensor(tokens, 8),
+    }
+}
+
+/// What is behind a source text, and the text.
+#[test]
+fn attention_of_parts() {
+    let mut seen = Seen::default();
+    for (tokens, position) in [(1, 1100), (40, 130)] {
+        for part in [Part::Target, Part::Source] {
+            let name = format!("{part:?}, {tokens} tokens at {position}");
+            let op = Attention { part, ..plain_attention(tokens) };
+            at(position, tokens, |step| seen.compare(&name, op, step));
+        }
+    }
 }
 
 /// A row for each of several sequences, as when generations run together.
@@ -598,6 +627,7 @@ fn attention_of_sequences() {
         causal: true,
         sinks: None,
         bias: None,
+        part: Part::Whole,
         temperature: None,
         y,
     };

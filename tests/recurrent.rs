@@ -1,5 +1,6 @@
-//! Layers with linear attention or a selective scan, whose states are in slots: whatever is shared,
-//! forked or stored, an answer is that of a model which reads the text from its beginning.
+//! Layers with linear attention, a selective scan or time mixing, whose states are in slots:
+//! whatever is shared, forked or stored, an answer is that of a model which reads the text from its
+//! beginning.
 #![allow(clippy::unwrap_used)]
 
 use crate::states::ask;
@@ -21,11 +22,13 @@ fn tiny(seed: u64) -> Tiny {
     Tiny::recurrent(seed).meta("qwen35.context_length", CONTEXT as u32)
 }
 
-/// With attention in one of two layers, and without any; on each engine.
+/// With attention in one of two layers, and without any in two ways; on each engine.
 fn cases(seed: u64) -> Vec<(&'static str, SharedEngine, Tiny)> {
     let scanning = || Tiny::scanning(seed).meta("mamba2.context_length", CONTEXT as u32);
-    let of =
-        |(name, engine): (&'static str, SharedEngine)| [(name, engine.clone(), tiny(seed)), (name, engine, scanning())];
+    let mixing = || Tiny::mixing(seed).meta("rwkv7.context_length", CONTEXT as u32);
+    let of = |(name, engine): (&'static str, SharedEngine)| {
+        [tiny(seed), scanning(), mixing()].map(|tiny| (name, engine.clone(), tiny))
+    };
     engines().into_iter().flat_map(of).collect()
 }
 
@@ -182,6 +185,10 @@ fn an_estimate_counts_states() {
     // without attention, in two layers
     let found = contexts.map(|len| estimate(Tiny::scanning(88).meta("mamba2.context_length", len)));
     let slot = 2 * (3 * 96 + 64 * 8_u64).next_multiple_of(128) * 4;
+    assert_eq!(found, [2 * slot, 3 * slot]);
+    // two inputs, and matrices of four heads
+    let found = contexts.map(|len| estimate(Tiny::mixing(88).meta("rwkv7.context_length", len)));
+    let slot = 2 * (2 * 64 + 64 * 16_u64).next_multiple_of(128) * 4;
     assert_eq!(found, [2 * slot, 3 * slot]);
 }
 

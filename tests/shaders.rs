@@ -15,8 +15,8 @@ use weft_llm::ops::alt_up::{Correction, STREAMS};
 use weft_llm::ops::{
     Activate, Activation, Adjust, AltUp, Attention, CausalConvolve, Combine, Command, Convolve, DeltaHeads, DeltaRule,
     Embed, Epilogue, ExpertGroups, ExpertLinear, Function, Gather, Index, Kernel, Likely, Linear, LinearPair, Norm,
-    NormKind, NormLinear, Op, PickColumns, PickRows, Rescale, RmsNorm, RopeAppend, RopeAttention, RopeKind, Route,
-    Sample, ScanHeads, SelectiveScan, Sparsify, Variants, Weighting,
+    NormKind, NormLinear, Op, Part, PickColumns, PickRows, Rescale, RmsNorm, RopeAppend, RopeAttention, RopeKind,
+    Route, Sample, ScanHeads, SelectiveScan, Shift, Sparsify, Variants, Weighting, Wkv, WkvHeads,
 };
 use weft_llm::record::{BufferId, KvCache, KvFormat, Matrix, Tensor};
 
@@ -123,19 +123,21 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
         }
         // a decode step; a few rows; tiles of queries, cut into pieces and not
         for rows in [1, 2, 16, 16_384] {
-            for (cap, alibi, has_biases) in [
-                (None, None, false),
-                (Some(50.0), None, false),
-                (None, Some(8.0), false),
-                (Some(50.0), Some(8.0), false),
-                (None, None, true),
+            for (cap, alibi, has_biases, part) in [
+                (None, None, false, Part::Whole),
+                (Some(50.0), None, false, Part::Whole),
+                (None, Some(8.0), false, Part::Whole),
+                (Some(50.0), Some(8.0), false, Part::Whole),
+                (None, None, true, Part::Whole),
+                (None, None, true, Part::Target),
+                (None, None, false, Part::Source),
             ] {
                 // of one head of keys, and the most that the heads of a workgroup may need
                 for (heads, head_dim) in [(heads, head_dim), (8, 128), (8, 256), (8, 512), (16, 576)] {
                     let cols = heads * head_dim;
                     let q = Tensor { buffer, rows, cols: cols + 2 * head_dim };
                     let (y, kv) = (Tensor { buffer, rows, cols }, KvCache { head_dim, ..kv });
-                    let (scale, window, causal) = (1.0, Some(9), true);
+                    let (scale, window, causal) = (1.0, (part == Part::Whole).then_some(9), true);
                     let attention = Attention {
                         q,
                         kv,
@@ -147,6 +149,7 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
                         causal,
                         sinks: None,
                         bias: has_biases.then_some(Tensor { buffer, rows: 1, cols: 5 * heads }),
+                        part,
                         temperature: None,
                         y,
                     };
@@ -169,7 +172,10 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
                         let (first_col, kind, eps) = (0, NormKind::Rms, 1e-5);
                         let norm = Norm { x: q, first_col, groups, weight, bias, kind, eps, add, y: q, scale: None };
                         let norm = normed.then_some(norm);
-                        commands.push(RopeAttention { norm, rope, attention }.into());
+                        // keys of a source text are there already
+                        if part != Part::Source {
+                            commands.push(RopeAttention { norm, rope, attention }.into());
+                        }
                     }
                     commands.push(attention.into());
                 }
@@ -230,7 +236,9 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
     commands.push(Activate { activation, multiplies: true, x: tensor(1), y: tensor(1), up: None }.into());
     let (x, weight, state) = (tensor(1), Tensor { cols: 128, ..tensor(1) }, KvCache::of_state(1000));
     let y = Tensor { cols: 32, ..tensor(1) };
-    commands.push(CausalConvolve { x, first_col: 0, weight, biased: false, state, y }.into());
+    commands.push(CausalConvolve { x, first_col: 0, weight, biased: false, state, first: 0, shift: None, y }.into());
+    let shift = Some(Shift { first_weight: 32, keeps: true });
+    commands.push(CausalConvolve { x, first_col: 0, weight, biased: false, state, first: 5, shift, y }.into());
     let heads = DeltaHeads { key: 1, value: 2, key_dim: 8, value_dim: 12, tiled: true };
     let of = |cols| Tensor { cols, ..tensor(1) };
     let (qkv, gates, weights, y) = (of(heads.qkv()), of(heads.qkv() + 28), of(16), of(24));
@@ -240,6 +248,9 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
         let (xbc, gates, weights, y) = (of(heads.xbc()), of(heads.projected()), of(heads.weights()), of(32));
         commands.push(SelectiveScan { xbc, gates, weights, state, first: 120, heads, y }.into());
     }
+    let heads = WkvHeads { count: 2, dim: 12 };
+    let (projected, first_values, weights, y) = (of(168), of(24), of(192), of(24));
+    commands.push(Wkv { projected, first_values, weights, state, first: 120, heads, y }.into());
     let (first, late, routed) = (of(32), of(32), of(STREAMS));
     let weights = of(STREAMS.pow(3) + STREAMS.pow(2));
     let (others, correction) = (Some(of(96)), Some(Correction { x: of(32), corrected: of(STREAMS) }));

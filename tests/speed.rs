@@ -18,7 +18,7 @@ use weft_llm::engine::Engine;
 use weft_llm::engine::cpu::Simd;
 use weft_llm::engine::host::{HostEngine, Reference};
 use weft_llm::format::block::BlockType;
-use weft_llm::ops::{Attention, Command, Epilogue, Linear};
+use weft_llm::ops::{Attention, Command, Epilogue, Linear, Part};
 use weft_llm::record::{KvFormat, Step, rows};
 
 const ROUNDS: usize = 41;
@@ -64,6 +64,7 @@ fn kernels_keep_their_speed_beside_the_reference() {
         causal: true,
         sinks: None,
         bias: None,
+        part: Part::Whole,
         temperature: None,
         y: s.output(1, 9 * 64),
     };

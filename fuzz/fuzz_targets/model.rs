@@ -104,12 +104,14 @@ const ARCHITECTURES: &[&str] = &[
     "gemma-embedding",
     "nomic-bert",
     "t5encoder",
+    "t5",
     "qwen35",
     "qwen35moe",
     "qwen3next",
     "granitehybrid",
     "mamba",
     "mamba2",
+    "rwkv7",
     "smallthinker",
     "hunyuan-dense",
 ];
@@ -135,6 +137,8 @@ const KEYS: &[&str] = &[
     "llama.attention.sliding_window",
     "llama.attention.temperature_scale",
     "t5encoder.attention.relative_buckets_count",
+    "t5.decoder_block_count",
+    "t5.decoder_start_token_id",
     "lfm2.attention.head_count_kv",
     "lfm2.shortconv.l_cache",
     "qwen35.full_attention_interval",
@@ -155,6 +159,11 @@ const KEYS: &[&str] = &[
     "mamba2.ssm.inner_size",
     "mamba2.ssm.state_size",
     "mamba2.ssm.time_step_rank",
+    "rwkv7.attention.decay_lora_rank",
+    "rwkv7.attention.gate_lora_rank",
+    "rwkv7.attention.iclr_lora_rank",
+    "rwkv7.attention.value_residual_mix_lora_rank",
+    "rwkv7.wkv.head_size",
     "llama.rope.dimension_count",
     "llama.rope.freq_base",
     "llama.rope.scaling.type",
@@ -191,6 +200,8 @@ const VECTORS: &[&str] = &[
     "blk.0.post_ffw_norm.weight",
     "blk.0.attn_sinks.weight",
     "enc.blk.0.attn_rel_b.weight",
+    "dec.blk.0.attn_rel_b.weight",
+    "dec.blk.0.cross_attn_norm.weight",
     "blk.9.attn_q.weight",
 ];
 
@@ -277,6 +288,7 @@ fuzz_target!(|input: Input| {
         "qwen35" => Tiny::recurrent(1),
         "mamba" => Tiny::scanning_columns(1),
         "mamba2" => Tiny::scanning(1),
+        "rwkv7" => Tiny::mixing(1),
         _ => tiny,
     };
     let tiny = edits.into_iter().fold(tiny, |tiny, edit| apply(edit, tiny));

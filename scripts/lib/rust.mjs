@@ -126,6 +126,12 @@ const threadLinkArgs = [
 ];
 
 /**
+ * LLVM inlines functions of a quarter of its usual size into weft's own crate. The kernels say
+ * themselves what must be inlined (`inline(always)`), and the rest is 6 % smaller when gzipped.
+ */
+const inlineLess = ['-C', 'llvm-args=-inline-threshold=50'];
+
+/**
  * Runs cargo for wasm on the crate of `manifest`. `command` is `build` or `clippy`; `features` are
  * CPU features of the target, such as `+simd128`. `threads` also compiles the standard library,
  * since no toolchain has one with atomics. Relaxed SIMD is a flag of weft's own crate that no
@@ -136,7 +142,7 @@ export function wasmCargo(toolchain, command, { manifest = 'Cargo.toml', targetD
   if (threads) shared.push('+atomics', '+bulk-memory', '+mutable-globals');
   const flags = ['-C', `target-feature=${shared.join(',')}`, '--cfg', 'getrandom_backend="wasm_js"'];
   if (threads) flags.push(...threadLinkArgs.flatMap((arg) => ['-C', `link-arg=${arg}`]));
-  const own = features.includes(RELAXED) ? ['-C', `target-feature=${RELAXED}`] : [];
+  const own = features.includes(RELAXED) ? [...inlineLess, '-C', `target-feature=${RELAXED}`] : inlineLess;
   const std = threads || !toolchain.hasStd ? buildStd : { env: {}, args: [] };
   const args = [
     command === 'build' ? 'rustc' : command,

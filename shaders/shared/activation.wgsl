@@ -21,6 +21,9 @@ fn activate(x: f32) -> f32 {
     if ACTIVATION == 6u { // sigmoid
         return 1.0 / (1.0 + exp(min(-x, 80.0)));
     }
+    if ACTIVATION == 7u { // tanh
+        return tanh(clamp(x, -20.0, 20.0));
+    }
     // gelu: x · (1 + erf(x / √2)) / 2, erf within 1.5e-7 (Abramowitz & Stegun 1964, 7.1.26)
     let z = abs(x) * 0.7071067812;
     let t = 1.0 / (1.0 + 0.3275911 * z);

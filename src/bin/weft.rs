@@ -25,8 +25,12 @@ mod inspect;
 mod measure;
 #[path = "weft/options.rs"]
 mod options;
+#[path = "weft/pictures.rs"]
+mod pictures;
 #[path = "weft/quantize.rs"]
 mod quantize;
+#[path = "weft/reading.rs"]
+mod reading;
 #[path = "weft/synthetic.rs"]
 mod synthetic;
 #[path = "weft/texts.rs"]
@@ -42,6 +46,7 @@ use encode::Encode;
 use files::{Files, io_error};
 use generate::Generate;
 use inspect::Inspect;
+use pictures::PictureArgs;
 use pollster::block_on;
 use serde_json::json;
 use weft_llm::cost::synthetic::RandomFile;
@@ -71,6 +76,8 @@ enum Command {
         model: ModelArgs,
         #[command(flatten)]
         adapters: AdapterArgs,
+        #[command(flatten)]
+        pictures: PictureArgs,
         /// Token ids, separated by commas.
         #[arg(long, value_delimiter = ',', required = true)]
         ids: Vec<u32>,
@@ -195,12 +202,14 @@ async fn run(command: Command) -> Result<()> {
         Command::Encode(command) => command.run().await,
         Command::Inspect(command) => command.run().await,
         Command::Generate(command) => command.run().await,
-        Command::Logits { model, adapters, ids, all } => {
+        Command::Logits { model, adapters, pictures, ids, all } => {
+            let pictures = pictures.read()?;
             let mut decoder = model.load().await?;
             adapters.load(&mut decoder).await?;
+            let (ids, content) = pictures.place(&decoder, ids, &model.run).await?;
             let mut rows = Vec::new();
             decoder
-                .logits(&ids, |position, logits| {
+                .logits_with(&ids, content, |position, logits| {
                     if all || position + 1 == ids.len() {
                         rows.push(logits.to_vec());
                     }

@@ -128,6 +128,7 @@ impl<K: Kernels> HostEngine<K> {
             Command::CausalConvolve(op) => op.y,
             Command::DeltaRule(op) => op.y,
             Command::SelectiveScan(op) => op.y,
+            Command::Wkv(op) => op.y,
             Command::AltUp(op) => op.y,
             Command::Rescale(op) => op.y,
             Command::Sparsify(op) => op.y,
@@ -195,7 +196,7 @@ impl<K: Kernels> HostEngine<K> {
             Command::CausalConvolve(op) => {
                 let mut slots = self.take_slots(op.state, step)?;
                 let inputs = (self.rows(&op.x, n), self.rows(&op.weight, 1));
-                each_state(step, n, &mut slots, 0..op.kept(), |rows, state| {
+                each_state(step, n, &mut slots, op.first..op.first + op.kept(), |rows, state| {
                     self.kernels.causal_convolve(op, rows, inputs, state, y);
                 });
                 self.blocks_mut(op.state.buffer)?.blocks = slots;
@@ -213,6 +214,14 @@ impl<K: Kernels> HostEngine<K> {
                 let inputs = (self.rows(&op.xbc, n), self.rows(&op.gates, n), self.rows(&op.weights, 1));
                 each_state(step, n, &mut slots, op.first..op.first + op.heads.matrices(), |rows, state| {
                     self.kernels.selective_scan(op, rows, inputs, state, y);
+                });
+                self.blocks_mut(op.state.buffer)?.blocks = slots;
+            }
+            Command::Wkv(op) => {
+                let mut slots = self.take_slots(op.state, step)?;
+                let inputs = (self.rows(&op.projected, n), self.rows(&op.first_values, n), self.rows(&op.weights, 1));
+                each_state(step, n, &mut slots, op.first..op.first + op.heads.matrices(), |rows, state| {
+                    self.kernels.wkv(op, rows, inputs, state, y);
                 });
                 self.blocks_mut(op.state.buffer)?.blocks = slots;
             }

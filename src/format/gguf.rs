@@ -56,6 +56,8 @@ pub trait Sink {
 #[derive(Debug)]
 pub struct GgufReader {
     state: State,
+    /// What is done with a header first.
+    translate: fn(&mut Header) -> Result<()>,
     shards: Shards,
     /// Bytes passed to earlier calls of `feed`.
     received: u64,
@@ -84,10 +86,16 @@ impl GgufReader {
     pub fn new() -> Self {
         Self {
             state: State::Header(Box::new(HeaderParser::new())),
+            translate: |_| Ok(()),
             shards: Shards::default(),
             received: 0,
             total_bytes: None,
         }
+    }
+
+    /// The same of a projector's file: see [`projector`](super::projector).
+    pub fn of_projector() -> Self {
+        Self { translate: super::projector::translate, ..Self::new() }
     }
 
     /// Takes the next bytes of the stream and calls `sink` with what they complete.
@@ -113,12 +121,13 @@ impl GgufReader {
         loop {
             match &mut self.state {
                 State::Header(parser) => {
-                    let Some(header) = parser.feed(&mut input)? else { return Ok(()) };
+                    let Some(mut header) = parser.feed(&mut input)? else { return Ok(()) };
                     self.shards.add(&header)?;
                     if self.shards.complete()? {
                         let header_end = self.received + (bytes.len() - input.len()) as u64;
                         self.total_bytes = Some(header_end - header.header_bytes + header.file_bytes);
                     }
+                    (self.translate)(&mut header)?;
                     self.state = State::Rows(Rows::new(&header));
                     sink.header(header)?;
                 }

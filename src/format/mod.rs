@@ -13,6 +13,7 @@
 //! | [`hugging_face`] | a folder of transformers, read as if it were GGUF |
 //! | [`quantize`] | quantises weights on their way to the sink |
 //! | [`reader`] | a model in any of these forms |
+//! | [`projector`] | a vision tower and its projector, read as if it were an encoder |
 //! | [`adapter`] | a LoRA adapter, in either form |
 //! | [`writer`] | writes GGUF, for tests and tools |
 //!
@@ -32,6 +33,7 @@ pub mod hugging_face;
 pub mod layout;
 mod magic;
 pub mod metadata;
+pub mod projector;
 pub mod quantize;
 mod quantize_k;
 pub mod reader;

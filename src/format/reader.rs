@@ -36,6 +36,11 @@ impl ModelReader {
         Self { form, quantize }
     }
 
+    /// Creates a reader of the GGUF file of a projector.
+    pub fn of_projector() -> Self {
+        Self { form: Form::Gguf(GgufReader::of_projector()), quantize: Quantize::usual(false) }
+    }
+
     /// Takes the next bytes and calls `sink` with what they complete. Errors: those of
     /// [`GgufReader::feed`] and [`FolderReader::feed`].
     pub fn feed(&mut self, bytes: &[u8], sink: &mut dyn Sink) -> Result<()> {

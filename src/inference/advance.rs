@@ -209,14 +209,14 @@ async fn drawn(
     runner: &mut Runner,
     tokenizer: &Tokenizer,
 ) -> Result<(u32, Vec<f32>, Option<StepSeen>)> {
-    let Generation { tokens, sampler, inspect, .. } = generation;
+    let Generation { tokens, source, sampler, inspect, .. } = generation;
     let done = sequence.len();
     let Some(options) = inspect else {
         let logits = match logits {
             Some(logits) => logits,
             None => runner.last_logits(sequence, &tokens[done..]).await?,
         };
-        return Ok((sampler.sample(&logits, tokens)?, logits, None));
+        return Ok((sampler.sample(&logits, &tokens[*source..])?, logits, None));
     };
     let known = tokens.len() - 1;
     if done < known {
@@ -249,7 +249,10 @@ async fn queue_chunks(
             return Ok(false);
         }
         let program = if end - done == 1 { runner.programs.steps.decode } else { runner.programs.steps.prompt };
-        runner.run(program, sequence, &generation.tokens[done..end]).await?;
+        match done < generation.source {
+            true => runner.read_source(sequence, &generation.tokens[..end]).await?,
+            false => runner.run(program, sequence, &generation.tokens[done..end]).await?,
+        }
         generation.chunks.push_back((end, runner.engine.synchronize()));
     }
 }
@@ -287,7 +290,7 @@ async fn next_words(
         None => return Err(not_started("next")),
     };
     ahead.pop_front();
-    sequence.keys.extend(token_keys(&tokens[sequence.len()..]));
+    sequence.computed(&tokens[sequence.len()..]);
     match sampled[0] {
         INVALID_ID => Err(Error::InvalidLogits("NaN, infinity or no finite number, found on the GPU".into())),
         _ => Ok(sampled),
@@ -302,12 +305,13 @@ async fn queue_step(
     device: &mut OnDevice,
     runner: &mut Runner,
 ) -> Result<()> {
-    let Generation { tokens, ahead, sampler, .. } = generation;
+    let Generation { tokens, source, ahead, sampler, .. } = generation;
     // the oldest step takes ids that the host knows, each later one the id of the step before it
     let position = if ahead.is_empty() { sequence.len() } else { tokens.len() + ahead.len() - 1 };
     let ids = if ahead.is_empty() { &tokens[position..] } else { &[] };
     runner.grow(sequence, position..position + ids.len().max(1)).await?;
-    let draw = Draw { random: sampler.random(), sampler, known: tokens, ahead: ahead.len() };
+    let (source, known) = (*source, &tokens[*source..]);
+    let draw = Draw { random: sampler.random(), sampler, source, known, ahead: ahead.len() };
     ahead.push_back(runner.queue(id, sequence, device, (position, ids), draw)?);
     Ok(())
 }

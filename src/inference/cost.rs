@@ -253,9 +253,18 @@ impl Costing<'_> {
         self.programs.recordings().map(of).collect()
     }
 
-    /// A prompt of so many tokens, in the chunks of [`Runner`](super::runner::Runner).
+    /// A prompt of so many tokens, in the chunks of [`Runner`](super::runner::Runner); a source
+    /// text as a whole, with the token behind it. Whatever part of the positions before a token is
+    /// a source text, attention goes over all of them.
     pub fn prompt(&self, tokens: usize) -> Result<StepCost> {
         let mut total = Total::default();
+        if let Some(source) = &self.programs.source {
+            let name = |command: &Command| self.decoder.source_operation(command);
+            total.add(&self.variants, &source.program.commands, (0, tokens), name);
+            (total.steps, total.submits) = (1, self.submits(&source.program.commands));
+            self.token(&mut total, tokens)?;
+            return Ok(total.finish(self.decoder.layers.len()));
+        }
         let mut first = 0;
         while first < tokens {
             let end = chunk_end(first, self.programs.rows, tokens);
@@ -346,7 +355,8 @@ impl Total {
     ) -> u64 {
         let table = vec![0; (first + count).div_ceil(KV_BLOCK)];
         let (rows, tables) = (rows(0, first, &vec![0; count]), [table.as_slice()]);
-        let costs = cost::of(commands, &Step { states: &[[0, 0]], ..Step::new(&rows, &tables) }, variants);
+        let costs =
+            cost::of(commands, &Step { states: &[[0, 0]], sources: &[first], ..Step::new(&rows, &tables) }, variants);
         let mut dispatches = 0;
         for (command, cost) in commands.iter().zip(costs) {
             let name = name(command);

@@ -13,16 +13,17 @@ use std::collections::BTreeMap;
 use super::advance::Running;
 use super::generation::{Generation, GenerationId};
 use super::inspect::Inspecting;
-use super::keys::{Origin, token_keys};
+use super::keys::{Origin, keys_of};
 use super::kv::Restoring;
 use super::not_started;
+use super::pictures::Content;
 use super::programs::{Programs, Sampling};
 use super::runner::Runner;
 use super::sequences::Sequence;
-use super::speculate::Speculated;
+use super::speculate::{Speculate, Speculated};
 use super::together;
 use super::types::{About, Event, GenerateOptions, Info};
-use crate::engine::shared::Share;
+use crate::engine::shared::{Share, SharedEngine};
 use crate::engine::{DeviceSampling, Engine, Ids};
 use crate::model::Decoder;
 use crate::model::decoder::activations;
@@ -74,24 +75,39 @@ impl LoadedDecoder {
     pub async fn warm_up(&mut self) -> Result<()> {
         self.runner.select(self.choice()).await?;
         for ids in [&[0][..], &[0, 0]] {
-            let mut sequence = self.sequence(None);
+            let mut sequence = self.first_sequence().await?;
             self.runner.last_logits(&mut sequence, &ids[..ids.len().min(self.context())]).await?;
         }
         let programs = &self.runner.programs;
         if let (Some(Sampling { id, .. }), Some(sampled)) = (programs.sampling, programs.steps.sampled) {
-            let mut sequence = self.sequence(None);
+            let mut sequence = self.first_sequence().await?;
+            let first = sequence.len();
             let feed = activations(&mut self.runner.engine, 1, RECENT)?.buffer;
-            self.runner.grow(&mut sequence, 0..1).await?;
-            let rows = rows(0, 0, &[0]);
-            let states = [sequence.blocks.advance(0..1)];
-            let tables = [sequence.blocks.table()];
+            self.runner.grow(&mut sequence, first..first + 1).await?;
+            let rows = rows(0, first, &[0]);
+            let states = [sequence.blocks.advance(first..first + 1)];
+            let (tables, sources) = ([sequence.blocks.table()], [sequence.source]);
             for program in sampled {
-                let step = Step { states: &states, ..Step::new(&rows, &tables) };
+                let step = Step { states: &states, sources: &sources, ..Step::new(&rows, &tables) };
                 self.runner.engine.queue(&[program], &step, &Ids { id, feed, recent: None })?.await?;
             }
             self.runner.engine.free(feed);
         }
         self.runner.trim().await
+    }
+
+    /// A sequence without positions, but for a source text of one token where the model reads one.
+    async fn first_sequence(&mut self) -> Result<Sequence> {
+        let mut sequence = self.sequence(None);
+        if self.reads_source() {
+            self.runner.read_source(&mut sequence, &[0]).await?;
+        }
+        Ok(sequence)
+    }
+
+    /// Whether a prompt is a source text, which an encoder reads for the decoder.
+    pub(super) fn reads_source(&self) -> bool {
+        self.runner.decoder.source.is_some()
     }
 
     /// Describes the loaded model.
@@ -101,14 +117,14 @@ impl LoadedDecoder {
             (true, "generate"),
             (self.tokenizer.fills_gaps(), "infill"),
             (!self.chat_templates.is_empty(), "chat"),
-            (true, "score"),
+            (!self.reads_source(), "score"),
             (config.pooling == Some(Pooling::Last) && self.tokenizer.check_text().is_ok(), "embed"),
             (self.rerank_template().is_some(), "rerank"),
         ];
         let sizes = [self.runner.decoder.vocab, self.context()];
         Info {
             tasks: tasks.into_iter().filter_map(|(can, task)| can.then_some(task)).collect(),
-            kv_width: if self.runner.programs.kv.is_uniform() { 2 * config.kv_heads * config.head_dim } else { 0 },
+            kv_width: if self.saves_kv() { 2 * config.kv_heads * config.head_dim } else { 0 },
             kv_cache: Some(self.runner.programs.kv.format()),
             vocabulary_fingerprint: Some(format!("{:016x}", self.vocabulary_fingerprint())),
             has_chat_template: !self.chat_templates.is_empty(),
@@ -132,12 +148,45 @@ impl LoadedDecoder {
         &self.runner.engine
     }
 
-    /// Starts a generation that continues `prompt`. A prefix that another sequence has computed is
-    /// not computed again. `entropy` is the seed if the options have none. The generation must be
-    /// stopped once its handle is not needed. Errors: `ContextOverflow`, `InvalidOption`,
-    /// `Tokenize`.
-    pub fn start(&mut self, prompt: Vec<u32>, mut options: GenerateOptions, entropy: u64) -> Result<GenerationId> {
+    /// Its engine, for a model that works with this one.
+    pub fn shared_engine(&self) -> SharedEngine {
+        self.runner.engine.whole().clone()
+    }
+
+    /// Starts a generation that continues `prompt`, or writes what belongs to it where that is a
+    /// source text. A prefix that another sequence has computed is not computed again. `entropy` is
+    /// the seed if the options have none. The generation must be stopped once its handle is not
+    /// needed. Errors: `ContextOverflow`, `InvalidOption`, `Tokenize`, `UnsupportedTask`.
+    pub fn start(&mut self, prompt: Vec<u32>, options: GenerateOptions, entropy: u64) -> Result<GenerationId> {
+        self.start_with(prompt, Content::default(), options, entropy)
+    }
+
+    /// The same of a prompt in which pictures stand in the places of some tokens: see
+    /// [`LoadedDecoder::place`]. Errors: `InvalidOption` where tokens would be dropped.
+    pub fn start_with(
+        &mut self,
+        mut prompt: Vec<u32>,
+        content: Content,
+        mut options: GenerateOptions,
+        entropy: u64,
+    ) -> Result<GenerationId> {
+        self.check_ids(&prompt)?;
+        let mut source = 0;
+        if let Some(half) = &self.runner.decoder.config.source {
+            let given = matches!(options.speculate, Some(Speculate::Given { .. }));
+            if given || options.inspect.is_some() {
+                let task = if given { "speculate" } else { "inspect" };
+                return Err(self.cannot(task, "a decoder without an encoder"));
+            }
+            source = prompt.len();
+            prompt.push(half.start);
+        }
         self.check_prompt(&prompt)?;
+        self.check_content(&content, prompt.len())?;
+        if options.shift_behind.is_some() && !content.is_empty() {
+            let (expected, got) = ("none beside pictures, whose places would move".into(), "one".into());
+            return Err(Error::InvalidOption { name: "shiftBehind".into(), expected, got });
+        }
         let context = self.context();
         let sampler = Sampler::new(options.sampling.clone(), entropy)?;
         // The last token is always computed again: the cache does not hold its logits.
@@ -153,9 +202,9 @@ impl LoadedDecoder {
         let (values, adjusts) =
             (sampler.device_values().filter(|_| samples), sampler.changes_logits() || options.constrained);
         let mut generation =
-            Generation::new(prompt, options, sampler, &self.tokenizer, self.runner.programs.draft_rows())?;
+            Generation::new((prompt, source), options, sampler, &self.tokenizer, self.runner.programs.draft_rows())?;
         let device = values.map(|values| self.runner.on_device(values, adjusts, tells.is_some())).transpose()?;
-        let sequence = self.open(&generation.tokens, restored, most);
+        let sequence = self.open_with((&generation.tokens[..most], source), content, restored);
         generation.cached = sequence.len();
         let id = self.new_id();
         self.generations.insert(id, Running { generation, sequence: Some(sequence), device, logits: None });
@@ -268,7 +317,9 @@ impl LoadedDecoder {
         if done >= most || !generation.ahead.is_empty() || generation.dropped > 0 {
             return;
         }
-        let longer = self.longest(&generation.tokens[..most], sequence.origin, Some(id));
+        let content = sequence.content.clone();
+        let ids = (&generation.tokens[..most], generation.source);
+        let longer = self.longest(ids, &content, sequence.origin, Some(id));
         if let (true, Some(running)) = (longer.len() > done, self.generations.get_mut(&id)) {
             self.runner.prefixes.opened(&longer);
             running.generation.cached += longer.len() - done;
@@ -338,20 +389,37 @@ impl LoadedDecoder {
         self.generations.get(&id).map_or(0, |running| running.generation.dropped)
     }
 
-    /// A sequence with the longest prefix of `ids` in the KV cache, at most `most` tokens.
-    pub(super) fn open(&mut self, ids: &[u32], restored: Option<u32>, most: usize) -> Sequence {
-        let sequence = self.longest(&ids[..most], self.origin(restored), None);
+    /// A sequence with the longest prefix of `ids`, of which the first `source` are a source text,
+    /// in the KV cache, at most `most` tokens.
+    pub(super) fn open(&mut self, (ids, source): (&[u32], usize), restored: Option<u32>, most: usize) -> Sequence {
+        self.open_with((&ids[..most], source), Content::default(), restored)
+    }
+
+    /// The same with this content.
+    fn open_with(&mut self, ids: (&[u32], usize), content: Content, restored: Option<u32>) -> Sequence {
+        let sequence = self.longest(ids, &content, self.origin(restored), None);
         self.runner.prefixes.opened(&sequence);
         sequence
     }
 
     /// The longest prefix of `ids` in the KV cache that calls of this origin may use, but for what
     /// the generation `but` has: see [`Prefixes::longest`](super::prefixes::Prefixes::longest).
-    pub(super) fn longest(&self, ids: &[u32], origin: Origin, but: Option<GenerationId>) -> Sequence {
+    pub(super) fn longest(
+        &self,
+        (ids, source): (&[u32], usize),
+        content: &Content,
+        origin: Origin,
+        but: Option<GenerationId>,
+    ) -> Sequence {
         let others = self.generations.iter().filter(|(id, _)| Some(**id) != but);
         let running: Vec<_> = others.filter_map(|(_, running)| running.sequence.as_ref()).collect();
-        let keys: Vec<_> = token_keys(ids).collect();
-        self.runner.prefixes.longest(&self.runner.programs.kv, &running, &keys, &origin)
+        let keys = if source > 0 { keys_of(ids, source).collect() } else { content.keys(0, ids) };
+        let mut found = self.runner.prefixes.longest(&self.runner.programs.kv, &running, &keys, &origin);
+        (found.source, found.content) = (source, content.clone());
+        if found.len() < source {
+            found.truncate(0);
+        }
+        found
     }
 
     /// The origin of keys and values that this model computes for the owner `restored`.

@@ -57,6 +57,9 @@ impl LoadedDecoder {
     /// makes. Its handle serves all drafts of an answer, and must be stopped at its end. Errors:
     /// those of [`LoadedDecoder::start`].
     pub fn start_draft(&mut self, tokens: Vec<u32>, most: usize) -> Result<GenerationId> {
+        if self.reads_source() {
+            return Err(self.cannot("speculate", "drafts of a model without an encoder"));
+        }
         let sampling = SamplingOptions::greedy();
         let options = GenerateOptions { max_tokens: Some(most), ignore_eos: true, sampling, ..Default::default() };
         self.start(tokens, options, 0)

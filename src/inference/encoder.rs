@@ -1,11 +1,14 @@
 //! An encoder on an engine: embedding, classification, masked tokens.
 
+use std::rc::Rc;
+
 use serde::Serialize;
 
 use super::embedding::pool;
 use super::encoder_programs::{EncoderPrograms, Head};
 use super::generation::GenerationId;
 use super::inspect::EncoderInspecting;
+use super::tower::Seen;
 use super::types::{About, Info};
 use crate::engine::shared::Share;
 use crate::engine::{Engine, ProgramId};
@@ -66,6 +69,8 @@ pub struct LoadedEncoder {
     pub(super) blocks: Vec<Blocks>,
     pub(super) inspecting: Vec<(GenerationId, EncoderInspecting)>,
     pub(super) next_id: u32,
+    /// The last pictures of a tower, the last one first.
+    pub(super) seen: Vec<Rc<Seen>>,
 }
 
 impl LoadedEncoder {
@@ -76,8 +81,8 @@ impl LoadedEncoder {
         about: About,
         programs: EncoderPrograms,
     ) -> Self {
-        let (blocks, inspecting, next_id) = (Vec::new(), Vec::new(), 0);
-        Self { engine, encoder, tokenizer, about, programs, blocks, inspecting, next_id }
+        let (blocks, inspecting, next_id, seen) = (Vec::new(), Vec::new(), 0, Vec::new());
+        Self { engine, encoder, tokenizer, about, programs, blocks, inspecting, next_id, seen }
     }
 
     /// Runs every program once and discards the result, so that the first text does not wait for
@@ -109,6 +114,11 @@ impl LoadedEncoder {
         }
     }
 
+    /// Its engine.
+    pub fn engine(&self) -> &dyn Engine {
+        &self.engine
+    }
+
     /// The tokenizer.
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
@@ -118,7 +128,7 @@ impl LoadedEncoder {
     fn tasks(&self) -> Vec<&'static str> {
         let classifies = self.programs.classifier.is_some();
         let tasks = [
-            (true, "embed"),
+            (self.encoder.tower.is_none(), "embed"),
             (classifies && self.encoder.encoder_config.labels.len() == 1, "rerank"),
             (classifies, "classify"),
             (self.programs.token_classifier.is_some(), "classifyTokens"),
@@ -266,7 +276,7 @@ impl LoadedEncoder {
 
     /// Runs the layers over the tokens of these texts. Only a text that is alone may have a second
     /// segment.
-    async fn run_layers(&mut self, inputs: &[Segments]) -> Result<()> {
+    pub(super) async fn run_layers(&mut self, inputs: &[Segments]) -> Result<()> {
         let second = match inputs {
             // RoBERTa has one segment for both texts
             [input] if self.encoder.encoder_config.segments > 1 => {
@@ -296,12 +306,12 @@ impl LoadedEncoder {
     }
 
     /// Runs a head over these tokens, or the first of them.
-    fn run_head(&mut self, program: ProgramId, ids: &[u32]) -> Result<()> {
+    pub(super) fn run_head(&mut self, program: ProgramId, ids: &[u32]) -> Result<()> {
         self.engine.run(program, &Step::new(&rows(0, 0, ids), &[]))
     }
 
     /// Reads values and checks that they are numbers. Errors: `InvalidLogits`.
-    async fn read(&mut self, buffer: BufferId, len: usize) -> Result<Vec<f32>> {
+    pub(super) async fn read(&mut self, buffer: BufferId, len: usize) -> Result<Vec<f32>> {
         let values = self.engine.read_values(buffer, len).await?;
         check_logits(&values)?;
         Ok(values)

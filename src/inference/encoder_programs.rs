@@ -24,6 +24,8 @@ pub(super) struct EncoderPrograms<P = ProgramId> {
     pub masked: Option<Head<P>>,
     /// Vectors of texts, as many as share a step → (texts, outputs)
     pub dense: Option<Head<P>>,
+    /// Values of a tile's patches, and what the layers made of them → rows of a decoder
+    pub tower: Option<(Tensor, Head<P>)>,
     /// The embedding alone, then each layer alone; made when they are first used.
     stages: Vec<Option<ProgramId>>,
 }
@@ -46,7 +48,18 @@ impl EncoderPrograms<Recording> {
         let mut layers = Recording::default();
         // keys and values of one text, for a moment: nothing is gained by holding them in less
         let kv = KvPool::new(memory, config, 1, KvFormat::F32, context)?;
-        encoder.record_layers(&mut layers, kv.layer(0), &a)?;
+        let mut tower = None;
+        match (&encoder.tower, &encoder.encoder_config.tower) {
+            (Some(weights), Some(sizes)) => {
+                let pixels = activations(memory, sizes.patches(), sizes.values())?;
+                let logits = activations(memory, sizes.rows(), sizes.width)?;
+                encoder.record_tower(&mut layers, weights, pixels, kv.layer(0), &a)?;
+                let (mut program, x) = (Recording::default(), sizes.merged(a.x));
+                weights.projector.linear(&mut program, x, None, Epilogue::Store, logits)?;
+                tower = Some((pixels, Head { program, x, logits }));
+            }
+            _ => encoder.record_layers(&mut layers, kv.layer(0), &a)?,
+        }
         let (mut classifier, mut token_classifier, mut masked, mut dense) = (None, None, None, None);
         if let Some(head) = &encoder.classifier {
             let (pooled, logits) = (activations(memory, 1, hidden)?, activations(memory, 1, labels)?);
@@ -77,26 +90,32 @@ impl EncoderPrograms<Recording> {
             second.linear(&mut program, middle, None, Epilogue::Store, logits)?;
             dense = Some(Head { program, x, logits });
         }
-        Ok(Self { activations: a, kv, layers, classifier, token_classifier, masked, dense, stages: Vec::new() })
+        let stages = Vec::new();
+        Ok(Self { activations: a, kv, layers, classifier, token_classifier, masked, dense, tower, stages })
     }
 
     /// All recorded commands.
     pub fn commands(&self) -> impl Iterator<Item = &Command> {
         let heads = [&self.classifier, &self.token_classifier, &self.masked, &self.dense].into_iter().flatten();
-        [&self.layers].into_iter().chain(heads.map(|head| &head.program)).flat_map(|recording| &recording.commands)
+        let heads = heads.chain(self.tower.iter().map(|(_, head)| head)).map(|head| &head.program);
+        [&self.layers].into_iter().chain(heads).flat_map(|recording| &recording.commands)
     }
 
     /// Prepares all programs on the engine.
     pub fn prepare(self, engine: &mut dyn Engine) -> Result<EncoderPrograms> {
-        let Self { activations, kv, layers, classifier, token_classifier, masked, dense, stages } = self;
+        let Self { activations, kv, layers, classifier, token_classifier, masked, dense, tower, stages } = self;
         let mut head = |head: Option<Head<Recording>>| -> Result<Option<Head>> {
             head.map(|Head { program, x, logits }| Ok(Head { program: engine.prepare(program)?, x, logits }))
                 .transpose()
         };
         let (classifier, token_classifier) = (head(classifier)?, head(token_classifier)?);
         let (masked, dense) = (head(masked)?, head(dense)?);
+        let tower = match tower {
+            Some((pixels, projector)) => head(Some(projector))?.map(|projector| (pixels, projector)),
+            None => None,
+        };
         let layers = engine.prepare(layers)?;
-        Ok(EncoderPrograms { activations, kv, layers, classifier, token_classifier, masked, dense, stages })
+        Ok(EncoderPrograms { activations, kv, layers, classifier, token_classifier, masked, dense, tower, stages })
     }
 }
 

@@ -39,6 +39,8 @@ pub(super) fn chunk_end(done: usize, rows: usize, len: usize) -> usize {
 pub(super) struct Generation {
     /// The prompt and the generated tokens, without those that were dropped.
     pub tokens: Vec<u32>,
+    /// Number of leading tokens that are the source text.
+    pub source: usize,
     /// Number of leading tokens that are computed in chunks.
     pub prompt_len: usize,
     /// Number of prompt tokens that were in the KV cache already.
@@ -84,23 +86,26 @@ pub(super) struct Forced {
 }
 
 impl Generation {
-    /// A generation of which nothing is computed yet. `next_rows`: see
+    /// A generation of which nothing is computed yet. `source`: how many of the first tokens of the
+    /// prompt are a source text. `next_rows`: see
     /// [`Programs::draft_rows`](super::programs::Programs::draft_rows). Errors: `InvalidOption`.
     pub fn new(
-        prompt: Vec<u32>,
+        (prompt, source): (Vec<u32>, usize),
         options: GenerateOptions,
         sampler: Sampler,
         tokenizer: &Tokenizer,
         next_rows: usize,
     ) -> Result<Self> {
         Ok(Self {
+            source,
             prompt_len: prompt.len(),
             tokens: prompt,
             cached: 0,
             dropped: 0,
             generated: 0,
             prefill: options.prefill,
-            shift_behind: options.shift_behind,
+            // what is behind the source text and the token that starts an answer
+            shift_behind: options.shift_behind.map(|behind| if source > 0 { behind.max(source + 1) } else { behind }),
             max_tokens: options.max_tokens.unwrap_or(usize::MAX),
             ignore_eos: options.ignore_eos,
             infill: options.infill,
@@ -128,6 +133,8 @@ impl Generation {
     pub fn computed_with(&self, done: usize, rows: usize) -> usize {
         match self.forced.run.contains(&done) {
             true => (done + rows).min(self.forced.run.end),
+            // a source text is read as a whole
+            false if done < self.source => self.source,
             false if done < self.prompt_len => chunk_end(done, rows, self.prompt_len),
             false => done + 1,
         }

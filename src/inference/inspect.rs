@@ -60,6 +60,9 @@ impl LoadedDecoder {
     /// stream. The handle must be given back with [`LoadedDecoder::stop`]. Errors:
     /// `ContextOverflow`, `InvalidOption`, `Tokenize`.
     pub fn inspect(&mut self, ids: Vec<u32>, mut options: InspectOptions) -> Result<GenerationId> {
+        if self.reads_source() {
+            return Err(self.cannot("inspect", "a model that is an encoder or a decoder, not both"));
+        }
         self.check_ids(&ids)?;
         options.experts &= self.runner.decoder.config.experts.is_some();
         let (needed, context) = (ids.len(), self.context());
@@ -72,7 +75,7 @@ impl LoadedDecoder {
         let depth = options.depth(layers);
         let (sequence, walk) = match depth {
             None if options.logprobs || options.next.is_none() => (self.sequence(None), None),
-            None => (self.open(&ids, None, ids.len() - 1), None),
+            None => (self.open((&ids, 0), None, ids.len() - 1), None),
             Some(depth) => {
                 let depth = if options.reads_output() { layers } else { depth };
                 (self.sequence(None), Some(Walk::new(ids.clone(), 0, depth, &options)))

@@ -1,5 +1,7 @@
 //! When the keys and values of a prefix in the KV cache may be reused for another prompt.
 
+use crate::model::adapter::hash;
+
 /// The content of a position. Its keys and values depend on it, on all earlier positions, and on
 /// their [`Origin`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -8,6 +10,18 @@ pub enum Key {
     Token(u32),
     /// A row that is not a token, such as a patch of an image: a hash of its content.
     Content(u64),
+}
+
+/// The keys of a source text, which a model reads as a whole: each depends on all of it.
+pub fn source_keys(ids: &[u32]) -> impl Iterator<Item = Key> {
+    let text = hash(ids.iter().flat_map(|id| id.to_le_bytes()));
+    (0..ids.len() as u64).map(move |position| Key::Content(text ^ position))
+}
+
+/// The keys of tokens of which the first are those of a source text.
+pub fn keys_of(ids: &[u32], source: usize) -> impl Iterator<Item = Key> {
+    let (source, others) = ids.split_at(source.min(ids.len()));
+    source_keys(source).chain(token_keys(others))
 }
 
 /// The keys of tokens.

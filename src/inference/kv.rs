@@ -7,6 +7,7 @@ use super::LoadedDecoder;
 use super::generation::GenerationId;
 use super::keys::token_keys;
 use super::not_started;
+use super::pictures::Content;
 use super::sequences::Sequence;
 use crate::engine::Engine;
 use crate::record::Memory;
@@ -25,7 +26,7 @@ impl LoadedDecoder {
     /// the layer does not exist, or no sequence begins with these tokens.
     pub async fn read_kv(&mut self, layer: usize, ids: &[u32], restored: Option<u32>) -> Result<Vec<f32>> {
         self.check_kv(layer, ids.len())?;
-        let found = self.longest(ids, self.origin(restored), None);
+        let found = self.longest((ids, 0), &Content::default(), self.origin(restored), None);
         if found.len() < ids.len() {
             let expected = format!("at most {} tokens, which are in the KV cache", found.len());
             return Err(invalid(expected, ids.len()));
@@ -94,8 +95,13 @@ impl LoadedDecoder {
         self.trimmed(result).await
     }
 
+    /// Whether keys and values of a text can be saved: those of all its tokens, and of one shape.
+    pub(super) fn saves_kv(&self) -> bool {
+        self.runner.programs.kv.is_uniform() && !self.reads_source()
+    }
+
     fn check_kv(&self, layer: usize, tokens: usize) -> Result<()> {
-        if !self.runner.programs.kv.is_uniform() {
+        if !self.saves_kv() {
             let expected = "none, as layers of this model keep other things: its text is read again".into();
             return Err(invalid(expected, "keys and values"));
         }

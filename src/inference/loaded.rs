@@ -55,10 +55,18 @@ impl LoadedModel {
         }
     }
 
+    /// The encoder, by value. Errors: `UnsupportedTask` for a decoder.
+    pub fn into_encoder(self, task: &'static str) -> Result<LoadedEncoder> {
+        match self {
+            Self::Decoder(model) => Err(model.cannot(task, ENCODER)),
+            Self::Encoder(model) => Ok(*model),
+        }
+    }
+
     /// The encoder. Errors: `UnsupportedTask` for a decoder.
     pub fn encoder(&mut self, task: &'static str) -> Result<&mut LoadedEncoder> {
         match self {
-            Self::Decoder(model) => Err(model.cannot(task, "an encoder, such as BERT, with a head for it")),
+            Self::Decoder(model) => Err(model.cannot(task, ENCODER)),
             Self::Encoder(model) => Ok(model),
         }
     }
@@ -109,6 +117,7 @@ impl LoadedModel {
 }
 
 const DECODER: &str = "a decoder, which continues a text";
+const ENCODER: &str = "an encoder, such as BERT, with a head for it";
 
 impl LoadedDecoder {
     /// The error for a task that decoders cannot do.

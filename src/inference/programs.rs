@@ -3,6 +3,7 @@
 
 use super::embedding::TOGETHER;
 use super::estimate::Counting;
+use super::source::SourceProgram;
 use super::together;
 use crate::engine::trial::small;
 use crate::engine::{Engine, PROMPT_CHUNK, ProgramId};
@@ -33,6 +34,8 @@ pub(super) struct Programs<P = ProgramId> {
     pub sampling: Option<Sampling>,
     /// The programs over the layers.
     pub steps: Steps<P>,
+    /// Of a model that reads a source text.
+    pub source: Option<SourceProgram<P>>,
     pub later: Later,
 }
 
@@ -152,12 +155,13 @@ impl Programs<Recording> {
             false => None,
         };
         let steps = Steps::record(decoder, activations, &kv, (last, logits), sampling)?;
-        Ok(Self { rows, read, kv, kept, logits, last, sampling, steps, later: Later::default() })
+        let source = SourceProgram::record(memory, decoder, &kv)?;
+        Ok(Self { rows, read, kv, kept, logits, last, sampling, steps, source, later: Later::default() })
     }
 
     /// All recordings.
     pub fn recordings(&self) -> impl Iterator<Item = &Recording> {
-        self.steps.recordings()
+        self.steps.recordings().chain(self.source.iter().map(|source| &source.program))
     }
 
     /// All recorded commands.
@@ -167,8 +171,9 @@ impl Programs<Recording> {
 
     /// Prepares all programs on the engine.
     pub fn prepare(self, engine: &mut dyn Engine) -> Result<Programs> {
-        let Self { rows, read, kv, kept, logits, last, sampling, steps, later } = self;
-        Ok(Programs { rows, read, kv, kept, logits, last, sampling, steps: steps.prepare(engine)?, later })
+        let Self { rows, read, kv, kept, logits, last, sampling, steps, source, later } = self;
+        let source = source.map(|source| source.prepare(engine)).transpose()?;
+        Ok(Programs { rows, read, kv, kept, logits, last, sampling, steps: steps.prepare(engine)?, source, later })
     }
 }
 

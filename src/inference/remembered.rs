@@ -4,6 +4,7 @@
 
 use super::LoadedDecoder;
 use super::keys::token_keys;
+use super::pictures::Content;
 use crate::engine::Engine;
 use crate::record::{KV_BLOCK, Memory};
 use crate::{Error, Result};
@@ -23,17 +24,17 @@ impl LoadedDecoder {
     /// one text goes on.
     pub fn remembered(&self, ids: &[u32]) -> [usize; 2] {
         // without its states nothing goes on from a block
-        if self.runner.programs.kv.has_slots() {
+        if self.runner.programs.kv.has_slots() || self.reads_source() {
             return [0, 0];
         }
-        let (found, origin) = (self.longest(ids, self.origin(None), None), self.origin(None));
+        let (found, origin) = (self.longest((ids, 0), &Content::default(), self.origin(None), None), self.origin(None));
         [found.len(), self.runner.prefixes.shared(&found.keys, &origin)]
     }
 
     /// The block with the last of `ids`, in all layers. Errors: `InvalidOption` if the KV cache
     /// does not have them all.
     pub async fn read_block(&mut self, ids: &[u32]) -> Result<Vec<u8>> {
-        let found = self.longest(ids, self.origin(None), None);
+        let found = self.longest((ids, 0), &Content::default(), self.origin(None), None);
         let is_here = found.len() == ids.len() && !self.runner.programs.kv.has_slots();
         let Some(&block) = found.blocks.table().last().filter(|_| is_here) else {
             return Err(invalid(found.len(), ids.len()));
@@ -56,10 +57,10 @@ impl LoadedDecoder {
     pub async fn write_block(&mut self, ids: &[u32], bytes: &[u8]) -> Result<()> {
         self.check_ids(ids)?;
         let (block_bytes, first) = (self.runner.programs.kv.block_bytes(), (ids.len() - 1) / KV_BLOCK * KV_BLOCK);
-        if bytes.len() != block_bytes || self.runner.programs.kv.has_slots() {
+        if bytes.len() != block_bytes || self.runner.programs.kv.has_slots() || self.reads_source() {
             return Err(invalid(block_bytes, bytes.len()));
         }
-        let mut sequence = self.open(ids, None, first);
+        let mut sequence = self.open((ids, 0), None, first);
         if sequence.len() < first || ids.len() > self.context() {
             return Err(invalid(sequence.len(), first));
         }

@@ -50,7 +50,9 @@ pub(super) struct Draw<'a> {
     /// Its bits.
     pub random: u32,
     pub sampler: &'a Sampler,
-    /// The tokens before it that the host knows.
+    /// Number of tokens of the source text, which count for no penalty.
+    pub source: usize,
+    /// The tokens before it, and behind that, which the host knows.
     pub known: &'a [u32],
     /// Number of those behind, which queued steps sample.
     pub ahead: usize,
@@ -98,7 +100,7 @@ impl Runner {
         self.grow(sequence, position..position + ids.len()).await?;
         self.write_angles(&rows(0, position, ids))?;
         self.run_layers(program, sequence, position, ids)?;
-        sequence.keys.extend(token_keys(ids));
+        sequence.computed(ids);
         Ok(())
     }
 
@@ -111,8 +113,15 @@ impl Runner {
     fn run_layers(&mut self, program: ProgramId, sequence: &mut Sequence, position: usize, ids: &[u32]) -> Result<()> {
         self.check_selected(&sequence.origin)?;
         let states = [sequence.blocks.advance(position..position + ids.len())];
-        let (rows, tables) = (rows(0, position, ids), [sequence.blocks.table()]);
-        self.engine.run(program, &Step { states: &states, ..Step::new(&rows, &tables) })
+        let mut rows = rows(0, position, ids);
+        let embedded = self.decoder.embedded(&self.programs.steps.activations);
+        for (first, values) in sequence.content.within(position..position + ids.len(), embedded.cols) {
+            self.engine.write_values(embedded.buffer, first * embedded.cols, values)?;
+            // no row of the table, so that what is there stays
+            rows[first..][..values.len() / embedded.cols].iter_mut().for_each(|row| row.id = Some(u32::MAX));
+        }
+        let (tables, sources) = ([sequence.blocks.table()], [sequence.source]);
+        self.engine.run(program, &Step { states: &states, sources: &sources, ..Step::new(&rows, &tables) })
     }
 
     /// Runs a program without layers behind them, over the same tokens.
@@ -167,7 +176,8 @@ impl Runner {
         self.write_angles(rows)?;
         let states = advance(rows, sequences);
         let tables: Vec<_> = sequences.iter().map(|sequence| sequence.blocks.table()).collect();
-        self.engine.run(program, &Step { states: &states, ..Step::new(rows, &tables) })?;
+        let sources: Vec<_> = sequences.iter().map(|sequence| sequence.source).collect();
+        self.engine.run(program, &Step { states: &states, sources: &sources, ..Step::new(rows, &tables) })?;
         self.engine.read_values(logits.buffer, rows.len() * self.decoder.vocab).await
     }
 
@@ -261,7 +271,8 @@ impl Runner {
         };
         let tables = [sequence.blocks.table()];
         let states = states.as_ref().map_or(&[][..], |states| states);
-        let step = Step { random: draw.random, states, ..Step::new(rows, &tables) };
+        let sources = [sequence.source];
+        let step = Step { random: draw.random, states, sources: &sources, ..Step::new(rows, &tables) };
         let many = ids.len() > 1;
         let programs = match adjusted {
             None => {
@@ -289,7 +300,9 @@ impl Runner {
         self.write_angles(rows)?;
         let states = advance(rows, sequences);
         let tables: Vec<_> = sequences.iter().map(|sequence| sequence.blocks.table()).collect();
-        self.engine.run_fed(program, &Step { states: &states, ..Step::new(rows, &tables) }, &feeds)?;
+        let sources: Vec<_> = sequences.iter().map(|sequence| sequence.source).collect();
+        let step = Step { states: &states, sources: &sources, ..Step::new(rows, &tables) };
+        self.engine.run_fed(program, &step, &feeds)?;
         let mut words = Vec::with_capacity(draws.len());
         for (number, (generation, device, draw)) in draws.iter_mut().enumerate() {
             device.computed = None;
@@ -349,11 +362,11 @@ impl Runner {
 
     /// Writes what `draw` changes, where another draw changes something else.
     fn write_changes(&mut self, to: &AdjustedDraw, is_new: bool, draw: &Draw) -> Result<()> {
-        let &Draw { sampler, known, ahead, .. } = draw;
+        let &Draw { sampler, source, known, ahead, .. } = draw;
         let masked = sampler.mask().is_some();
         if is_new || sampler.penalizes() {
             let (tokens, ahead) = sampler.changes(known, ahead);
-            let newest = known.len() + draw.ahead - 1;
+            let newest = source + known.len() + draw.ahead - 1;
             let changes = Changes { tokens: &tokens, ahead, newest, penalties: sampler.penalties(), masked };
             let words = adjust::words(&changes, self.decoder.vocab);
             self.engine.write_values(to.changes.buffer, 0, bytemuck::cast_slice(&words))?;

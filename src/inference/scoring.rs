@@ -1,6 +1,7 @@
 //! Log-probabilities of a given text, computed in chunks like a prompt.
 
 use super::LoadedDecoder;
+use super::pictures::Content;
 use super::sequences::Sequence;
 use crate::engine::Engine;
 use crate::sampling::{check_logits, log_probability, log_sum_exp};
@@ -9,12 +10,44 @@ use crate::{Error, Result};
 impl LoadedDecoder {
     /// Calls `each(position, logits)` for every position of `ids`, from an empty context. Errors:
     /// `ContextOverflow`, `InvalidLogits`.
-    pub async fn logits(&mut self, ids: &[u32], mut each: impl FnMut(usize, &[f32])) -> Result<()> {
-        self.check_ids(ids)?;
-        self.check_length(ids.len())?;
-        let mut sequence = self.sequence(None);
+    pub async fn logits(&mut self, ids: &[u32], each: impl FnMut(usize, &[f32])) -> Result<()> {
+        self.logits_of((&[], ids), Content::default(), each).await
+    }
+
+    /// The same with pictures in the places of some tokens: see [`LoadedDecoder::place`].
+    pub async fn logits_with(&mut self, ids: &[u32], content: Content, each: impl FnMut(usize, &[f32])) -> Result<()> {
+        self.logits_of((&[], ids), content, each).await
+    }
+
+    /// The same of `ids` behind a source text, where the model reads one; `position` counts from
+    /// the first token of that. Errors: also `UnsupportedTask`.
+    pub async fn logits_behind(&mut self, source: &[u32], ids: &[u32], each: impl FnMut(usize, &[f32])) -> Result<()> {
+        self.logits_of((source, ids), Content::default(), each).await
+    }
+
+    async fn logits_of(
+        &mut self,
+        (source, ids): (&[u32], &[u32]),
+        content: Content,
+        mut each: impl FnMut(usize, &[f32]),
+    ) -> Result<()> {
+        if source.is_empty() == self.reads_source() {
+            return Err(self.cannot("score", "a source text for a model with an encoder, and for no other"));
+        }
+        let all = [source, ids].concat();
+        self.check_ids(&all)?;
+        self.check_length(all.len())?;
+        self.check_content(&content, all.len())?;
+        let mut sequence = Sequence { content, ..self.sequence(None) };
         self.runner.select(sequence.origin.adapter).await?;
-        let computed = self.logits_from(&mut sequence, ids, 0, &mut each).await;
+        let read = match source {
+            [] => Ok(()),
+            source => self.runner.read_source(&mut sequence, source).await,
+        };
+        let computed = match read {
+            Ok(()) => self.logits_from(&mut sequence, &all, 0, &mut each).await,
+            Err(error) => Err(error),
+        };
         drop(sequence);
         self.trimmed(computed).await
     }
@@ -24,6 +57,9 @@ impl LoadedDecoder {
     /// computed is not computed again, so that a long text can be scored in pieces. Errors:
     /// `InvalidOption` if no token is before the first, `ContextOverflow`, `InvalidLogits`.
     pub async fn score(&mut self, ids: &[u32], from: usize, end: bool) -> Result<Vec<f32>> {
+        if self.reads_source() {
+            return Err(self.cannot("score", "a decoder without an encoder"));
+        }
         self.check_ids(ids)?;
         self.check_length(ids.len())?;
         if from == 0 || from > ids.len() {
@@ -31,7 +67,7 @@ impl LoadedDecoder {
             return Err(Error::InvalidOption { name: "from".into(), expected, got: from.to_string() });
         }
         let known = if end { ids } else { &ids[..ids.len() - 1] };
-        let mut sequence = self.open(known, None, from - 1);
+        let mut sequence = self.open((known, 0), None, from - 1);
         self.runner.select(sequence.origin.adapter).await?;
         let ends = self.tokenizer.ends().to_vec();
         let mut scores = Vec::with_capacity(ids.len() - from + 1);

@@ -164,9 +164,13 @@ async fn queue(
     }
     let (mut draws, mut queues, mut sequences) = (Vec::new(), Vec::new(), Vec::new());
     for (other, Drawing { generation, sequence, device }) in &mut members {
-        let Generation { tokens, ahead, sampler, .. } = &mut **generation;
+        let Generation { tokens, source, ahead, sampler, .. } = &mut **generation;
         let random = sampler.random();
-        draws.push((*other, &mut **device, Draw { random, sampler, known: tokens, ahead: ahead.len() }));
+        draws.push((
+            *other,
+            &mut **device,
+            Draw { random, sampler, source: *source, known: &tokens[*source..], ahead: ahead.len() },
+        ));
         sequences.push(&mut **sequence);
         queues.push(ahead);
     }

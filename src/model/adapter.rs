@@ -123,9 +123,12 @@ fn place(decoder: &Decoder, tensor: &str, name: &str) -> Result<(Site, Range<usi
         };
         return wrong("a projection of attention, no expert", remedy);
     }
-    let Layer { convolution, latent, feed_forward, .. } = &decoder.layers[layer];
+    let Layer { convolution, latent, wkv, feed_forward, .. } = &decoder.layers[layer];
     if convolution.is_some() && part.starts_with("attn_") {
         return wrong("a projection of a layer that has it, as this one has no attention", OTHER_MODEL);
+    }
+    if wkv.is_some() && (part.starts_with("attn_") || part.starts_with("ffn_")) {
+        return wrong("a projection of a layer that has it, as those of RWKV are others", OTHER_MODEL);
     }
     if latent.is_some() && part.starts_with("attn_") {
         let remedy = match decoder.config.experts {

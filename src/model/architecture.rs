@@ -103,6 +103,9 @@ pub struct Architecture {
     pub columns: bool,
     /// Whether layers have no feed-forward block.
     pub bare_mixers: bool,
+    /// Whether layers are RWKV-7's: time mixing in the place of attention, and a token shift before
+    /// both blocks.
+    pub wkv: bool,
     /// Stem of the norm after the last layer.
     pub final_norm: &'static str,
     /// Whether the embeddings are multiplied by √hidden.
@@ -111,6 +114,9 @@ pub struct Architecture {
     pub norms_embedding: bool,
     /// Whether this is an encoder: attention is not causal, and windows reach to both sides.
     pub encoder: bool,
+    /// The encoder of a source text whose outputs the layers also attend to, in models of both
+    /// halves (Vaswani et al. 2017, arXiv 1706.03762).
+    pub source: Option<&'static Architecture>,
     /// Whether a classifier reads the mean of all tokens, through GELU and a norm, not the first
     /// token through tanh.
     pub classifies_mean: bool,
@@ -145,6 +151,8 @@ pub enum Positions {
     /// ALiBi: attention scores fall linearly with distance. Holds the default of
     /// `attention.max_alibi_bias`.
     Linear(f32),
+    /// None in the layers: what they read has them.
+    Outside,
     /// T5: scores have a learned bias for each bucket of distances, which layers share unless they
     /// have one of their own. They are not scaled by default then.
     Buckets,
@@ -263,10 +271,12 @@ const LLAMA: Architecture = Architecture {
     scans: false,
     columns: false,
     bare_mixers: false,
+    wkv: false,
     final_norm: "output_norm",
     scales_embedding: false,
     norms_embedding: false,
     encoder: false,
+    source: None,
     classifies_mean: false,
     rerank: None,
     attention_cap: None,
@@ -356,6 +366,19 @@ const BERT: Architecture = Architecture {
     norms_embedding: true,
     encoder: true,
     ..gpt("bert", Positions::Learned, Function::Gelu)
+};
+
+/// The encoder of T5, mT5 and umT5, in a file that also has the decoder.
+const T5_SOURCE: Architecture = Architecture {
+    name: "t5",
+    activation: GEGLU,
+    gateless: Some(Function::Relu),
+    positions: Positions::Buckets,
+    layer: "enc.blk",
+    attn_output: "attn_o",
+    final_norm: "enc.output_norm",
+    encoder: true,
+    ..LLAMA
 };
 
 /// One row per architecture.
@@ -474,6 +497,12 @@ const ARCHITECTURES: &[Architecture] = &[
     // also FalconMamba
     Architecture { name: "mamba", scans: true, columns: true, bare_mixers: true, ..LLAMA },
     Architecture { name: "mamba2", scans: true, bare_mixers: true, ..LLAMA },
+    Architecture {
+        ffn_norm: "attn_norm_2",
+        norms_embedding: true,
+        wkv: true,
+        ..gpt("rwkv7", Positions::Outside, Function::SquaredRelu)
+    },
     Architecture { name: "minicpm", ..LLAMA },
     Architecture { name: "minicpm3", long_rope: true, latent: true, ..HALF_SPLIT },
     // DeepSeek's models since V2, and GLM 4.7 Flash; the router's sigmoids are those since V3
@@ -569,21 +598,32 @@ const ARCHITECTURES: &[Architecture] = &[
         windowed_rope: WindowedRope::Unscaled { base: Some(10000.0) },
         ..BERT
     },
-    // also that of mT5 and umT5
+    Architecture { name: "t5encoder", encoder: true, ..T5_SOURCE },
     Architecture {
-        name: "t5encoder",
-        activation: GEGLU,
-        gateless: Some(Function::Relu),
-        positions: Positions::Buckets,
-        layer: "enc.blk",
-        attn_output: "attn_o",
-        final_norm: "enc.output_norm",
-        encoder: true,
-        ..LLAMA
+        name: "t5",
+        layer: "dec.blk",
+        final_norm: "dec.output_norm",
+        encoder: false,
+        source: Some(&T5_SOURCE),
+        ..T5_SOURCE
     },
     Architecture { name: "gemma-embedding", encoder: true, wide_heads_at: None, ..GEMMA3 },
     Architecture { parallel: true, ..gpt("gptj", NEIGHBOURS, Function::GeluTanh) },
 ];
+
+/// The vision towers of projectors' files: SigLIP (Zhai et al. 2023, arXiv 2303.15343). A row of
+/// the embedding table is that of a place in the picture.
+const TOWER: Architecture = Architecture {
+    encoder: true,
+    layer: "v.blk",
+    attn_norm: "ln1",
+    ffn_norm: "ln2",
+    final_norm: "v.post_ln",
+    ..gpt(TOWERS, Positions::Outside, Function::GeluTanh)
+};
+
+/// The name of [`TOWER`], which no file has: that of its keys.
+pub const TOWERS: &str = "clip.vision";
 
 /// The names of all architectures.
 pub const NAMES: [&str; ARCHITECTURES.len()] = {
@@ -599,14 +639,14 @@ pub const NAMES: [&str; ARCHITECTURES.len()] = {
 impl Architecture {
     /// Returns the row of this name.
     pub fn named(name: &str) -> Option<&'static Self> {
-        ARCHITECTURES.iter().find(|architecture| architecture.name == name)
+        ARCHITECTURES.iter().chain([&TOWER]).find(|architecture| architecture.name == name)
     }
 
     /// Which values RoPE rotates as a pair; `None` for architectures without RoPE.
     pub fn rope(&self) -> Option<RopeKind> {
         match self.positions {
             Positions::Rotary(kind) => Some(kind),
-            Positions::Learned | Positions::Linear(_) | Positions::Buckets => None,
+            Positions::Learned | Positions::Linear(_) | Positions::Outside | Positions::Buckets => None,
         }
     }
 }

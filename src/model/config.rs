@@ -22,8 +22,8 @@ use crate::ops::{Activation, DeltaHeads, ExpertGroups, NormKind, RopeKind};
 use crate::{Error, Result};
 
 pub use experts::Experts;
-use kinds::{KV_HEADS, kinds, kv_layers, numbers_of_layers, of_layers};
-pub use kinds::{LayerKind, TimeSteps, delta_width};
+use kinds::{KV_HEADS, kinds, kv_layers, numbers_of_layers, of_layers, wkv_widths};
+pub use kinds::{LayerKind, Ranks, TimeSteps, delta_width};
 pub use latent::Latent;
 
 /// Hyperparameters of a model.
@@ -108,8 +108,33 @@ pub struct Config {
     pub pooling: Option<Pooling>,
     /// What it reads before a text, by the name of a task.
     pub prompts: BTreeMap<String, String>,
+    /// What reads the source text, if there is one.
+    pub source: Option<Box<Source>>,
     /// The labels of a decoder that ranks: see [`Decoder::ranking`](super::Decoder::ranking).
     pub ranking: Option<Vec<String>>,
+}
+
+/// The half of a model that reads a source text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Source {
+    /// Hyperparameters of the encoder.
+    pub config: Config,
+    /// `decoder_start_token_id`: the token before the first of an answer.
+    pub start: u32,
+    /// Whether logits are divided by √hidden. `None`: where the output matrix is the table of
+    /// embeddings.
+    pub scales_outputs: Option<bool>,
+}
+
+impl Source {
+    fn read(keys: &Keys) -> Result<Option<Box<Self>>> {
+        let Some(encoder) = keys.architecture.source else { return Ok(None) };
+        Ok(Some(Box::new(Self {
+            config: Config::of(keys.metadata, encoder)?,
+            start: keys.count("decoder_start_token_id")? as u32,
+            scales_outputs: keys.opt_bool("scales_outputs")?,
+        })))
+    }
 }
 
 /// The widths that layers of a model may differ in.
@@ -135,15 +160,23 @@ impl Config {
         let name = metadata.str("general.architecture")?;
         let architecture =
             Architecture::named(name).ok_or_else(|| unsupported("general.architecture", name, &NAMES.join(", ")))?;
-        let keys = Keys { metadata, architecture };
+        Self::of(metadata, architecture)
+    }
+
+    fn of(metadata: &Metadata, architecture: &'static Architecture) -> Result<Self> {
+        let (keys, name) = (Keys { metadata, architecture }, architecture.name);
         let experts = Experts::read(&keys)?;
         let hidden = keys.count("embedding_length")?;
         let file_heads = keys.count("attention.head_count")?;
         let drafting_layers = keys.opt_count("nextn_predict_layers")?.unwrap_or(0);
-        let layers = keys.count("block_count")?.saturating_sub(drafting_layers);
+        let of_decoder = if architecture.source.is_some() { keys.opt_count("decoder_block_count")? } else { None };
+        let layers = match of_decoder {
+            Some(layers) => layers,
+            None => keys.count("block_count")?.saturating_sub(drafting_layers),
+        };
         let (kinds, mut kv_heads) = kinds(&keys, layers, file_heads)?;
         let latent = Latent::read(&keys, hidden, file_heads)?;
-        let attends = !architecture.scans || kinds.contains(&LayerKind::Attention);
+        let attends = !(architecture.scans || architecture.wkv) || kinds.contains(&LayerKind::Attention);
         let (heads, head_dim) = match keys.opt_count("attention.key_length")? {
             // unused
             _ if !attends => (1, 4),
@@ -170,7 +203,9 @@ impl Config {
                 "models without that bound (0)",
             ));
         }
-        let trained_context = keys.count("context_length")?;
+        // source and answer have as many positions each
+        let halves = if architecture.source.is_some() { 2 } else { 1 };
+        let trained_context = keys.count("context_length")?.saturating_mul(halves);
         let rope = if attends { Rope::read(&keys, head_dim, trained_context)? } else { Rope::NOTHING };
         let scaled_width = match architecture.norms_values || architecture.positions == Positions::Buckets {
             true => 1.0,
@@ -266,6 +301,7 @@ impl Config {
             ungrouped: heads == kv_heads && !keys.opt_bool("squared_relu")?.unwrap_or(false),
             window,
             windowed,
+            source: Source::read(&keys)?,
             scales: Scales::read(&keys, hidden, scaled_width)?,
             architecture,
         };
@@ -282,7 +318,8 @@ impl Config {
     /// Checks the bounds that the engines rely on. The upper ones are far above any model that fits
     /// into a browser.
     fn check(&self, eps_key: &str) -> Result<()> {
-        self.require("block_count", (1..=1024).contains(&self.layers), "1 to 1024", self.layers)?;
+        let block_count = if self.source.is_some() { "decoder_block_count" } else { "block_count" };
+        self.require(block_count, (1..=1024).contains(&self.layers), "1 to 1024", self.layers)?;
         let widths = [self.hidden, self.ffn, self.dense_ffn];
         for (key, value) in ["embedding_length", "feed_forward_length", "feed_forward_length"].into_iter().zip(widths) {
             let fits = (4..=1 << 20).contains(&value) && value.is_multiple_of(4);
@@ -310,6 +347,7 @@ impl Config {
                 }
                 LayerKind::Delta { width, heads } => self.check_delta(*width, heads)?,
                 LayerKind::Scan { width, heads, low_rank } => self.check_scan(*width, heads, *low_rank)?,
+                LayerKind::Wkv { heads, ranks } => self.check_wkv(heads, ranks)?,
             }
         }
         if let Some(latent) = &self.latent {
@@ -400,10 +438,13 @@ impl Config {
     }
 
     /// Whether it is a tensor of files that nothing reads: the output of a model of which a file
-    /// has the encoder; of [`Config::drafting_layers`], or keys and values of a layer that reads
-    /// those of another.
+    /// has the encoder; biases of cross attention, which no model uses; of
+    /// [`Config::drafting_layers`], or keys and values of a layer that reads those of another.
     pub fn is_unread(&self, tensor: &str) -> bool {
         if self.architecture.encoder && self.buckets.is_some() && tensor == "output.weight" {
+            return true;
+        }
+        if self.source.is_some() && tensor.ends_with(".cross_attn_rel_b.weight") {
             return true;
         }
         let Some((layer, part)) = tensor.strip_prefix("blk.").and_then(|rest| rest.split_once('.')) else {
@@ -429,6 +470,7 @@ impl Config {
             LayerKind::Convolution { .. } => [3 * self.hidden, self.hidden],
             LayerKind::Delta { heads, .. } => [delta_width(heads), heads.values()],
             LayerKind::Scan { heads, .. } => [heads.projected(), heads.inner()],
+            LayerKind::Wkv { heads, .. } => wkv_widths(heads),
         });
         widths.reduce(|a, b| [a[0].max(b[0]), a[1].max(b[1])]).unwrap_or_default()
     }
@@ -437,7 +479,7 @@ impl Config {
     pub fn delta_heads(&self) -> Option<DeltaHeads> {
         self.kinds.iter().find_map(|kind| match kind {
             LayerKind::Delta { heads, .. } => Some(*heads),
-            LayerKind::Attention | LayerKind::Convolution { .. } | LayerKind::Scan { .. } => None,
+            _ => None,
         })
     }
 

@@ -1,22 +1,25 @@
 //! The recording of a decoder-only transformer (Vaswani et al. 2017, arXiv 1706.03762). Its layer
 //! is Llama's (Touvron et al. 2023, arXiv 2302.13971); other architectures differ by their
 //! [`Config`] and by the weights in their files. In an encoder, a token sees all others. In the
-//! place of attention a layer may have a convolution, linear attention or a selective scan:
-//! [`Config::kinds`].
+//! place of attention a layer may have a convolution, linear attention, a selective scan or time
+//! mixing: [`Config::kinds`].
 //!
 //! | file | contents |
 //! |---|---|
 //! | here | the layer: attention or convolution, and feed-forward block |
 //! | `projections` | q, k and v; gate and up: fused with what follows where they are one matrix |
 //! | `norms` | the norms of a layer |
+//! | `cross` | attention to a source text |
 //! | `latent` | attention over latent vectors |
 //! | `mixture` | the mixture of experts |
 //! | `per_layer` | inputs of layers beside the residual stream |
 //! | `streams` | several residual streams |
+//! | `wkv` | time mixing and token shifts |
 //! | `activations` | buffers for intermediate results |
 //! | `operations` | names of the recorded operations |
 
 mod activations;
+mod cross;
 mod latent;
 mod mixture;
 mod norms;
@@ -24,13 +27,16 @@ mod operations;
 mod per_layer;
 mod projections;
 mod streams;
+mod wkv;
 
 pub use activations::{Activations, activations};
+pub use cross::CrossWeights;
 pub use latent::LatentWeights;
 pub use mixture::{Beside, MixtureWeights};
 pub use norms::{BlockNorms, HeadNorm, NormWeights};
 pub use per_layer::{PerLayerEmbedding, PerLayerWeights};
 pub use streams::{StreamsEmbedding, StreamsWeights};
+pub use wkv::WkvWeights;
 
 use norms::Stream;
 
@@ -39,7 +45,7 @@ use super::kv_cache::KvPool;
 use super::rope::{Frequencies, Rope};
 use super::weights::Weight;
 use crate::Result;
-use crate::ops::{Attention, Epilogue, Index, PickRows, Recording, RmsNorm};
+use crate::ops::{Attention, Epilogue, Index, Part, PickRows, Recording, RmsNorm};
 use crate::record::{KvCache, Tensor};
 
 /// Weights of one decoder layer.
@@ -50,7 +56,8 @@ pub struct Layer {
     /// (qkv_width, hidden): q, k and v projection stacked. Where a convolution stands in the place
     /// of attention, (3 hidden, hidden): its two gates and its inputs. For linear attention q, k,
     /// v, z, b and a, see [`DeltaRule`](crate::ops::DeltaRule); for a scan z, x, B, C and dt, see
-    /// [`SelectiveScan`](crate::ops::SelectiveScan).
+    /// [`SelectiveScan`](crate::ops::SelectiveScan); for
+    /// time mixing that of its receptance alone.
     pub qkv_proj: Weight,
     /// QK-norm, applied before RoPE.
     pub qk_norms: Vec<HeadNorm>,
@@ -70,6 +77,10 @@ pub struct Layer {
     pub scan: Option<ScanWeights>,
     /// Weights of attention over latent vectors.
     pub latent: Option<Box<LatentWeights>>,
+    /// Weights of time mixing in the place of attention.
+    pub wkv: Option<Box<WkvWeights>>,
+    /// What it attends to a source text with, behind its own attention.
+    pub cross: Option<Box<CrossWeights>>,
     /// (hidden, heads · head_dim), or (hidden, hidden) behind a convolution, or (hidden, heads ·
     /// value) behind attention over latent vectors
     pub o_proj: Weight,
@@ -147,6 +158,8 @@ impl Mlp {
 pub struct Decoder {
     /// Hyperparameters.
     pub config: Config,
+    /// The encoder of a source text, if the layers attend to one.
+    pub source: Option<Box<Decoder>>,
     /// Rows of the embedding table.
     pub vocab: usize,
     /// The most positions of a sequence.
@@ -207,6 +220,18 @@ impl Decoder {
         Ok(stages)
     }
 
+    /// Where the rows of the embedding table go: (tokens, hidden).
+    pub fn embedded(&self, a: &Activations) -> Tensor {
+        if self.norms_outputs() { a.spare } else { a.x }
+    }
+
+    /// Whether a row of the embedding table is all that the layers read of a token, so that other
+    /// rows may stand in its place.
+    pub fn takes_rows(&self) -> bool {
+        let added = self.embed_positions.is_some() || self.embed_norm.is_some();
+        !added && self.per_layer.is_none() && self.streams.is_none()
+    }
+
     /// Records token ids → residual stream before the first layer.
     pub fn record_embedding(&self, r: &mut Recording, a: &Activations) -> Result<()> {
         self.embed_tokens.embed(r, Index::Id, self.config.scales.embedding, a.x)?;
@@ -231,8 +256,9 @@ impl Decoder {
         self.settle_in(r, &mut stream, a.x)
     }
 
-    /// The blocks of a layer: x += attention(norm(x)); x += feed_forward(norm(x)). If they are
-    /// parallel: x += attention(norm(x)) + feed_forward(norm(x)).
+    /// The blocks of a layer: x += attention(norm(x)); x += feed_forward(norm(x)), with attention
+    /// to a source text in between where there is one. If they are parallel: x +=
+    /// attention(norm(x)) + feed_forward(norm(x)).
     fn record_blocks(&self, r: &mut Recording, i: usize, kv: KvCache, s: &mut Stream) -> Result<()> {
         let layer = &self.layers[i];
         self.predict(r, layer, s)?;
@@ -251,6 +277,7 @@ impl Decoder {
             (None, ..) if let Some(weights) = &layer.latent => {
                 (self.record_latent_attention(r, i, weights, kv, s)?, None)
             }
+            (None, ..) if let Some(weights) = &layer.wkv => (self.record_wkv(r, i, weights, kv, s)?, None),
             (None, ..) => (self.record_attention(r, i, kv, s)?, None),
             (Some(weight), None, None) => (self.record_convolution(r, layer, weight, kv, s)?, None),
             (Some(weight), Some(delta), _) => (self.record_delta(r, i, (weight, delta), kv, s)?, None),
@@ -260,7 +287,10 @@ impl Decoder {
         if !self.config.parallel {
             self.add(r, &layer.o_proj, (attn, norm), &layer.attn_norms, s)?;
         }
-        self.record_feed_forward(r, layer, ffn, s)?;
+        if let Some(cross) = &layer.cross {
+            self.record_cross(r, i, cross, kv, s)?;
+        }
+        self.record_feed_forward(r, layer, (kv, ffn), s)?;
         if self.config.parallel {
             self.add(r, &layer.o_proj, (attn, norm), &layer.attn_norms, s)?;
         }
@@ -292,6 +322,7 @@ impl Decoder {
             alibi: self.config.alibi,
             window: self.config.window_of(i),
             causal: !self.config.architecture.encoder,
+            part: if self.source.is_some() { Part::Target } else { Part::Whole },
             sinks: self.layers[i].sinks,
             bias: self.layers[i].distance_bias,
             temperature: self.config.temperature,
@@ -300,10 +331,20 @@ impl Decoder {
     }
 
     /// a.ffn = feed_forward(norm(x)), before the down projection
-    fn record_feed_forward(&self, r: &mut Recording, layer: &Layer, ffn: Tensor, s: &mut Stream) -> Result<()> {
+    fn record_feed_forward(
+        &self,
+        r: &mut Recording,
+        layer: &Layer,
+        (kv, ffn): (KvCache, Tensor),
+        s: &mut Stream,
+    ) -> Result<()> {
         self.settle(r, s)?;
         let a = &s.a;
         let (x, norm) = self.normed(r, layer.ffn_norms.input, a)?;
+        let x = match &layer.wkv {
+            Some(weights) => self.record_channel_shift(r, weights, (x, kv), a)?,
+            None => x,
+        };
         match &layer.feed_forward {
             FeedForward::Absent => Ok(()),
             FeedForward::Dense(mlp) => {

@@ -3,13 +3,14 @@
 use super::architecture::{Norms, Positions};
 use super::config::{Config, Experts, LayerKind, TimeSteps, Widths};
 use super::decoder::{
-    Beside, BlockNorms, Decoder, FeedForward, Layer, MixtureWeights, Mlp, NormWeights, PerLayerEmbedding,
+    Beside, BlockNorms, CrossWeights, Decoder, FeedForward, Layer, MixtureWeights, Mlp, NormWeights, PerLayerEmbedding,
     PerLayerWeights, ScanWeights, StepWeights, StreamsEmbedding, StreamsWeights,
 };
 use super::latents::{latent_groups, latent_weights};
 use super::rope::{ALL_FACTORS, Frequencies, Rope};
 use super::tensors::Tensors;
 use super::weights::{ExpertWeight, Group, missing_tensor};
+use super::wkv::{wkv_groups, wkv_weights};
 use crate::ops::ScanHeads;
 use crate::ops::alt_up::STREAMS;
 use crate::record::Tensor;
@@ -50,6 +51,11 @@ pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
             groups.extend([one("laurel_l", rank, hidden), one("laurel_r", hidden, rank)]);
             groups.push(one("altup_router", STREAMS, hidden));
         }
+        if config.source.is_some() {
+            groups.push(one("cross_attn_q", heads * head_dim, hidden));
+            groups.push(Group::new(&[(name("cross_attn_k"), kv), (name("cross_attn_v"), kv)], hidden));
+            groups.push(one("cross_attn_o", hidden, heads * head_dim));
+        }
         if let Some(latent) = &config.latent {
             groups.extend(latent_groups(config, latent, layer));
         }
@@ -89,12 +95,13 @@ pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
             LayerKind::Scan { heads, low_rank: None, .. } => {
                 vec![one("ssm_in", heads.projected(), hidden), one("ssm_out", hidden, heads.inner())]
             }
+            LayerKind::Wkv { ranks, .. } => wkv_groups(config, ranks, layer),
             LayerKind::Convolution { .. } => {
                 vec![one("shortconv.in_proj", 3 * hidden, hidden), one("shortconv.out_proj", hidden, hidden)]
             }
         };
         groups.extend(of_mixer);
-        if config.architecture.bare_mixers {
+        if config.architecture.bare_mixers || config.architecture.wkv {
             continue;
         }
         let ffn = config.ffn_of(layer);
@@ -133,6 +140,10 @@ pub fn decoder_groups(config: &Config, vocab: usize) -> Vec<Group> {
         });
         groups.push(one("ffn_down", hidden, ffn));
     }
+    if let Some(source) = &config.source {
+        // both halves share the embeddings
+        groups.extend(decoder_groups(&source.config, vocab).into_iter().skip(2));
+    }
     groups
 }
 
@@ -152,10 +163,30 @@ pub fn decoder(tensors: &mut Tensors, config: &Config, (vocab, context): (usize,
     let mut ropes = Vec::new();
     let embed_tokens = tensors.weight("token_embd")?;
     // Many models have no output matrix and use the embedding table instead (tied embeddings).
-    let lm_head = tensors.optional("output")?.unwrap_or_else(|| embed_tokens.clone());
+    let output = tensors.optional("output")?;
+    if let Some(source) = &config.source
+        && source.scales_outputs.unwrap_or(output.is_none())
+    {
+        config.scales.logits = (config.hidden as f32).sqrt().recip();
+    }
+    let lm_head = output.unwrap_or_else(|| embed_tokens.clone());
+    let source = match &config.source {
+        Some(source) if source.start as usize >= vocab => {
+            let what = format!("{}.decoder_start_token_id", config.architecture.name);
+            let expected = format!("one of {vocab} tokens");
+            return Err(Error::InvalidModel { what, expected, got: source.start.to_string() });
+        }
+        Some(source) => {
+            let own = std::mem::replace(&mut tensors.layer, source.config.architecture.layer);
+            let encoder = decoder(tensors, &source.config, (vocab, context))?;
+            tensors.layer = own;
+            Some(Box::new(encoder))
+        }
+        None => None,
+    };
     let embed_positions = match config.architecture.positions {
         Positions::Learned => Some(tensors.weight("position_embd")?),
-        Positions::Rotary(_) | Positions::Linear(_) | Positions::Buckets => None,
+        Positions::Rotary(_) | Positions::Linear(_) | Positions::Outside | Positions::Buckets => None,
     };
     let embed_segments = tensors.optional("token_types")?;
     let embed_norm = match config.architecture.norms_embedding {
@@ -188,7 +219,7 @@ pub fn decoder(tensors: &mut Tensors, config: &Config, (vocab, context): (usize,
             norm.scale = Some(tensors.constant("factor of two residuals", &[std::f32::consts::FRAC_1_SQRT_2])?);
         }
         let (mut qk_norms, mut gate_proj, mut convolution, mut delta, mut scan) = (Vec::new(), None, None, None, None);
-        let mut latent = None;
+        let (mut latent, mut wkv) = (None, None);
         let (qkv_proj, o_proj) = match config.kinds[i] {
             LayerKind::Attention if let Some(sizes) = &config.latent => {
                 let (query_proj, weights) = latent_weights(tensors, &config, sizes, i)?;
@@ -217,6 +248,10 @@ pub fn decoder(tensors: &mut Tensors, config: &Config, (vocab, context): (usize,
                 scan = Some(scan_weights(tensors, i, (&heads, low_rank), of_convolution.len() == 2)?);
                 (tensors.weight_of(i, "ssm_in")?, tensors.weight_of(i, "ssm_out")?)
             }
+            LayerKind::Wkv { .. } => {
+                wkv = Some(Box::new(wkv_weights(tensors, i)?));
+                (tensors.weight_of(i, "time_mix_receptance")?, tensors.weight_of(i, "time_mix_output")?)
+            }
             LayerKind::Convolution { .. } => {
                 let weight = name("shortconv.conv.weight");
                 convolution = Some(tensors.vectors.required(tensors.memory, &weight)?);
@@ -243,6 +278,8 @@ pub fn decoder(tensors: &mut Tensors, config: &Config, (vocab, context): (usize,
             delta,
             scan,
             latent,
+            wkv,
+            cross: cross(tensors, &config, i)?,
             o_proj,
             ffn_norms,
             feed_forward: feed_forward(tensors, &config, i)?,
@@ -267,6 +304,7 @@ pub fn decoder(tensors: &mut Tensors, config: &Config, (vocab, context): (usize,
     }
     Ok(Decoder {
         config,
+        source,
         vocab,
         context,
         embed_tokens,
@@ -308,6 +346,19 @@ fn per_layer(
     }
     let norm = NormWeights { scale, ..tensors.norm_of(layer, "post_norm")? };
     Ok(Some(PerLayerWeights { norm, mlp: mlp(tensors, layer, ["inp_gate", "proj"])? }))
+}
+
+/// What a layer attends to a source text with.
+fn cross(tensors: &mut Tensors, config: &Config, layer: usize) -> Result<Option<Box<CrossWeights>>> {
+    if config.source.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Box::new(CrossWeights {
+        norms: BlockNorms { input: Some(tensors.norm_of(layer, "cross_attn_norm")?), ..BlockNorms::default() },
+        q_proj: tensors.weight_of(layer, "cross_attn_q")?,
+        kv_proj: tensors.weight_of(layer, "cross_attn_k")?,
+        o_proj: tensors.weight_of(layer, "cross_attn_o")?,
+    })))
 }
 
 /// What a layer of several residual streams has for them.
@@ -399,7 +450,10 @@ fn feed_forward(tensors: &mut Tensors, config: &Config, layer: usize) -> Result<
         return Ok(FeedForward::Absent);
     }
     // the group of `ffn_up` also contains the gate projection, if there is one
-    let dense = ["ffn_up", "ffn_down"];
+    let dense = match config.architecture.wkv {
+        true => ["channel_mix_key", "channel_mix_value"],
+        false => ["ffn_up", "ffn_down"],
+    };
     let Some(Experts { count, chosen, shared_ffn, .. }) = config.experts.clone().filter(|_| config.has_experts(layer))
     else {
         let deviations = config.sparsity[layer];

@@ -4,6 +4,7 @@
 
 use super::decoder::{Activations, Decoder, NormWeights};
 use super::encoder_config::EncoderConfig;
+use super::tower::Tower;
 use super::weights::Weight;
 use crate::Result;
 use crate::ops::{Activation, Epilogue, Norm, Recording};
@@ -46,6 +47,8 @@ pub struct Encoder {
     pub token_classifier: Option<Weight>,
     /// The head for masked tokens.
     pub masked: Option<MaskedHead>,
+    /// What reads pictures and what turns rows of the layers into a decoder's.
+    pub tower: Option<Tower>,
 }
 
 impl Encoder {

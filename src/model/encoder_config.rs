@@ -2,6 +2,7 @@
 
 use super::config::Config;
 use super::keys::{Keys, unsupported};
+use super::tower::TowerConfig;
 use crate::format::metadata::Metadata;
 use crate::ops::{Activation, Epilogue, Function};
 use crate::{Error, Result};
@@ -66,6 +67,8 @@ pub struct EncoderConfig {
     /// Activation between the two projections of the classifier: `classifier.activation` (weft's
     /// own key), by default tanh as in BERT.
     pub pooler: Epilogue,
+    /// What a tower reads and gives, if this is one.
+    pub tower: Option<TowerConfig>,
 }
 
 impl EncoderConfig {
@@ -77,7 +80,10 @@ impl EncoderConfig {
         if let Some(found) = keys.opt_bool("attention.causal")?.filter(|&found| found != causal) {
             return Err(unsupported(&keys.key("attention.causal"), &found.to_string(), &causal.to_string()));
         }
-        if causal { Ok(None) } else { Self::read(&keys).map(Some) }
+        if causal {
+            return Ok(None);
+        }
+        Ok(Some(Self { tower: TowerConfig::read(config, metadata)?, ..Self::read(&keys)? }))
     }
 
     fn read(keys: &Keys) -> Result<Self> {
@@ -90,6 +96,7 @@ impl EncoderConfig {
         }
         let dense = keys.opt_count("dense_2_feat_out")?.zip(keys.opt_count("dense_3_feat_out")?);
         Ok(Self {
+            tower: None,
             dense: dense.map(|(inner, outputs)| [inner, outputs]),
             labels: labels(keys)?,
             segments,

@@ -10,6 +10,7 @@ use super::decoder_loader::{decoder, decoder_groups};
 use super::encoder::{Classifier, Encoder, MaskedHead};
 use super::encoder_config::EncoderConfig;
 use super::tensors::Tensors;
+use super::tower::{PATCHES, PROJECTOR, Tower};
 use super::vectors::decoder_vectors;
 use super::weights::{Group, Weight, missing_tensor};
 use crate::Result;
@@ -29,6 +30,7 @@ pub fn encoder_groups(config: &Config, encoder: &EncoderConfig, vocab: usize) ->
     if let Some([inner, outputs]) = encoder.dense {
         groups.extend([one("dense_2", inner, hidden), one("dense_3", outputs, inner)]);
     }
+    groups.extend(encoder.tower.iter().flat_map(|tower| tower.groups(hidden)));
     groups
 }
 
@@ -45,6 +47,9 @@ pub fn encoder_vectors(config: &Config, encoder: &EncoderConfig, vocab: usize) -
         ("mlm_transform_norm.bias", hidden),
     ];
     let mut vectors = decoder_vectors(config, vocab);
+    if encoder.tower.is_some() {
+        vectors.insert("v.patch_embd.bias".into(), [hidden, 1]);
+    }
     vectors.extend(of_heads.map(|(name, len)| (name.to_string(), [len, 1])));
     vectors
 }
@@ -85,7 +90,11 @@ pub fn encoder(
         (None, _) => return Err(missing_tensor("dense_2.weight")),
         (_, None) => return Err(missing_tensor("dense_3.weight")),
     };
-    Ok(Encoder { trunk, encoder_config: encoder_config.clone(), dense, classifier, token_classifier, masked })
+    let tower = match &encoder_config.tower {
+        None => None,
+        Some(_) => Some(Tower { patches: tensors.weight(PATCHES)?, projector: tensors.weight(PROJECTOR)? }),
+    };
+    Ok(Encoder { trunk, encoder_config: encoder_config.clone(), dense, classifier, token_classifier, masked, tower })
 }
 
 /// The embedding table as the output matrix, with the bias of the output.

@@ -54,9 +54,11 @@ const fn of_folders(name: &'static str, unset: &'static [f64]) -> Key {
 const DELTA: &[&str] = &["qwen35", "qwen35moe", "qwen3next"];
 /// The same, and those with a selective scan.
 const RECURRENT: &[&str] = &["qwen35", "qwen35moe", "qwen3next", "granitehybrid", "mamba", "mamba2"];
-const T5: &[&str] = &["t5encoder"];
+const T5: &[&str] = &["t5encoder", "t5"];
 /// Architectures with latent attention.
 const LATENT: &[&str] = &["minicpm3", "deepseek2"];
+/// Architectures with the time mixing of RWKV-7.
+const WKV: &[&str] = &["rwkv7"];
 const GRANITE: &[&str] = &["granite", "granitemoe", "granitehybrid"];
 
 /// Every key that weft reads, sorted by name.
@@ -66,8 +68,11 @@ const KEYS: &[Key] = &[
     of(&["gemma3n"], "altup.num_inputs", NEEDED),
     of_all("attention.causal", NEEDED),
     of(&["mpt"], "attention.clamp_kqv", ZERO),
+    of(WKV, "attention.decay_lora_rank", NONE),
+    of(WKV, "attention.gate_lora_rank", NONE),
     of_all("attention.head_count", NEEDED),
     of_all("attention.head_count_kv", NONE),
+    of(WKV, "attention.iclr_lora_rank", NONE),
     of_all("attention.key_length", NONE),
     of(LATENT, "attention.key_length_mla", NONE),
     of(&["gemma4", "gemma3n"], "attention.key_length_swa", NONE),
@@ -124,12 +129,15 @@ const KEYS: &[Key] = &[
     of_all("attention.value_length", NONE),
     of(LATENT, "attention.value_length_mla", NONE),
     of(&["gemma4", "gemma3n"], "attention.value_length_swa", NONE),
+    of(WKV, "attention.value_residual_mix_lora_rank", NONE),
     of(&["gemma2", "grok"], "attn_logit_softcapping", MINUS_ONE),
     of_all("block_count", NEEDED),
     of(&["bert"], "classifier.activation", NEEDED),
     of_all("classifier.output_labels", NEEDED),
     of(&["modern-bert"], "classifier.pooling", NEEDED),
     of_all("context_length", NEEDED),
+    of(&["t5"], "decoder_block_count", NONE),
+    of(&["t5"], "decoder_start_token_id", &[-1.0, u32::MAX as f64]),
     of(&["gemma-embedding"], "dense_2_feat_out", ZERO),
     of(&["gemma-embedding"], "dense_3_feat_out", ZERO),
     of_all("embedding_length", NEEDED),
@@ -204,6 +212,7 @@ const KEYS: &[Key] = &[
     of_all("rope.scaling.yarn_beta_slow", &[0.0, -1.0]),
     of(&["mistral3", "deepseek2"], "rope.scaling.yarn_log_multiplier", ZERO),
     of_folders("rope.scaling.yarn_truncate", NEEDED),
+    of_folders("scales_outputs", NEEDED),
     of(&["lfm2", "lfm2moe"], "shortconv.l_cache", ZERO),
     of_folders("squared_relu", NEEDED),
     of(RECURRENT, "ssm.conv_kernel", NONE),
@@ -214,6 +223,7 @@ const KEYS: &[Key] = &[
     of_folders("ssm.step_norm_epsilon", NEEDED),
     of(RECURRENT, "ssm.time_step_rank", NONE),
     of(&["gptneox"], "use_parallel_residual", NEEDED),
+    of(WKV, "wkv.head_size", NONE),
 ];
 
 /// Reads `<architecture>.<key>`. A key that is not set, or that the architecture does not read, is
@@ -338,6 +348,15 @@ mod tests {
                 put(&format!("ssm.{key}"), size.into());
             }
         }
+        if row.wkv {
+            put("wkv.head_size", 8u32.into());
+            for rank in ["decay", "iclr", "value_residual_mix", "gate"] {
+                put(&format!("attention.{rank}_lora_rank"), 4u32.into());
+            }
+        }
+        if row.source.is_some() {
+            put("decoder_start_token_id", 0u32.into());
+        }
         if row.latent {
             let sizes = [("attention.kv_lora_rank", 8u32), ("attention.key_length", 12)];
             for (key, size) in sizes.into_iter().chain([("rope.dimension_count", 4)]) {
@@ -433,7 +452,9 @@ mod tests {
 
     #[test]
     fn values_that_contradict_are_refused() {
-        let refused: [(&str, &str, Value); 23] = [
+        let refused: [(&str, &str, Value); 25] = [
+            ("rwkv7", "wkv.head_size", 5u32.into()),
+            ("rwkv7", "attention.gate_lora_rank", 6u32.into()),
             ("llama", "attention.causal", false.into()),
             ("bert", "attention.causal", true.into()),
             ("bert", "pooling_type", 9u32.into()),
@@ -471,7 +492,7 @@ mod tests {
     /// llama.cpp's saver writes a number of heads for models that have none.
     #[test]
     fn heads_of_models_without_attention_are_ignored() {
-        for name in ["mamba", "mamba2"] {
+        for name in ["mamba", "mamba2", "rwkv7"] {
             let mut metadata = least(name);
             let expected = read(&metadata).unwrap();
             metadata.insert(format!("{name}.attention.head_count_kv"), 3u32);

@@ -48,7 +48,9 @@ fn layer_cache(config: &Config, layer: usize, format: KvFormat) -> KvCache {
             cache_of_heads(kv_heads, head_dim, format)
         }
         LayerKind::Convolution { .. } => KvCache::of_inputs(config.hidden),
-        kind @ (LayerKind::Delta { .. } | LayerKind::Scan { .. }) => KvCache::of_state(kind.state_len().unwrap_or(0)),
+        kind @ (LayerKind::Delta { .. } | LayerKind::Scan { .. } | LayerKind::Wkv { .. }) => {
+            KvCache::of_state(kind.state_len().unwrap_or(0))
+        }
     }
 }
 
@@ -69,7 +71,7 @@ fn rewind_of(config: &Config) -> Option<usize> {
         // the inputs before a position must still be there
         LayerKind::Convolution { width } => Some(RECENT_INPUTS + 1 - width),
         // a step of one row, which is computed again only from the state before it
-        LayerKind::Delta { .. } | LayerKind::Scan { .. } => Some(1),
+        LayerKind::Delta { .. } | LayerKind::Scan { .. } | LayerKind::Wkv { .. } => Some(1),
     };
     config.kinds.iter().filter_map(rewind).min()
 }

@@ -24,9 +24,11 @@ mod prompts;
 pub mod rope;
 pub mod scales;
 mod tensors;
+pub mod tower;
 mod vectors;
 mod vocabulary;
 mod weights;
+mod wkv;
 
 pub use adapter::{Adapter, AdapterLoader};
 pub use config::Config;

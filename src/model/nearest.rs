@@ -61,6 +61,11 @@ impl Candidate {
         if alike {
             metadata.insert(format!("{name}.block_count"), 1u32);
         }
+        if architecture.source.is_some() {
+            metadata.insert(format!("{name}.decoder_block_count"), 1u32);
+            // of a folder, not one of its settings
+            metadata.insert(format!("{name}.decoder_start_token_id"), 0u32);
+        }
         let config = Config::from_metadata(&metadata).ok()?;
         let groups = decoder_groups(&config, 0);
         let mut known: BTreeSet<String> = decoder_vectors(&config, 0).into_keys().map(|name| pattern(&name)).collect();
@@ -103,7 +108,8 @@ impl Candidate {
 /// The name with `#` in place of the layer.
 fn pattern(name: &str) -> String {
     let mut parts: Vec<&str> = name.split('.').collect();
-    if let ["blk", layer, ..] = &mut parts[..] {
+    // the halves of a model have layers of their own
+    if let ["blk", layer, ..] | ["enc" | "dec", "blk", layer, ..] = &mut parts[..] {
         *layer = "#";
     }
     parts.join(".")

@@ -12,6 +12,7 @@ use super::decoder::{HeadNorm, NormWeights};
 use super::latents::latent_vectors;
 use super::rope::ALL_FACTORS;
 use super::weights::{check_shape, missing_tensor};
+use super::wkv::wkv_vectors;
 use crate::format::{Layout, Planes, TensorInfo, dequantize_row, repack};
 use crate::ops::NormKind;
 use crate::ops::alt_up::STREAMS;
@@ -319,11 +320,15 @@ pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize;
         if let Some(experts) = config.experts.as_ref().filter(|_| architecture.biased_choice) {
             shapes.insert(config.of_layer(layer, "exp_probs_b.bias"), [experts.count, 1]);
         }
+        if config.source.is_some() {
+            shapes.insert(config.of_layer(layer, "cross_attn_norm.weight"), [hidden, 1]);
+        }
         if let Some(buckets) = config.buckets {
             shapes.insert(config.of_layer(layer, "attn_rel_b.weight"), [heads, buckets.count]);
         }
         let of_layer: &[(&str, [usize; 2])] = match config.kinds[layer] {
             LayerKind::Attention => &[],
+            LayerKind::Wkv { .. } => &wkv_vectors(hidden),
             LayerKind::Convolution { width } => &[("shortconv.conv.weight", [width, hidden])],
             LayerKind::Delta { width, heads } => &[
                 ("ssm_conv1d.weight", [width, heads.qkv()]),
@@ -383,6 +388,9 @@ pub fn decoder_vectors(config: &Config, vocab: usize) -> HashMap<String, [usize;
                 }),
             );
         }
+    }
+    if let Some(source) = &config.source {
+        shapes.extend(decoder_vectors(&source.config, vocab));
     }
     shapes
 }

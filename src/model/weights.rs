@@ -564,7 +564,11 @@ fn whole_experts(most: usize, rows: usize) -> Option<usize> {
 
 /// `InvalidModel` unless the tensor has these dimensions, fastest first; trailing ones are ignored.
 pub fn check_shape(info: &TensorInfo, expected: &[usize]) -> Result<()> {
-    let dims: Vec<usize> = info.dims.iter().map(|&d| d as usize).collect();
+    let mut dims: Vec<usize> = info.dims.iter().map(|&d| d as usize).collect();
+    if dims.len() == 4 {
+        // RWKV's token shifts are apart from their width
+        dims.retain(|&d| d != 1);
+    }
     let trimmed = |dims: &[usize]| dims[..dims.iter().rposition(|&d| d != 1).map_or(0, |last| last + 1)].to_vec();
     if trimmed(&dims) == trimmed(expected) {
         return Ok(());

@@ -27,6 +27,8 @@ pub enum Function {
     ClampedSwish = 5,
     /// 1 / (1 + exp(-x))
     Sigmoid = 6,
+    /// tanh(x)
+    Tanh = 7,
 }
 
 /// Bound of [`Function::ClampedSwish`].
@@ -46,6 +48,7 @@ impl Function {
             Self::ClampedSwish => x.min(LIMIT) / (1.0 + (-1.702 * x.min(LIMIT)).exp()),
             Self::Gelu => 0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2)),
             Self::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+            Self::Tanh => x.tanh(),
         }
     }
 }
@@ -170,7 +173,7 @@ pub fn reference(op: &Activate, x: &[f32], y: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
-    use super::Function::{ClampedSwish, Gelu, GeluTanh, Relu, Sigmoid, Silu, SquaredRelu};
+    use super::Function::{ClampedSwish, Gelu, GeluTanh, Relu, Sigmoid, Silu, SquaredRelu, Tanh};
 
     #[test]
     fn functions_have_their_known_values() {
@@ -189,6 +192,7 @@ mod tests {
         }
         assert_eq!([-2.0, 0.0, 3.0].map(|x| SquaredRelu.at(x)), [0.0, 0.0, 9.0]);
         assert!((Sigmoid.at(1.0) - 0.731_058_6).abs() < 1e-6 && Sigmoid.at(0.0) == 0.5);
+        assert!((Tanh.at(1.0) - 0.761_594_2).abs() < 1e-6 && Tanh.at(0.0) == 0.0);
         assert!((ClampedSwish.at(1.0) - 0.845_795_8).abs() < 1e-6, "{}", ClampedSwish.at(1.0));
         assert_eq!(ClampedSwish.at(100.0), ClampedSwish.at(7.0));
         assert_eq!([-100.0, 0.5, 100.0].map(|x| ClampedSwish.up(x)), [-6.0, 1.5, 8.0]);

@@ -22,7 +22,7 @@ use tile::Tile;
 use super::variants::{ATTEND_MANY, ATTEND_ONE, ATTEND_WIDE, AttentionVariant};
 use super::{Binding, Kernel, Loads, Op, PieceGrid, Pieces, RowGrid, Variants, ceil_div, dot, ensure};
 use crate::Result;
-use crate::record::{KV_BLOCK, KvCache, Step, Tensor};
+use crate::record::{KV_BLOCK, KvCache, Row, Step, Tensor};
 
 /// y[t][h] = Σ_p softmax_p(q[t][h] · k[p] · scale - slope(h) · |position(t) - p|) v[p], over the
 /// positions p of the row's sequence in [`Attention::seen`]. With `bias`, a score also has the one
@@ -48,6 +48,8 @@ pub struct Attention {
     pub window: Option<usize>,
     /// Causal mask: a row attends to no later position.
     pub causal: bool,
+    /// The part of the sequence that a row attends to.
+    pub part: Part,
     /// (1, heads): a score of each head that belongs to no position (Xiao et al. 2023, arXiv
     /// 2309.17453; learned as in gpt-oss).
     pub sinks: Option<Tensor>,
@@ -58,6 +60,19 @@ pub struct Attention {
     pub temperature: Option<Temperature>,
     /// (rows, heads · head_dim)
     pub y: Tensor,
+}
+
+/// The part of a sequence that a row attends to. Where a decoder reads a source text, the first
+/// positions of a sequence hold the keys and values of that: see
+/// [`Step::sources`](crate::record::Step::sources).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// What is behind the source text. Only without a window.
+    Target,
+    /// The source text (cross attention), whichever the row's position. Only without a window.
+    Source,
 }
 
 /// The values of the vectors that attention reads.
@@ -85,6 +100,16 @@ impl Temperature {
     }
 }
 
+impl Part {
+    fn define(self) -> Option<&'static str> {
+        match self {
+            Self::Whole => None,
+            Self::Target => Some("TARGET"),
+            Self::Source => Some("SOURCE"),
+        }
+    }
+}
+
 impl Op for Attention {
     fn check(&self) -> Result<()> {
         let KvCache { heads: kv_heads, head_dim, .. } = self.kv;
@@ -101,6 +126,8 @@ impl Op for Attention {
         ensure(has_biases, "attention", "an odd number of biases of each head, without ALiBi", self.bias)?;
         let tempered = self.temperature.is_none_or(|t| t.scale >= 0.0 && t.length > 0 && self.causal);
         ensure(tempered, "attention", "a temperature that grows, only where it is causal", self.temperature)?;
+        let parted = self.part == Part::Whole || (self.window.is_none() && self.causal);
+        ensure(parted, "attention", "a part only where it is causal, without a window", self)?;
         let grouped = kv_heads > 0 && self.heads.is_multiple_of(kv_heads);
         ensure(grouped, "attention", "kv.heads divides heads", self)?;
         ensure(kv_heads.is_multiple_of(self.kv.parts), "attention", "equal parts of kv.heads", self.kv)?;
@@ -160,6 +187,7 @@ impl Op for Attention {
             walk_sinks.map(|_| "SINKS"),
             self.bias.map(|_| "BIAS"),
             self.temperature.map(|_| "TEMPERATURE"),
+            self.part.define(),
             format.define(),
         ];
         let factors = [self.scale, self.cap.unwrap_or(0.0), self.alibi.unwrap_or(0.0)].map(f32::to_bits);
@@ -198,7 +226,7 @@ impl Op for Attention {
         kernels.extend(partial.map(|partial| {
             Kernel {
                 shader: "attention_merge",
-                defines: merge_sinks.map(|_| "SINKS").into_iter().collect(),
+                defines: merge_sinks.map(|_| "SINKS").into_iter().chain(self.part.define()).collect(),
                 constants: [&constants[..], &[("MERGE_WORKGROUP", self.merge_lanes() as u32)]].concat(),
                 bindings: [Binding::Rows, Binding::Tables, partial, self.y.into()]
                     .into_iter()
@@ -294,11 +322,20 @@ impl Attention {
     }
 
     /// The positions that a row at `position` attends to, in a sequence of `length` (see
-    /// [`Step::length`]).
-    pub fn seen(&self, position: usize, length: usize) -> Range<usize> {
+    /// [`Step::length`]) whose first `source` are those of its source text.
+    pub fn seen(&self, position: usize, length: usize, source: usize) -> Range<usize> {
         let window = self.window.unwrap_or(length);
         let end = if self.causal { position + 1 } else { length.min(position + window) };
-        (position + 1).saturating_sub(window)..end
+        match self.part {
+            Part::Whole => (position + 1).saturating_sub(window)..end,
+            Part::Target => source..end,
+            Part::Source => 0..source,
+        }
+    }
+
+    /// The same of a row of a step.
+    pub fn seen_by(&self, step: &Step, row: &Row) -> Range<usize> {
+        self.seen(row.position, step.length(row.sequence), step.source(row.sequence))
     }
 
     /// ALiBi's slope of a head: 2^-x. With n the largest power of two up to the number of heads, x
@@ -350,7 +387,7 @@ impl Attention {
         let group = self.heads / self.kv.heads;
         let rows = q.chunks_exact(self.q.cols).zip(y.chunks_exact_mut(self.y.cols));
         for (row, (q, y)) in step.rows.iter().zip(rows) {
-            let seen = self.seen(row.position, step.length(row.sequence));
+            let seen = self.seen_by(step, row);
             let table = step.tables[row.sequence];
             let at = |p: usize| (&blocks[table[p / KV_BLOCK] as usize], p % KV_BLOCK..p % KV_BLOCK + 1);
             for (h, (q, y)) in q.chunks_exact(d).zip(y.chunks_exact_mut(d)).enumerate() {
@@ -412,6 +449,7 @@ mod tests {
             causal: true,
             sinks: None,
             bias: None,
+            part: Part::Whole,
             temperature: None,
             y: nowhere,
         };

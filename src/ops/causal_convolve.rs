@@ -1,5 +1,6 @@
 //! `causal_convolve`: a causal convolution over the last positions of a sequence, each column by
 //! itself, before [`delta_rule`](super::delta_rule) and [`selective_scan`](super::selective_scan).
+//! The token shift of RWKV is one over two positions.
 //!
 //! Its state, the inputs of the last positions, is in a slot that the step names, see
 //! [`Step::states`](crate::record::Step::states). `convolve` keeps its own in blocks instead, as it
@@ -12,7 +13,8 @@ use super::{Binding, Function, Kernel, Loads, Op, RowGrid, Variants, ceil_div, e
 use crate::Result;
 use crate::record::{KvCache, KvFormat, NO_STATE, Step, Tensor};
 
-/// y = silu(bias + Σ_k weight[k] ∘ x[p - width + 1 + k]); before the first position x is 0.
+/// y = silu(bias + Σ_k weight[k] ∘ x[p - width + 1 + k]); before the first position x is 0. Or,
+/// with `shift`, y = x + weight ∘ (x[p - 1] - x).
 #[derive(Clone, Copy, Debug)]
 pub struct CausalConvolve {
     /// (rows, at least first_col + y.cols)
@@ -24,11 +26,25 @@ pub struct CausalConvolve {
     pub weight: Tensor,
     /// Whether each column has a bias.
     pub biased: bool,
-    /// See [`KvCache::of_state`]. A slot begins with the inputs of the last width - 1 positions,
-    /// the earliest first: (width - 1, y.cols).
+    /// See [`KvCache::of_state`]. A slot has the inputs of the last width - 1 positions, the
+    /// earliest first: (width - 1, y.cols).
     pub state: KvCache,
+    /// Where these are in a slot.
+    pub first: usize,
+    /// What makes it a token shift.
+    pub shift: Option<Shift>,
     /// (rows, cols)
     pub y: Tensor,
+}
+
+/// A token shift: how much of a value is that of the position before.
+#[derive(Clone, Copy, Debug)]
+pub struct Shift {
+    /// Where the y.cols weights are among those of several shifts, (1, at least
+    /// `first_weight` + y.cols).
+    pub first_weight: usize,
+    /// Whether the input is kept: of several shifts of one input, in the last.
+    pub keeps: bool,
 }
 
 /// Most positions.
@@ -41,16 +57,19 @@ impl Op for CausalConvolve {
         let Self { x, first_col, weight, state, y, .. } = self;
         ensure(x.cols >= first_col + y.cols && x.rows == y.rows, "causal_convolve", "x of at least y.cols", self)?;
         let cols = (self.width() + usize::from(self.biased)) * y.cols;
-        let fits = weight.cols == cols && (1..=WIDEST).contains(&self.width());
+        let fits = match self.shift {
+            Some(Shift { first_weight, .. }) => first_weight + y.cols <= weight.cols && !self.biased,
+            None => weight.cols == cols && (1..=WIDEST).contains(&self.width()),
+        };
         ensure(fits, "causal_convolve", "weights of up to 4 positions for each column", self)?;
-        let room = state.format == KvFormat::F32 && state.parts == 1 && state.block_len() >= self.kept();
+        let room = state.format == KvFormat::F32 && state.parts == 1 && state.block_len() >= self.first + self.kept();
         ensure(room, "causal_convolve", "room for the last inputs in a slot", self)
     }
 
     fn kernels(&self, _: &Variants) -> Vec<Kernel> {
         vec![Kernel {
             shader: "causal_convolve",
-            defines: vec![],
+            defines: if self.shift.is_some() { vec!["SHIFT"] } else { vec![] },
             constants: vec![("WIDEST", WIDEST as u32)],
             bindings: vec![
                 Binding::Rows,
@@ -68,6 +87,9 @@ impl Op for CausalConvolve {
                 self.width(),
                 self.biased.into(),
                 self.state.block_len(),
+                self.first,
+                self.shift.map_or(0, |shift| shift.first_weight),
+                self.keeps().into(),
             ]
             .map(|v| v as u32)
             .to_vec(),
@@ -80,7 +102,8 @@ impl Op for CausalConvolve {
     fn loads(&self, _: &Variants, step: &Step) -> Vec<Loads> {
         let of_run = |(rows, [read, _]): (Range<usize>, [u32; 2])| {
             let kept = if read == NO_STATE { 0 } else { self.kept() };
-            let values = rows.len() * self.y.cols + self.weight.cols;
+            let weights = if self.shift.is_some() { self.y.cols } else { self.weight.cols };
+            let values = rows.len() * self.y.cols + weights;
             let loads = Loads::once(values, ceil_div(self.y.cols, WORKGROUP) as usize);
             Loads { keys_values: f32s(kept), lane_activations: loads.lane_activations + f32s(kept), ..loads }
         };
@@ -90,7 +113,14 @@ impl Op for CausalConvolve {
 
 impl CausalConvolve {
     fn width(&self) -> usize {
-        (self.weight.cols / self.y.cols.max(1)).saturating_sub(self.biased.into())
+        match self.shift {
+            Some(_) => 2,
+            None => (self.weight.cols / self.y.cols.max(1)).saturating_sub(self.biased.into()),
+        }
+    }
+
+    fn keeps(&self) -> bool {
+        self.shift.is_none_or(|shift| shift.keeps)
     }
 
     /// Values of a slot.
@@ -100,7 +130,8 @@ impl CausalConvolve {
 
     /// These rows of a sequence. `state`: of its slot.
     pub fn reference(&self, rows: Range<usize>, x: &[f32], weight: &[f32], state: &mut [f32], y: &mut [f32]) {
-        self.columns(rows, 0..self.y.cols, (x, weight), &mut state[..self.kept()], |row, values| {
+        let kept = &mut state[self.first..self.first + self.kept()];
+        self.columns(rows, 0..self.y.cols, (x, weight), kept, |row, values| {
             y[row * self.y.cols..][..self.y.cols].copy_from_slice(values);
         });
     }
@@ -115,6 +146,9 @@ impl CausalConvolve {
         kept: &mut [f32],
         mut write: impl FnMut(usize, &[f32]),
     ) {
+        if let Some(shift) = self.shift {
+            return self.shifted(shift, rows, cols, (x, weight), kept, write);
+        }
         let (count, width) = (cols.len(), self.width());
         let bias = self.biased.then(|| &weight[self.y.cols * width..][cols.clone()]);
         let weight = &weight[cols.start * width..cols.end * width];
@@ -132,6 +166,31 @@ impl CausalConvolve {
                 kept[(width - 2) * count..].copy_from_slice(x);
             }
             write(row, &y);
+        }
+    }
+
+    /// The same of a token shift.
+    fn shifted(
+        &self,
+        Shift { first_weight, keeps }: Shift,
+        rows: Range<usize>,
+        cols: Range<usize>,
+        (x, weight): (&[f32], &[f32]),
+        kept: &mut [f32],
+        mut write: impl FnMut(usize, &[f32]),
+    ) {
+        let weight = &weight[first_weight + cols.start..first_weight + cols.end];
+        let (mut before, mut y) = (kept.to_vec(), vec![0.0; cols.len()]);
+        for row in rows {
+            let x = &x[row * self.x.cols + self.first_col + cols.start..][..cols.len()];
+            for (((y, x), before), weight) in y.iter_mut().zip(x).zip(&before).zip(weight) {
+                *y = x + weight * (before - x);
+            }
+            before.copy_from_slice(x);
+            write(row, &y);
+        }
+        if keeps {
+            kept.copy_from_slice(&before);
         }
     }
 }

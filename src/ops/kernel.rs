@@ -1,6 +1,6 @@
 //! Dispatches for a GPU and weights for a host, independent of any engine.
 
-use crate::format::layout::Quantised;
+use crate::format::layout::{GRANULE, Quantised};
 use crate::format::{Layout, dequantize_row};
 use crate::record::{BufferId, KV_BLOCK, KvCache, Matrix, Tensor};
 
@@ -184,6 +184,18 @@ impl Matrix {
             Some(_) => vec![quants, Binding::Scales(self.buffer)],
             None => vec![quants],
         }
+    }
+
+    /// The lengths of the arrays of both planes, as constants of a shader, with `row_tile`
+    /// interleaved rows. None where a plane begins with the vectors of its layout.
+    pub(crate) fn lengths(&self, row_tile: usize) -> Vec<(&'static str, u32)> {
+        let Self { layout, rows, cols, .. } = *self;
+        let rows = rows.next_multiple_of(row_tile);
+        let granules = rows * layout.quants_row_bytes(cols).div_ceil(GRANULE);
+        let words = rows * layout.scales_row_bytes(cols) / size_of::<u32>();
+        let all = [("QUANTS_LENGTH", granules as u32), ("SCALES_LENGTH", words as u32)];
+        let has_vectors = layout.quantised().and_then(Quantised::code).is_some();
+        all.into_iter().filter(|&(_, length)| length > 0 && !has_vectors).collect()
     }
 
     /// The columns of a matrix are a multiple of this: the layout's unit, or the four that kernels

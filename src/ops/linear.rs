@@ -184,7 +184,12 @@ impl Linear {
             defines.push("NORM");
             bindings.push(norm.weight.into());
         }
-        let mut constants = variant.constants(variants.row_tile(self.weight.rows), self.epilogue.inputs()).to_vec();
+        let row_tile = variants.row_tile(self.weight.rows);
+        let mut constants = variant.constants(row_tile, self.epilogue.inputs()).to_vec();
+        // an emulated adapter checks an index faster against a constant: worth a pipeline a length
+        if variant.software_only && variant.tokens == 1 {
+            constants.extend(self.weight.lengths(row_tile));
+        }
         let outputs_per_invocation = variant.rows / self.epilogue.inputs();
         let (mut accumulates, mut scale, mut bound) = (false, 1.0, 0.0);
         match &self.epilogue {

@@ -35,12 +35,13 @@ pub mod sample;
 pub mod selective_scan;
 pub mod sparsify;
 pub mod variants;
+pub mod wkv;
 
 pub use activate::{Activate, Activation, Function};
 pub use adjust::Adjust;
 pub use alt_up::{AltUp, AltUpInputs};
-pub use attention::Attention;
-pub use causal_convolve::CausalConvolve;
+pub use attention::{Attention, Part};
+pub use causal_convolve::{CausalConvolve, Shift};
 pub use combine::Combine;
 pub use convolve::Convolve;
 pub use delta_rule::{DeltaHeads, DeltaRule};
@@ -66,6 +67,7 @@ pub use sample::Sample;
 pub use selective_scan::{ScanHeads, SelectiveScan};
 pub use sparsify::Sparsify;
 pub use variants::Variants;
+pub use wkv::{Wkv, WkvHeads};
 
 use crate::Result;
 use crate::record::Step;
@@ -125,6 +127,7 @@ commands!(
     CausalConvolve,
     DeltaRule,
     SelectiveScan,
+    Wkv,
     AltUp,
     Rescale,
     Sparsify,

@@ -17,7 +17,7 @@ use serde_json::{Map, Value as Json};
 use crate::jinja::{Call, Fault, Function, Template, Text, Value};
 use crate::{Error, Result};
 
-pub use conversation::{Content, Conversation, Message};
+pub use conversation::{Content, Conversation, IMAGE, Message};
 pub use named::{ChatTemplates, DEFAULT as DEFAULT_TEMPLATE};
 
 use wants::{ContentForm, Wants};
@@ -79,21 +79,23 @@ impl ChatTemplate {
             message.extra.get("tool_calls").filter(|calls| calls.as_array().is_some_and(|calls| !calls.is_empty()));
         let form = calls.map(|_| self.wants.calls(&attempt)).unwrap_or_default();
         let content = match &message.content {
-            None => form.nothing(),
+            None => given(&form.nothing()),
             Some(content) => {
                 let text = content.text()?;
                 match (self.wants.content(&message.role, &attempt), content) {
-                    (ContentForm::Parts | ContentForm::Either, Content::Parts(parts)) => parts.clone().into(),
-                    (ContentForm::Parts, Content::Text(_)) => serde_json::json!([{ "type": "text", "text": text }]),
-                    _ => text.into(),
+                    (ContentForm::Parts | ContentForm::Either, Content::Parts(parts)) => given(&parts.clone().into()),
+                    (ContentForm::Parts, Content::Text(text)) => {
+                        given(&serde_json::json!([{ "type": "text", "text": text }]))
+                    }
+                    _ => Ok(Value::Str(text)),
                 }
             }
         };
+        let content = content.map_err(template_error)?;
         let is_known = ROLES.contains(&message.role.as_str()) || self.template.has_string(&message.role);
         let role = if is_known { Text::template(&message.role) } else { Text::given(&message.role) };
         let key = |name: &str| Value::Str(Text::given(name));
-        let mut entries =
-            vec![(key("role"), Value::Str(role)), (key("content"), given(&content).map_err(template_error)?)];
+        let mut entries = vec![(key("role"), Value::Str(role)), (key("content"), content)];
         for (name, value) in &message.extra {
             let value = match name.as_str() {
                 "tool_calls" => &with_arguments(value, form.text),

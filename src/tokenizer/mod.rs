@@ -1,9 +1,9 @@
 //! Text ↔ ids, stop strings and chat templates.
 //!
 //! The kinds of vocabulary in GGUF files and `tokenizer.json`: BPE by merges, byte-level or not
-//! (`gpt2`, `gemma4`), SentencePiece BPE (`llama`) and unigram (`t5`), and WordPiece (`bert`). All
-//! kinds share the first step: text is cut at special tokens, then each stretch between them is
-//! encoded.
+//! (`gpt2`, `gemma4`), SentencePiece BPE (`llama`) and unigram (`t5`), WordPiece (`bert`), and the
+//! longest tokens (`rwkv`). All kinds share the first step: text is cut at special tokens, then
+//! each stretch between them is encoded.
 //!
 //! Text from a user must not become a special token: a typed `<|im_end|>` has to stay several
 //! ordinary tokens, or it would end a turn. Such text is encoded with `parse_special: false`, or
@@ -25,8 +25,11 @@ mod stop;
 mod structure;
 mod vocabulary;
 mod word_piece;
+mod world;
 
-pub use chat_template::{ChatTemplate, ChatTemplates, Content, Conversation, DEFAULT_TEMPLATE, Message, RenderOptions};
+pub use chat_template::{
+    ChatTemplate, ChatTemplates, Content, Conversation, DEFAULT_TEMPLATE, IMAGE, Message, RenderOptions,
+};
 
 pub use detokenize::Detokenizer;
 pub use hugging_face::FolderOptions;
@@ -120,7 +123,7 @@ impl Tokenizer {
         let Vocabulary { tokens, bos, eos, sep, mask, .. } = vocabulary;
         let Structure { ends, fim } = structure;
         let special = SpecialTokens::new(&tokens, &kinds, &vocabulary.strip, |token| match model.spelling() {
-            Spelling::Bytes | Spelling::WordEnds => token.to_owned(),
+            Spelling::Bytes | Spelling::WordEnds | Spelling::Escapes => token.to_owned(),
             Spelling::Blocks | Spelling::Words => sentencepiece::unescape(token),
         })?;
         let flag = |flag: Option<bool>| flag.unwrap_or(false);
@@ -215,6 +218,7 @@ impl Tokenizer {
                 (Fragment::Text(text), TokenizerModel::SentencePiece(model)) => {
                     model.encode(&self.tokens, text, starts, ids)?
                 }
+                (Fragment::Text(text), TokenizerModel::World(model)) => model.encode(text, ids),
                 (Fragment::Text(_), TokenizerModel::None(_)) => {}
             }
             starts = matches!(fragment, Fragment::Token(id) if self.prefixes_after(id));
@@ -248,7 +252,7 @@ impl Tokenizer {
             TokenizerModel::Bpe(model) => model.space_prefix() != SpacePrefix::No,
             TokenizerModel::SentencePiece(model) => model.space_prefix() != SpacePrefix::No,
             TokenizerModel::WordPiece(_) => true,
-            TokenizerModel::None(_) => false,
+            TokenizerModel::World(_) | TokenizerModel::None(_) => false,
         };
         if prefixed && text.starts_with(' ') {
             text.remove(0);
@@ -354,10 +358,11 @@ impl Tokenizer {
         };
         match (self.model.spelling(), kind) {
             (_, TokenKind::Control | TokenKind::Unknown)
-            | (Spelling::Bytes | Spelling::WordEnds, TokenKind::UserDefined | TokenKind::Mark) => {
+            | (Spelling::Bytes | Spelling::WordEnds | Spelling::Escapes, TokenKind::UserDefined | TokenKind::Mark) => {
                 bytes.extend_from_slice(token.as_bytes());
             }
             (Spelling::Bytes, _) => bpe::push_bytes(token, bytes),
+            (Spelling::Escapes, _) => bytes.extend(world::unescaped(token)),
             (Spelling::WordEnds, _) => bytes.extend_from_slice(token.replace(bpe::WORD_END, " ").as_bytes()),
             (Spelling::Blocks, TokenKind::Byte) => bytes.extend(sentencepiece::parse_byte(token)),
             (Spelling::Blocks | Spelling::Words, _) => {

@@ -7,12 +7,14 @@ use super::sentencepiece::{self, SentencePiece};
 use super::spelling::{SpacePrefix, Spelling};
 use super::vocabulary::{TokenKind, Vocabulary};
 use super::word_piece::{self, WordPiece};
+use super::world::World;
 use crate::{Error, Result};
 
 pub(super) enum TokenizerModel {
     Bpe(Box<Bpe>),
     SentencePiece(SentencePiece),
     WordPiece(Box<WordPiece>),
+    World(World),
     /// Ids only, no text. Holds the file's name for that: `none` or `no_vocab`.
     None(String),
 }
@@ -56,8 +58,9 @@ impl TokenizerModel {
                 let normalizer = word_piece::normalizer(vocabulary.lowercase.unwrap_or(true), vocabulary.strip_accents);
                 Self::WordPiece(Box::new(WordPiece::new(tokens, kinds, vocabulary.unk, normalizer)?))
             }
+            "rwkv" => Self::World(World::new(vocabulary, kinds)),
             found => {
-                let (what, known) = ("tokenizer.ggml.model".into(), "gpt2, gemma4, llama, t5, bert".into());
+                let (what, known) = ("tokenizer.ggml.model".into(), "gpt2, gemma4, llama, t5, bert, rwkv".into());
                 return Err(Error::UnsupportedTokenizer { what, found: found.into(), known });
             }
         })
@@ -68,6 +71,7 @@ impl TokenizerModel {
             Self::Bpe(model) => model.spelling(),
             Self::SentencePiece(_) => Spelling::Blocks,
             Self::WordPiece(_) => Spelling::Words,
+            Self::World(_) => Spelling::Escapes,
             Self::None(_) => Spelling::Bytes,
         }
     }

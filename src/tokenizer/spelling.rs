@@ -12,6 +12,8 @@ pub(super) enum Spelling {
     Words,
     /// Text with `</w>` at the end of a word.
     WordEnds,
+    /// Bytes with escapes as Python writes them.
+    Escapes,
 }
 
 /// Whether encoding puts a space before a text.

@@ -242,7 +242,7 @@ fn contradictory_vocabularies_are_refused() {
         let error = Tokenizer::new(vocabulary).err().expect(text).to_string();
         assert!(error.contains(text), "{error}");
     };
-    refused(Vocabulary { model: "rwkv".into(), ..byte_level() }, "`rwkv`; weft knows gpt2, gemma4, llama");
+    refused(Vocabulary { model: "plamo2".into(), ..byte_level() }, "`plamo2`; weft knows gpt2, gemma4, llama");
     refused(Vocabulary { pre: Some("x".into()), ..byte_level() }, "tokenizer.ggml.pre is `x`");
     refused(Vocabulary { tokens: vec![], ..byte_level() }, "tokenizer.ggml.tokens: expected at least one");
     refused(Vocabulary { token_types: vec![1], ..byte_level() }, "token_type: expected 14 types, one per token, got 1");

@@ -1,5 +1,8 @@
 //! A loaded model.
 
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use js_sys::{Date, Float32Array, Uint32Array};
 use tsify::Ts;
 use wasm_bindgen::prelude::*;
@@ -9,8 +12,9 @@ use super::values::{
 };
 use crate::inference::encoder::LabelScore;
 use crate::inference::inspect::{InspectEvent, InspectOptions, Nearest};
+use crate::inference::tower::{Looking, Seen};
 use crate::inference::{
-    AdapterUse, EmbedOptions, Event, GenerateOptions, Info, LoadedDecoder, LoadedModel, Speculated,
+    AdapterUse, EmbedOptions, Event, GenerateOptions, Info, LoadedDecoder, LoadedEncoder, LoadedModel, Speculated,
 };
 use crate::tokenizer::{Conversation, EncodeOptions};
 
@@ -20,17 +24,22 @@ use crate::tokenizer::{Conversation, EncodeOptions};
 /// twice, its own `next`, and ends with its own `stop`.
 #[wasm_bindgen]
 pub struct Llm {
-    model: LoadedModel,
+    pub(super) model: LoadedModel,
+    /// Reads pictures.
+    pub(super) tower: Option<LoadedEncoder>,
+    /// What it looks at, and what it saw, by their handles.
+    pub(super) pictures: BTreeMap<u32, (Option<Looking>, Option<Rc<Seen>>)>,
+    pub(super) next_picture: u32,
     reason: String,
 }
 
 impl Llm {
     pub(super) fn new(model: LoadedModel, reason: String) -> Self {
-        Self { model, reason }
+        Self { model, tower: None, pictures: BTreeMap::new(), next_picture: 0, reason }
     }
 
     /// The model as a decoder. Errors: `UNSUPPORTED_TASK`.
-    fn decoder(&mut self, task: &'static str) -> Result<&mut LoadedDecoder, JsValue> {
+    pub(super) fn decoder(&mut self, task: &'static str) -> Result<&mut LoadedDecoder, JsValue> {
         self.model.decoder(task).map_err(to_js)
     }
 }

@@ -90,6 +90,16 @@ impl SourceOptions {
 #[wasm_bindgen]
 pub struct Loader(Loading);
 
+impl Loader {
+    pub(super) fn of(loading: Loading) -> Self {
+        Self(loading)
+    }
+
+    pub(super) fn into_inner(self) -> Loading {
+        self.0
+    }
+}
+
 #[wasm_bindgen]
 impl Loader {
     /// Opens an engine. `files`: name and text of each small file of a folder, one after the other;

@@ -6,9 +6,11 @@
 //! | `values` | how values and errors cross |
 //! | `loading` | loads a model, or estimates its memory |
 //! | `llm` | a loaded model |
+//! | `pictures` | its projector, and pictures in prompts |
 
 mod llm;
 mod loading;
+mod pictures;
 mod values;
 
 use sha2::Digest;

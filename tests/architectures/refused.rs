@@ -44,6 +44,17 @@ fn what_is_missing_or_has_a_wrong_length_is_named() {
     }
     lacks("t5encoder", "enc.blk.1.ffn_gate.weight");
     lacks("t5encoder", "enc.output_norm.weight");
+    for tensor in ["cross_attn_norm", "cross_attn_q", "cross_attn_k", "cross_attn_v", "cross_attn_o", "attn_q"] {
+        lacks("t5", &format!("dec.blk.2.{tensor}.weight"));
+    }
+    for tensor in ["enc.blk.1.attn_k", "enc.output_norm", "dec.output_norm", "dec.blk.0.attn_rel_b"] {
+        lacks("t5", &format!("{tensor}.weight"));
+    }
+    lacks("t5-umt5", "enc.blk.0.attn_rel_b.weight");
+    let mut startless = fixture("t5");
+    startless.metadata.retain(|(key, _)| key != "t5.decoder_start_token_id");
+    refused(startless, "t5.decoder_start_token_id");
+    refused(fixture("t5").meta("t5.decoder_start_token_id", 64u32), "t5.decoder_start_token_id");
     // without the first gate, no layer may have one
     refused(fixture("t5encoder").without("enc.blk.0.ffn_gate.weight"), "enc.blk.1.ffn_gate.weight");
     lacks("qwen3-reranker", "cls.output.weight");
@@ -70,6 +81,24 @@ fn what_is_missing_or_has_a_wrong_length_is_named() {
         "ssm_out.weight",
     ];
     of_columns.into_iter().for_each(|part| lacks("mamba", &format!("blk.2.{part}")));
+    let of_mixing = [
+        "time_mix_lerp_fused.weight",
+        "time_mix_w0.weight",
+        "time_mix_a1.weight",
+        "time_mix_v2.weight",
+        "time_mix_g1.weight",
+        "time_mix_r_k.weight",
+        "time_mix_receptance.weight",
+        "time_mix_key.weight",
+        "time_mix_ln.bias",
+        "time_mix_output.weight",
+        "channel_mix_lerp_k.weight",
+        "channel_mix_value.weight",
+        "attn_norm_2.weight",
+    ];
+    of_mixing.into_iter().for_each(|part| lacks("rwkv7", &format!("blk.2.{part}")));
+    lacks("rwkv7", "blk.0.time_mix_v1.weight");
+    lacks("rwkv7", "token_embd_norm.weight");
     lacks("bitnet", "blk.1.attn_sub_norm.weight");
     lacks("bitnet", "blk.0.ffn_sub_norm.weight");
     lacks("smallthinker", "blk.2.ffn_gate_inp.weight");
@@ -101,12 +130,17 @@ fn what_is_missing_or_has_a_wrong_length_is_named() {
     wrong("minicpm3", "blk.1.attn_kv_a_norm.weight");
     wrong("jina-bert-v2", "blk.0.ffn_up.weight");
     wrong("t5encoder", "enc.blk.0.attn_rel_b.weight");
+    wrong("t5", "dec.blk.1.cross_attn_norm.weight");
     wrong("t5encoder-umt5", "enc.blk.1.attn_rel_b.weight");
     wrong("bert-xlm-roberta", "cls.output.bias");
     let parts = ["ssm_conv1d.weight", "ssm_conv1d.bias", "ssm_a", "ssm_dt.bias", "ssm_d", "ssm_norm.weight"];
     parts.into_iter().for_each(|part| wrong("mamba2", &format!("blk.1.{part}")));
     let parts = ["ssm_conv1d.weight", "ssm_conv1d.bias", "ssm_a", "ssm_dt.bias", "ssm_d", "ssm_x.weight"];
     parts.into_iter().for_each(|part| wrong("mamba", &format!("blk.1.{part}")));
+    for part in ["time_mix_lerp_fused", "time_mix_w0", "time_mix_v1", "time_mix_k_a", "time_mix_ln", "channel_mix_key"]
+    {
+        wrong("rwkv7", &format!("blk.1.{part}.weight"));
+    }
     wrong("bitnet", "blk.1.ffn_sub_norm.weight");
     wrong("bitnet-packed", "blk.1.ffn_up.scale");
     // a norm that only the layers behind the first have, and one of Jina's model for code
@@ -145,6 +179,9 @@ fn what_is_missing_or_has_a_wrong_length_is_named() {
     sizes("t5encoder", "t5encoder.attention.relative_buckets_count", 7);
     sizes("t5encoder", "t5encoder.attention.relative_buckets_count", 2048);
     sizes("t5encoder", "t5encoder.attention.key_length", 10);
+    sizes("t5", "t5.attention.head_count_kv", 2);
+    sizes("t5", "t5.attention.relative_buckets_count", 7);
+    sizes("t5", "t5.decoder_block_count", 2000);
     sizes("mamba2", "mamba2.ssm.conv_kernel", 5);
     sizes("deepseek2", "deepseek2.attention.kv_lora_rank", 1024);
     sizes("deepseek2", "deepseek2.rope.dimension_count", 0);
@@ -162,6 +199,11 @@ fn what_is_missing_or_has_a_wrong_length_is_named() {
     sizes("mamba", "mamba.ssm.state_size", 260);
     sizes("mamba", "mamba.ssm.time_step_rank", 57);
     refused(fixture("mamba").meta("mamba.ssm.time_step_rank", 4u32), "blk.0.ssm_dt.weight");
+    sizes("rwkv7", "rwkv7.wkv.head_size", 20);
+    sizes("rwkv7", "rwkv7.wkv.head_size", 0);
+    sizes("rwkv7", "rwkv7.attention.gate_lora_rank", 6);
+    sizes("rwkv7", "rwkv7.attention.decay_lora_rank", 52);
+    refused(fixture("rwkv7").meta("rwkv7.attention.iclr_lora_rank", 16u32), "blk.0.time_mix_a1.weight");
     // a third way of weighing
     sizes("smallthinker", "smallthinker.expert_gating_func", 3);
     // heads that its groups do not divide; a convolution over another number of positions

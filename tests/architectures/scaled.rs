@@ -4,7 +4,7 @@ use weft_llm::format::BlockType;
 use weft_llm::inference::LoadedModel;
 
 use super::support::tiny::Tiny;
-use super::{ENGINES, TOLERANCE, difference, encoders, folders, golden, logits, open};
+use super::{ENGINES, TOLERANCE, difference, encoders, folders, golden, logits, open, sources};
 
 /// Whether a tensor is the weight of a projection that may have a scale.
 fn is_projection(name: &str) -> bool {
@@ -23,6 +23,12 @@ fn is_projection(name: &str) -> bool {
         "ffn_gate",
         "ffn_up",
         "ffn_down",
+        "time_mix_receptance",
+        "time_mix_key",
+        "time_mix_value",
+        "time_mix_output",
+        "channel_mix_key",
+        "channel_mix_value",
     ];
     projections.iter().any(|projection| match part.strip_prefix(projection) {
         Some(kind) => ["", "_exps", "_up_exps", "_shexp"].contains(&kind),
@@ -78,8 +84,13 @@ fn separate_scales_multiply_the_products() {
             }
             // some models depend on the length of the context
             let prompt = &golden(&folder).prompts[0];
-            let mut decoder = open(Some(prompt.ids.len())).into_decoder("generate").unwrap();
-            let delta = difference(&logits(&mut decoder, &prompt.ids), &prompt.logits);
+            let target = prompt.decoder_input_ids.as_deref().unwrap_or_default();
+            let mut decoder = open(Some(prompt.ids.len() + target.len())).into_decoder("generate").unwrap();
+            let rows = match target {
+                [] => logits(&mut decoder, &prompt.ids),
+                target => sources::logits_behind(&mut decoder, &prompt.ids, target),
+            };
+            let delta = difference(&rows, &prompt.logits);
             if delta > TOLERANCE {
                 wrong.push(format!("{case}: {delta:.1e}"));
             }

@@ -410,7 +410,12 @@ impl Suite {
                 [if begins { NO_STATE } else { table[0] }, write]
             };
             let states: Vec<_> = tables.iter().enumerate().map(slots).collect();
-            engine.run(program, &Step { second, states: &states, ..Step::new(rows, tables) }).unwrap();
+            // a source text behind which the rows are
+            let source =
+                |sequence| rows.iter().find(|row| row.sequence == sequence).map_or(0, |row| row.position * 2 / 3);
+            let sources: Vec<_> = (0..tables.len()).map(source).collect();
+            let step = Step { second, states: &states, sources: &sources, ..Step::new(rows, tables) };
+            engine.run(program, &step).unwrap();
             let read = |Output { tensor, cols, format, of_bytes }: Output| {
                 let values = read(engine, tensor.buffer, tensor.rows * tensor.cols);
                 let values = values.chunks(tensor.cols).flat_map(|row| &row[cols.clone()]).copied();

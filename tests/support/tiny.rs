@@ -256,6 +256,51 @@ impl Tiny {
         tiny.meta("general.architecture", "mamba").meta("mamba.ssm.time_step_rank", rank as u32)
     }
 
+    /// Random weights of RWKV-7's layers.
+    pub fn mixing(seed: u64) -> Self {
+        let Self { metadata, tensors } = Self::new(seed, |_| BlockType::Q8_0);
+        let renamed = |(key, value): (String, Value)| (key.replacen("llama.", "rwkv7.", 1), value);
+        let stays = |name: &String| !name.starts_with("blk.") || name.ends_with(".attn_norm.weight");
+        let mut tiny = Self {
+            metadata: metadata.into_iter().map(renamed).collect(),
+            tensors: tensors.into_iter().filter(|(name, _)| stays(name)).collect(),
+        };
+        let (head, rank, ffn) = (HEAD_DIM, 8, 2 * HIDDEN);
+        let mut rng = Rng::new(seed + 5000);
+        for layer in 0..LAYERS {
+            let name = |part: &str| format!("blk.{layer}.{part}");
+            let square =
+                ["receptance", "key", "value", "output"].map(|part| (format!("time_mix_{part}"), HIDDEN, HIDDEN));
+            let low = ['w', 'a', 'v', 'g'].map(|letter| {
+                [(format!("time_mix_{letter}1"), HIDDEN, rank), (format!("time_mix_{letter}2"), rank, HIDDEN)]
+            });
+            let channel = [("channel_mix_key".into(), HIDDEN, ffn), ("channel_mix_value".into(), ffn, HIDDEN)];
+            for (part, cols, rows) in square.into_iter().chain(low.into_iter().flatten()).chain(channel) {
+                let block = if cols == rank { BlockType::F32 } else { BlockType::Q8_0 };
+                let (dims, data) = (vec![cols as u64, rows as u64], rng.rows(block, rows, cols));
+                tiny.tensors.insert(name(&format!("{part}.weight")), Tensor { dims, block, data });
+            }
+            for part in ["w0", "a0", "v0", "k_k", "k_a", "r_k", "ln"] {
+                tiny = tiny.vector(&name(&format!("time_mix_{part}.weight")), &rng.units(HIDDEN));
+            }
+            for part in ["time_mix_ln.bias", "channel_mix_lerp_k.weight", "attn_norm_2.weight"] {
+                tiny = tiny.vector(&name(part), &rng.units(HIDDEN));
+            }
+            let shifts = name("time_mix_lerp_fused.weight");
+            tiny = tiny.vector(&shifts, &rng.units(6 * HIDDEN));
+            tiny.tensors.get_mut(&shifts).unwrap().dims = vec![HIDDEN as u64, 1, 1, 6];
+        }
+        for rank_of in ["decay", "iclr", "value_residual_mix", "gate"] {
+            tiny = tiny.meta(&format!("rwkv7.attention.{rank_of}_lora_rank"), rank as u32);
+        }
+        tiny.vector("token_embd_norm.weight", &rng.units(HIDDEN))
+            .meta("general.architecture", "rwkv7")
+            .meta("rwkv7.feed_forward_length", ffn as u32)
+            .meta("rwkv7.attention.head_count", 0u32)
+            .meta("rwkv7.attention.layer_norm_epsilon", 1e-5f32)
+            .meta("rwkv7.wkv.head_size", head as u32)
+    }
+
     pub fn vector(mut self, name: &str, values: &[f32]) -> Self {
         let data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.tensors.insert(name.into(), Tensor { dims: vec![values.len() as u64], block: BlockType::F32, data });

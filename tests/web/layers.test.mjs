@@ -42,6 +42,7 @@ for (const device of ['cpu', 'gpu']) {
     'mamba',
     'deepseek2-lite',
     'mamba2',
+    'rwkv7',
     'smallthinker',
     'ernie4_5-moe',
   ]) {
@@ -73,4 +74,32 @@ for (const device of ['cpu', 'gpu']) {
       assert.deepEqual(got.parts, [...reference.ids, ...got.whole], 'prompts that go on where the last one ended');
     });
   }
+
+  test(`${device}: t5 answers as transformers`, async (t) => {
+    const page = await browser.newPage();
+    t.after(() => page.close());
+    await page.goto(server.url);
+    await prepareApp(page);
+    const reference = JSON.parse(readFileSync(join(FIXTURES, 't5', 'reference.json'), 'utf8')).prompts[1];
+    const got = await page.evaluate(
+      async ({ prompts, device }) => {
+        const llm = await weft.load({ model: '/fixtures/t5/model.gguf', device, store: false });
+        const options = { temperature: 0, maxTokens: 12 };
+        const answer = (prompt) => collect(llm.generate(prompt, options));
+        const alone = [await answer(prompts[0]), await answer(prompts[1])];
+        const together = await Promise.all(prompts.map(answer));
+        const { engine, tasks } = llm.info;
+        llm.dispose();
+        const ids = (answers) => answers.map((each) => each.ids);
+        return { engine, tasks, alone: ids(alone), together: ids(together) };
+      },
+      { prompts: [reference.ids, reference.ids.slice(0, 20)], device },
+    );
+    assert.equal(got.engine.kind, device);
+    assert.deepEqual(got.tasks, ['generate']);
+    // the first id behind the one that starts an answer
+    const [first] = reference.logits;
+    assert.equal(got.alone[0][0], first.indexOf(Math.max(...first)));
+    assert.deepEqual(got.together, got.alone);
+  });
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use clap::Args;
 use serde_json::json;
 use weft_llm::Result;
+use weft_llm::engine;
 use weft_llm::inference::{Event, GenerateOptions, GenerationId, LoadedDecoder, LoadedModel, Speculated};
 use weft_llm::sampling::SamplingOptions;
 use weft_llm::tokenizer::Message;
@@ -14,7 +15,7 @@ use super::adapters::AdapterArgs;
 use super::draft::{Drafts, SpeculateArgs};
 use super::files::Files;
 use super::synthetic::SyntheticArgs;
-use super::{RunArgs, print, print_json, seconds_since_1970, texts};
+use super::{RunArgs, print, print_json, reading, seconds_since_1970, texts};
 
 /// Owner of the keys and values that stand for an earlier text.
 const OWNER: u32 = 1;
@@ -66,6 +67,10 @@ pub struct BenchArgs {
     /// Embeds so many short texts instead.
     #[arg(long, conflicts_with_all = ["prompt", "positions", "sequences", "synthetic"])]
     texts: Option<usize>,
+    /// Measures too how fast as many threads read memory, and which part of that decoding reaches
+    /// on the CPU: each token reads all bytes of the files, unless these have experts.
+    #[arg(long, conflicts_with = "texts")]
+    reading: bool,
     /// Prints a line of JSON for each measurement instead of a sentence.
     #[arg(long)]
     json: bool,
@@ -74,7 +79,7 @@ pub struct BenchArgs {
 impl BenchArgs {
     pub async fn bench(&self) -> Result<()> {
         if let Some(count) = self.texts {
-            let mut model = self.load(self.run.context).await?;
+            let (mut model, _) = self.load(self.run.context).await?;
             model.warm_up().await?;
             return texts::bench(&mut model, count, self.json).await;
         }
@@ -83,7 +88,8 @@ impl BenchArgs {
         let start = Instant::now();
         let context = self.run.context.or(needed);
         let drafts = self.speculate.load(&RunArgs { context, ..self.run.clone() }).await?;
-        let mut decoder = self.load(context).await?.into_decoder("generate")?;
+        let (model, file_bytes) = self.load(context).await?;
+        let mut decoder = model.into_decoder("generate")?;
         let mut drafts = self.speculate.open(drafts, &decoder)?;
         decoder.warm_up().await?;
         self.adapters.load(&mut decoder).await?;
@@ -91,7 +97,12 @@ impl BenchArgs {
         for &position in &self.positions {
             let mut one = None;
             for &sequences in &self.sequences {
-                let measured = self.measure(&mut decoder, &mut drafts, position, sequences).await?;
+                let mut measured = self.measure(&mut decoder, &mut drafts, position, sequences).await?;
+                if self.reading && decoder.info().engine.kind == "cpu" {
+                    let bytes_s = reading::speed(engine::cpu::pool::threads());
+                    let steps = measured.gen_speed / sequences as f64;
+                    measured.reading = Some((bytes_s, steps * file_bytes as f64 / bytes_s));
+                }
                 if sequences == 1 {
                     one = Some(measured.gen_speed);
                 }
@@ -111,11 +122,18 @@ impl BenchArgs {
         Ok((0..sequences).map(|number| made_up_prompt(number, position + self.prompt_tokens, vocabulary)).collect())
     }
 
-    async fn load(&self, context: Option<usize>) -> Result<LoadedModel> {
+    /// The model, and the bytes of its files.
+    async fn load(&self, context: Option<usize>) -> Result<(LoadedModel, u64)> {
         let run = RunArgs { context, ..self.run.clone() };
         match self.synthetic.shape()? {
-            None => run.load(&Files::new(&self.model, self.quantize.as_deref())?).await,
-            Some((shape, mixture)) => run.load(&shape.random(mixture)).await,
+            None => {
+                let files = Files::new(&self.model, self.quantize.as_deref())?;
+                Ok((run.load(&files).await?, files.bytes()))
+            }
+            Some((shape, mixture)) => {
+                let file = shape.random(mixture);
+                Ok((run.load(&file).await?, file.bytes()))
+            }
         }
     }
 
@@ -184,6 +202,7 @@ impl BenchArgs {
             read_bytes: per_token(after.read_bytes, before.read_bytes),
             speculated,
             again,
+            reading: None,
             text: running.swap_remove(0).text,
         })
     }
@@ -200,8 +219,11 @@ impl BenchArgs {
             let again = m.again.map_or_else(String::new, |(cached, seconds)| {
                 format!(", again with {cached} tokens remembered: first token after {seconds:.3} s")
             });
+            let reading = m.reading.map_or_else(String::new, |(bytes_s, part)| {
+                format!(", {part:.2} of the {:.1} GB/s that its threads read", bytes_s / 1e9)
+            });
             return print(&format!(
-                "{kind} ({adapter}): {behind}{together}prompt {:.1} tokens/s, generation {:.1} tokens/s{}{again}\n",
+                "{kind} ({adapter}): {behind}{together}prompt {:.1} tokens/s, generation {:.1} tokens/s{}{reading}{again}\n",
                 m.prompt_speed,
                 m.gen_speed,
                 times.unwrap_or_default()
@@ -227,6 +249,8 @@ impl BenchArgs {
             "readBytesPerToken": m.read_bytes,
             "drafted": m.speculated.drafted,
             "accepted": m.speculated.accepted,
+            "readBytesPerSecond": m.reading.map(|(bytes_s, _)| bytes_s),
+            "partOfReading": m.reading.map(|(_, part)| part),
             "againCachedTokens": m.again.map(|(cached, _)| cached),
             "againSeconds": m.again.map(|(_, seconds)| seconds),
             "memoryBytes": info.memory_bytes,
@@ -258,6 +282,8 @@ struct Measured {
     speculated: Speculated,
     /// See [`ask_again`].
     again: Option<(usize, f64)>,
+    /// Bytes of memory that the threads read in a second, and the part of it that decoding reads.
+    reading: Option<(f64, f64)>,
     text: String,
 }
 

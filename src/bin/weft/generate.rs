@@ -3,17 +3,19 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 use weft_llm::Result;
+use weft_llm::inference::pictures::Content;
 use weft_llm::inference::{Event, FinishReason, GenerateOptions, LoadedDecoder, Speculated};
 use weft_llm::sampling::SamplingOptions;
-use weft_llm::tokenizer::{Conversation, EncodeOptions, Message};
+use weft_llm::tokenizer::{self, Conversation, EncodeOptions, Message};
 
 use super::adapters::AdapterArgs;
 use super::constrain::{Constraining, ConstraintArgs};
 use super::draft::{Drafts, SpeculateArgs};
 use super::options::{Thoughts, invalid, read_tools, reads, variable};
-use super::{ModelArgs, encode, print, seconds_since_1970};
+use super::pictures::PictureArgs;
+use super::{ModelArgs, print, seconds_since_1970};
 
 #[derive(Args)]
 pub struct Generate {
@@ -21,6 +23,8 @@ pub struct Generate {
     model: ModelArgs,
     #[command(flatten)]
     adapters: AdapterArgs,
+    #[command(flatten)]
+    pictures: PictureArgs,
     /// The prompt.
     #[arg(short, long, required_unless_present = "ids")]
     prompt: Option<String>,
@@ -75,6 +79,7 @@ impl Generate {
         let Self {
             model,
             adapters,
+            pictures,
             prompt,
             ids,
             suffix,
@@ -90,6 +95,7 @@ impl Generate {
         // files are read first: a model may take minutes
         let tools = template.tools.as_deref().map(read_tools).transpose()?;
         let constraint = constraint.read()?;
+        let pictures = pictures.read()?;
         if constraint.is_some() && template.thoughts == Thoughts::On {
             let expected = "auto or off beside a constraint, which holds for the whole answer";
             return Err(invalid("--thoughts", expected, "on"));
@@ -111,11 +117,17 @@ impl Generate {
             (Some(prompt), Some(suffix)) => {
                 decoder.infill(&decoder.tokenizer().encode(&prompt, EncodeOptions::default())?, &suffix)?
             }
-            (Some(prompt), None) if chat => {
-                decoder.chat_prompt(&template.conversation(&decoder, prompt, tools)?, seconds_since_1970() as i64)?
+            (Some(prompt), None) if chat => decoder.chat_prompt(
+                &template.conversation(&decoder, pictures.len(), prompt, tools)?,
+                seconds_since_1970() as i64,
+            )?,
+            (Some(prompt), None) => {
+                // the marks of pictures are tokens
+                let options = EncodeOptions { add_special: true, parse_special: !pictures.is_empty() };
+                decoder.tokenizer().encode(&prompt, options)?
             }
-            (Some(prompt), None) => encode(decoder.tokenizer(), &prompt)?,
         };
+        let prompt = pictures.place(&decoder, prompt, &model.run).await?;
         let sampling = SamplingOptions { temperature: temp, seed, ..SamplingOptions::default() };
         let constrained = constraining.is_some();
         let options = GenerateOptions {
@@ -138,7 +150,13 @@ impl TemplateArgs {
     }
 
     /// Errors: `InvalidOption` for what the model's template does not read.
-    fn conversation(self, decoder: &LoadedDecoder, prompt: String, tools: Option<Value>) -> Result<Conversation> {
+    fn conversation(
+        self,
+        decoder: &LoadedDecoder,
+        pictures: usize,
+        prompt: String,
+        tools: Option<Value>,
+    ) -> Result<Conversation> {
         // a model without a template gets its error from the prompt
         let template = decoder.chat_template(None, tools.is_some()).unwrap_or_default();
         if tools.is_some() && !reads(template, "tools") {
@@ -152,7 +170,13 @@ impl TemplateArgs {
             }
             variables.insert(name, value);
         }
-        Ok(Conversation { tools, variables, ..vec![Message::new("user", prompt)].into() })
+        let mut message = Message::new("user", &*prompt);
+        if pictures > 0 {
+            let mut parts = vec![json!({ "type": "image" }); pictures];
+            parts.push(json!({ "type": "text", "text": prompt }));
+            message.content = Some(tokenizer::Content::Parts(parts));
+        }
+        Ok(Conversation { tools, variables, ..vec![message].into() })
     }
 }
 
@@ -166,14 +190,14 @@ fn special(decoder: &LoadedDecoder) -> Vec<String> {
 /// `by_ids`: prints ids instead of text, for models without a tokenizer.
 async fn generate(
     decoder: &mut LoadedDecoder,
-    prompt: Vec<u32>,
+    (prompt, content): (Vec<u32>, Content),
     options: GenerateOptions,
     mut constraining: Option<Constraining>,
     mut drafts: Drafts,
     by_ids: bool,
 ) -> Result<()> {
     let speculates = options.speculate.is_some();
-    let generation = decoder.start(prompt, options, seconds_since_1970())?;
+    let generation = decoder.start_with(prompt, content, options, seconds_since_1970())?;
     if let Some(constraining) = &mut constraining {
         constraining.begin(decoder, generation)?;
     }

@@ -20,6 +20,7 @@ pub fn activate(activation: Activation, x: &[f32], n: usize, y_cols: usize, y_of
             Function::Relu => row(x, y, |x| x.max(F32x4::ZERO)),
             Function::SquaredRelu => row(x, y, |x| x.max(F32x4::ZERO).mul(x.max(F32x4::ZERO))),
             Function::Sigmoid => row(x, y, |x| times_sigmoid(F32x4::splat(1.0), x)),
+            Function::Tanh => row(x, y, tanh),
             // few values, of some experts
             Function::ClampedSwish => y.iter_mut().zip(x).for_each(|(y, x)| *y = Function::ClampedSwish.at(*x)),
         }
@@ -68,6 +69,12 @@ fn gelu(x: F32x4) -> F32x4 {
     let erf = one.add(tail.mul(z.mul(z).neg().exp()).neg());
     // erf is odd: x · erf(x) = |x| · erf(|x|)
     x.add(x.abs().mul(erf)).mul(F32x4::splat(0.5))
+}
+
+/// 2 · sigmoid(2 x) - 1
+#[inline(always)]
+fn tanh(x: F32x4) -> F32x4 {
+    times_sigmoid(F32x4::splat(2.0), x.add(x)).add(F32x4::splat(-1.0))
 }
 
 /// x / (1 + e^-u)

@@ -61,7 +61,7 @@ pub fn attention(
     let seen: Vec<Range<usize>> = {
         let lengths: Vec<usize> = (0..step.tables.len()).map(|sequence| step.length(sequence)).collect();
         let rows = &step.rows[..y.len() / op.y.cols];
-        rows.iter().map(|row| op.seen(row.position, lengths[row.sequence])).collect()
+        rows.iter().map(|row| op.seen(row.position, lengths[row.sequence], step.source(row.sequence))).collect()
     };
     let (units, parts) = units(op, step, &seen);
     let group = op.heads / op.kv.heads;

@@ -266,10 +266,11 @@ fn bfloats<V: Rows>(scales: &[Words], b: usize, group: usize) -> [(V, V); 1] {
 #[inline(always)]
 fn minifloats<V: Rows>(scales: &[Words], b: usize, group: usize) -> [(V, V); 2] {
     let words: [[u32; 4]; 2] = bytemuck::cast(scales[0]);
-    [0, 1].map(|half| {
+    let of = |half: usize| {
         let scale = |word: u32| half_e4m3((word >> (16 * b + 8 * half)) as u8);
         (V::load(&words.map(|rows| rows.map(scale)), group), V::ZERO)
-    })
+    };
+    [of(0), of(1)]
 }
 
 #[inline(always)]
@@ -424,7 +425,8 @@ impl Blocks<2> for Decoded {
 
     #[inline(always)]
     fn scales<V: Rows>(scales: &[Words], _: usize, group: usize) -> [(V, V); 2] {
-        [0, 1].map(|half| (V::load(&bytemuck::cast(scales[half]), group), V::ZERO))
+        let of = |half: usize| (V::load(&bytemuck::cast(scales[half]), group), V::ZERO);
+        [of(0), of(1)]
     }
 }
 

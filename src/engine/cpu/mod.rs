@@ -31,7 +31,7 @@ use crate::format::layout::{Layout, Planes};
 use crate::ops::attention::Learned;
 use crate::ops::{
     Activate, Affine, Attention, CausalConvolve, Convolve, DeltaRule, Embed, ExpertLinear, Linear, Norm, RopeAppend,
-    SelectiveScan,
+    SelectiveScan, Wkv,
 };
 use crate::record::{KvCache, KvFormat, Step};
 use activations::ProductBuffers;
@@ -52,7 +52,7 @@ impl Simd {
     /// With vectors of four lanes, which every processor has: what wider ones are compared with.
     pub fn of_four_lanes() -> Self {
         let engine = Self::default();
-        engine.scratch.borrow_mut().0.lanes = Lanes::FOUR;
+        engine.scratch.borrow_mut().0.lanes = Lanes::Four;
         engine
     }
 }
@@ -165,7 +165,7 @@ impl Kernels for Simd {
         pool::run_ranges(all, |cols| {
             let len = cols.len();
             // SAFETY: each call has its own columns, here and below
-            let part = |position: usize| unsafe { state.slice(position * all + cols.start, len) };
+            let part = |position: usize| unsafe { state.slice(op.first + position * all + cols.start, len) };
             let mut kept: Vec<f32> = (0..positions).flat_map(|position| part(position).to_vec()).collect();
             op.columns(rows.clone(), cols.clone(), inputs, &mut kept, |row, values| {
                 // SAFETY: as above
@@ -211,6 +211,19 @@ impl Kernels for Simd {
             // SAFETY: each call has its own matrix, and its own columns of y
             let matrix = unsafe { state.slice(matrix.start, matrix.len()) };
             op.head(rows.clone(), head, inputs, (matrix, simd::exponentials), |row, values| {
+                // SAFETY: as above
+                unsafe { y.slice(row * op.y.cols + head * width, width) }.copy_from_slice(values);
+            });
+        });
+    }
+
+    fn wkv(&self, op: &Wkv, rows: Range<usize>, inputs: (&[f32], &[f32], &[f32]), state: &mut [f32], y: &mut [f32]) {
+        let (state, y, width) = (pool::Shared::new(state), pool::Shared::new(y), op.heads.dim);
+        pool::run(op.heads.count, |head| {
+            let matrix = op.matrix(head);
+            // SAFETY: each call has its own matrix, and its own columns of y
+            let matrix = unsafe { state.slice(matrix.start, matrix.len()) };
+            op.head(rows.clone(), head, inputs, matrix, |row, values| {
                 // SAFETY: as above
                 unsafe { y.slice(row * op.y.cols + head * width, width) }.copy_from_slice(values);
             });

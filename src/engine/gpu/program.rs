@@ -373,12 +373,13 @@ fn no_tokens(got: &str) -> Error {
     Error::Internal { op: "run", expected: "at least one token".into(), got: got.into() }
 }
 
-/// The slots of its state, the length and the block table of each sequence of a step, concatenated,
-/// and where the length is.
+/// The length of its source text, the slots of its state, the length and the block table of each
+/// sequence of a step, concatenated, and where the length is.
 fn tables(step: &Step) -> (Vec<u32>, Vec<u32>) {
     let (mut words, mut starts) = (Vec::new(), Vec::new());
     for (sequence, table) in step.tables.iter().enumerate() {
         let length = step.length(sequence);
+        words.push(step.source(sequence) as u32);
         words.extend(step.states.get(sequence).unwrap_or(&[NO_STATE; 2]));
         starts.push(words.len() as u32);
         words.push(length as u32);
@@ -421,7 +422,7 @@ fn pieces_bytes<'a>(kernels: impl Iterator<Item = &'a Kernel>, reach: usize) -> 
 /// Bytes of the buffers of a program, at the usual alignment, for a step with one sequence of
 /// `reach` positions.
 pub(super) fn program_bytes(kernels: &[Kernel], reach: usize) -> u64 {
-    let table_words = (3 + reach.div_ceil(KV_BLOCK)).next_power_of_two().max(FIRST_TABLE_WORDS);
+    let table_words = (4 + reach.div_ceil(KV_BLOCK)).next_power_of_two().max(FIRST_TABLE_WORDS);
     let params = slot_bytes(kernels, TABLES_OFFSET) * kernels.len();
     let buffers = [step_bytes(capacity(kernels), table_words), params as u64, pieces_bytes(kernels.iter(), reach)];
     buffers.map(buffer_size).iter().sum()

@@ -91,6 +91,7 @@ const SOURCES: &[(&str, &str)] = embed![
     "sample",
     "selective_scan",
     "sparsify",
+    "wkv",
     "try_f16",
     "try_packed_dot",
     "try_subgroups",
@@ -159,9 +160,21 @@ pub fn wgsl(shader: &'static str, defines: &[&str], constants: &[(&str, u32)]) -
     let is_directive = |line: &&str| line.starts_with("enable ");
     let is_known = |line: &&str| cfg!(target_arch = "wasm32") || *line != "enable subgroups;";
     let directives = source.lines().filter(is_directive).filter(is_known);
-    let constants = constants.iter().map(|(name, value)| format!("const {name} = {value}u;"));
-    let body = source.lines().filter(|line| !is_directive(line)).map(String::from);
-    Ok(directives.map(String::from).chain(constants).chain(body).fold(String::new(), |text, line| text + &line + "\n"))
+    let declared = constants.iter().map(|(name, value)| format!("const {name} = {value}u;"));
+    let body = source.lines().filter(|line| !is_directive(line)).map(|line| with_length(line, constants));
+    Ok(directives.map(String::from).chain(declared).chain(body).fold(String::new(), |text, line| text + &line + "\n"))
+}
+
+/// The planes of a weight, and the constants that are their lengths where a kernel has these.
+const PLANES: [(&str, &str); 2] = [("@binding(8)", "QUANTS_LENGTH"), ("@binding(9)", "SCALES_LENGTH")];
+
+fn with_length(line: &str, constants: &[(&str, u32)]) -> String {
+    let plane = PLANES.iter().find(|(slot, _)| line.contains(slot));
+    let length = plane.filter(|(_, length)| constants.iter().any(|(name, _)| name == length));
+    match (length, line.strip_suffix(">;")) {
+        (Some((_, length)), Some(line)) => format!("{line}, {length}>;"),
+        _ => line.into(),
+    }
 }
 
 /// Slot of an operation's first storage buffer, after the step and the parameters.
@@ -288,6 +301,17 @@ mod tests {
         ] {
             let error = run(defines, source).unwrap_err();
             assert!(error.contains(problem), "{source:?} gave {error}");
+        }
+    }
+
+    #[test]
+    fn planes_have_the_lengths_that_a_kernel_gives() {
+        for (layout, planes) in [("F32", 1), ("Q4", 2), ("Q4K32", 2), ("NV4", 2)] {
+            let source = |constants: &[_]| wgsl("linear", &[layout], constants).unwrap();
+            let all = source(&[("QUANTS_LENGTH", 7), ("SCALES_LENGTH", 9)][..planes]);
+            let sized: Vec<_> = all.lines().filter(|line| line.ends_with("_LENGTH>;")).collect();
+            assert_eq!(sized.len(), planes, "{layout}: {sized:?}");
+            assert!(!source(&[]).contains("_LENGTH"), "{layout}");
         }
     }
 

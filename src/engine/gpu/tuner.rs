@@ -165,7 +165,8 @@ async fn choose(
         // few rows an invocation, or a small matrix leaves threads of the adapter idle
         let fewest = || MATVEC.iter().filter(|variant| variant.software_only).min_by_key(|variant| variant.rows);
         let usual = if engine.is_software() { fewest() } else { None };
-        let champion = champions.map(|of| of.matvec_narrow).or(usual);
+        // one pipeline for both, unless the races of later visits find that two are faster
+        let champion = champions.map(|of| of.matvec_narrow).or(usual).or(wide);
         let field = Field::linear(engine, &[MATVEC], &with, champion, of_narrow);
         chosen = stand.race(engine, heat, field).await?;
     }

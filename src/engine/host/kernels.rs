@@ -12,7 +12,7 @@ use crate::ops::attention::Learned;
 use crate::ops::{
     self, Activate, Affine, AltUp, AltUpInputs, Attention, CausalConvolve, Combine, Convolve, DeltaRule, Embed,
     ExpertLinear, Likely, Linear, MatrixView, Norm, PickRows, Rescale, RopeAppend, Route, Sample, SelectiveScan,
-    Sparsify,
+    Sparsify, Wkv,
 };
 use crate::record::{KvCache, KvFormat, Step};
 
@@ -148,6 +148,11 @@ pub trait Kernels {
         state: &mut [f32],
         y: &mut [f32],
     ) {
+        op.reference(rows, inputs, state, y);
+    }
+
+    /// See [`Wkv::reference`].
+    fn wkv(&self, op: &Wkv, rows: Range<usize>, inputs: (&[f32], &[f32], &[f32]), state: &mut [f32], y: &mut [f32]) {
         op.reference(rows, inputs, state, y);
     }
 

@@ -99,6 +99,7 @@ pub fn small(command: &Command) -> Command {
         | Command::CausalConvolve(_)
         | Command::DeltaRule(_)
         | Command::SelectiveScan(_)
+        | Command::Wkv(_)
         | Command::AltUp(_)
         | Command::Rescale(_)
         | Command::Sparsify(_)
@@ -190,6 +191,7 @@ fn about(command: &Command) -> (String, usize, usize, usize) {
         Command::CausalConvolve(op) => ("causal convolution".into(), op.y.rows, POSITIONS, 0),
         Command::DeltaRule(op) => ("delta rule".into(), op.y.rows, POSITIONS, 0),
         Command::SelectiveScan(op) => ("selective scan".into(), op.y.rows, POSITIONS, 0),
+        Command::Wkv(op) => ("time mixing".into(), op.y.rows, POSITIONS, 0),
         Command::AltUp(op) => ("alternating updates".into(), op.y.rows, any, 0),
         Command::Rescale(op) => ("factors".into(), op.y.rows, any, 0),
         Command::Sparsify(op) => ("largest values".into(), op.y.rows, any, 0),
@@ -358,6 +360,12 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
             let decays = if op.heads.columns { op.heads.matrices() } else { op.heads.count };
             let weights: Vec<f32> = (0..op.heads.weights()).map(|i| if i < decays { -0.5 } else { 0.75 }).collect();
             op.weights = Random::put(memory, 1, op.weights.cols, &weights)?;
+            vec![Output::all(op.y), Output::all(blocks(op.state))]
+        }
+        Command::Wkv(op) => {
+            op.state = random.cache(memory, op.state, BLOCKS)?;
+            (op.projected, op.y) = (random.like(memory, op.projected)?, random.like(memory, op.y)?);
+            (op.first_values, op.weights) = (random.like(memory, op.first_values)?, random.like(memory, op.weights)?);
             vec![Output::all(op.y), Output::all(blocks(op.state))]
         }
         Command::AltUp(op) => {

@@ -11,7 +11,7 @@ use super::{Engine, ProgramId, now};
 use crate::Result;
 use crate::format::BlockType;
 use crate::format::layout::{BLOCK, Layout};
-use crate::ops::{Activation, Attention, Epilogue, Linear, Recording, RmsNorm};
+use crate::ops::{Activation, Attention, Epilogue, Linear, Part, Recording, RmsNorm};
 use crate::record::{KV_BLOCK, KvCache, KvFormat, Matrix, Step, Tensor, rows};
 
 pub use command::small;
@@ -157,6 +157,7 @@ impl Trial {
                 causal,
                 sinks: None,
                 bias: None,
+                part: Part::Whole,
                 temperature: None,
                 y,
             })?;
@@ -184,7 +185,7 @@ impl Trial {
     pub(super) fn step<T>(&self, with: impl FnOnce(&Step) -> T) -> T {
         let rows = rows(0, self.position, &self.ids);
         let second = (self.position + SECOND) as u32;
-        with(&Step { random: RANDOM, second, states: &[[0, 1]], ..Step::new(&rows, &[&self.table]) })
+        with(&Step { random: RANDOM, second, states: &[[0, 1]], sources: &[1], ..Step::new(&rows, &[&self.table]) })
     }
 
     fn run_step(&self, engine: &mut dyn Engine, program: ProgramId) -> Result<()> {

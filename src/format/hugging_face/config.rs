@@ -228,8 +228,8 @@ impl ParsedConfig {
         if is_encoder(self.family.architecture) {
             self.encoder(config, model_type)?;
         }
-        if self.family.architecture == "t5encoder" {
-            self.t5(config)?;
+        if matches!(self.family.architecture, "t5encoder" | "t5") {
+            self.t5(config, model_type)?;
         } else if !matches!(self.family.architecture, "bert" | "jina-bert-v2") && !self.scans_alone() {
             self.rope(config)?;
         }
@@ -301,7 +301,9 @@ impl ParsedConfig {
                     self.put(key, 2048u32)
                 }
                 // positions are distances; GGUF says what the first models were trained for
-                None if key == "context_length" && self.family.architecture == "t5encoder" => self.put(key, 512u32),
+                None if key == "context_length" && matches!(self.family.architecture, "t5encoder" | "t5") => {
+                    self.put(key, 512u32)
+                }
                 None if i < REQUIRED => return Err(invalid(names[0], "an integer", "none".into())),
                 None => {}
             }
@@ -580,10 +582,22 @@ impl ParsedConfig {
 }
 
 impl ParsedConfig {
-    /// Reads the buckets of distances. What the feed-forward layers are, the tensors say.
-    fn t5(&mut self, config: &Object) -> Result<()> {
-        if !self.class.is_empty() && !self.class.ends_with("EncoderModel") {
-            return Err(unsupported("architectures", &self.class, "T5EncoderModel, MT5EncoderModel, UMT5EncoderModel"));
+    /// Reads the buckets of distances, and what only a model of both halves has. What the
+    /// feed-forward layers are, the tensors say.
+    fn t5(&mut self, config: &Object, model_type: &str) -> Result<()> {
+        if self.family.architecture == "t5" {
+            if let Some(layers) = config.count(&["num_decoder_layers"])? {
+                self.put("decoder_block_count", layers);
+                self.layers = self.layers.max(layers as usize);
+            }
+            // newer versions of transformers keep only what follows from the other
+            let scales = config.flag("scale_decoder_outputs")?.or(config.flag("tie_word_embeddings")?);
+            self.put_own("scales_outputs", model_type != "mt5" && scales.unwrap_or(true));
+            // a matrix that is there counts
+            self.tied = false;
+        } else if !self.class.is_empty() && !self.class.ends_with("EncoderModel") {
+            let known = "T5EncoderModel, T5ForConditionalGeneration, and those of MT5 and UMT5";
+            return Err(unsupported("architectures", &self.class, known));
         }
         let known = ["relu", "gated-gelu"];
         let found = config.text(&["feed_forward_proj"])?.filter(|found| !known.contains(&found.as_str()));
@@ -625,11 +639,13 @@ fn is_encoder(architecture: &str) -> bool {
 
 /// The architecture of GGUF where it depends on more than the type of the model.
 fn special(config: &Object) -> Result<Option<&'static str>> {
+    let class = config.0["architectures"][0].as_str().unwrap_or_default();
     let alibi = config.text(&["position_embedding_type"])?.is_some_and(|kind| kind == "alibi");
     // Gemma 4 has a string here
     Ok(match config.get("use_bidirectional_attention") {
         Some(Value::Bool(true)) => Some("gemma-embedding"),
         _ if alibi => Some("jina-bert-v2"),
+        _ if class.ends_with("T5ForConditionalGeneration") => Some("t5"),
         _ => None,
     })
 }

@@ -138,6 +138,10 @@ impl Folder {
                 Value::Array(ids) => ids.as_slice(),
                 id => std::slice::from_ref(id),
             };
+            let start = json["decoder_start_token_id"].as_u64().and_then(|id| u32::try_from(id).ok());
+            if let Some(start) = start.filter(|_| model.family.architecture == "t5") {
+                metadata.insert("t5.decoder_start_token_id", start);
+            }
             ends.extend(ids.iter().filter_map(Value::as_u64).filter_map(|id| u32::try_from(id).ok()));
         }
         metadata.insert(ENDS, Array::U32(ends));

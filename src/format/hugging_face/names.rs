@@ -107,7 +107,7 @@ const NORMS_AROUND: &[(&str, &str)] = &[
 /// Llama's models, but what their configuration calls a norm behind attention is named so in GGUF.
 const POST_ATTENTION: &[(&str, &str)] = &[("layers.#.post_attention_layernorm", "blk.#.post_attention_norm")];
 
-/// T5. A layer of an encoder has two sublayers, each with its norm.
+/// T5. A layer of an encoder has two sublayers, each with its norm, one of a decoder three.
 const T5: &[(&str, &str)] = &[
     ("shared", "token_embd"),
     ("block.#.layer.0.layer_norm", "enc.blk.#.attn_norm"),
@@ -122,6 +122,24 @@ const T5: &[(&str, &str)] = &[
     ("block.#.layer.1.DenseReluDense.wi_1", "enc.blk.#.ffn_up"),
     ("block.#.layer.1.DenseReluDense.wo", "enc.blk.#.ffn_down"),
     ("final_layer_norm", "enc.output_norm"),
+    ("decoder.block.#.layer.0.layer_norm", "dec.blk.#.attn_norm"),
+    ("decoder.block.#.layer.0.SelfAttention.q", "dec.blk.#.attn_q"),
+    ("decoder.block.#.layer.0.SelfAttention.k", "dec.blk.#.attn_k"),
+    ("decoder.block.#.layer.0.SelfAttention.v", "dec.blk.#.attn_v"),
+    ("decoder.block.#.layer.0.SelfAttention.o", "dec.blk.#.attn_o"),
+    ("decoder.block.#.layer.0.SelfAttention.relative_attention_bias", "dec.blk.#.attn_rel_b"),
+    ("decoder.block.#.layer.1.layer_norm", "dec.blk.#.cross_attn_norm"),
+    ("decoder.block.#.layer.1.EncDecAttention.q", "dec.blk.#.cross_attn_q"),
+    ("decoder.block.#.layer.1.EncDecAttention.k", "dec.blk.#.cross_attn_k"),
+    ("decoder.block.#.layer.1.EncDecAttention.v", "dec.blk.#.cross_attn_v"),
+    ("decoder.block.#.layer.1.EncDecAttention.o", "dec.blk.#.cross_attn_o"),
+    ("decoder.block.#.layer.1.EncDecAttention.relative_attention_bias", "dec.blk.#.cross_attn_rel_b"),
+    ("decoder.block.#.layer.2.layer_norm", "dec.blk.#.ffn_norm"),
+    ("decoder.block.#.layer.2.DenseReluDense.wi", "dec.blk.#.ffn_up"),
+    ("decoder.block.#.layer.2.DenseReluDense.wi_0", "dec.blk.#.ffn_gate"),
+    ("decoder.block.#.layer.2.DenseReluDense.wi_1", "dec.blk.#.ffn_up"),
+    ("decoder.block.#.layer.2.DenseReluDense.wo", "dec.blk.#.ffn_down"),
+    ("decoder.final_layer_norm", "dec.output_norm"),
 ];
 
 const fn family(model_types: &'static [&'static str], architecture: &'static str) -> Family {
@@ -231,6 +249,7 @@ pub(super) const FAMILIES: &[Family] = &[
     Family { activations: GELU, ..family(&["bert"], "jina-bert-v2") },
     Family { activations: &["silu", "swiglu"], ..family(&["nomic_bert"], "nomic-bert") },
     Family { names: T5, ..family(&["t5", "mt5", "umt5"], "t5encoder") },
+    Family { names: T5, ..family(&["t5", "mt5", "umt5"], "t5") },
     Family { activations: GELU, windowed: Windowed::AllButFirstOf(3), ..family(&["modernbert"], "modern-bert") },
 ];
 
@@ -550,6 +569,7 @@ const OTHER_PARTS: &[&str] = &[
     "embed_audio.",
     "model.embed_audio.",
     "encoder.embed_tokens.",
+    "decoder.embed_tokens.",
 ];
 
 /// Destination of a tensor.
@@ -674,6 +694,8 @@ mod tests {
         means("t5", "shared.weight", "token_embd.weight");
         means("t5", "encoder.embed_tokens.weight", "dropped");
         means("t5", "encoder.final_layer_norm.weight", "enc.output_norm.weight");
+        means("t5", "decoder.final_layer_norm.weight", "dec.output_norm.weight");
+        means("t5", "decoder.block.1.layer.1.EncDecAttention.k.weight", "dec.blk.1.cross_attn_k.weight");
         means("t5", "encoder.block.1.layer.0.SelfAttention.o.weight", "enc.blk.1.attn_o.weight");
         means("t5", "encoder.block.3.layer.1.layer_norm.weight", "enc.blk.3.ffn_norm.weight");
         let expert = of("mixtral", "model.layers.1.block_sparse_moe.experts.3.w2.weight");

@@ -72,7 +72,7 @@ fn bytes_read(runner: &Runner, command: &Command, step: &Step) -> u64 {
             share(engine.buffer_bytes(op.weight.buffer), rows * op.chosen, op.weight.rows / op.rows)
         }
         Command::Attention(op) | Command::RopeAttention(RopeAttention { attention: op, .. }) => {
-            let positions = step.rows.iter().map(|row| op.seen(row.position, step.length(row.sequence)));
+            let positions = step.rows.iter().map(|row| op.seen_by(step, row));
             let seen = positions.reduce(|a, b| a.start.min(b.start)..a.end.max(b.end)).map_or(0, |seen| seen.len());
             (2 * op.kv.heads * op.kv.head_dim * seen * size_of::<f32>()) as u64
         }
@@ -80,6 +80,7 @@ fn bytes_read(runner: &Runner, command: &Command, step: &Step) -> u64 {
         Command::CausalConvolve(op) => engine.buffer_bytes(op.weight.buffer),
         Command::DeltaRule(op) => (op.heads.matrices() * size_of::<f32>()) as u64,
         Command::SelectiveScan(op) => (op.heads.matrices() * size_of::<f32>()) as u64,
+        Command::Wkv(op) => (op.heads.matrices() * size_of::<f32>()) as u64,
         Command::Activate(_)
         | Command::AltUp(_)
         | Command::Rescale(_)

@@ -9,6 +9,7 @@ use crate::engine::Engine;
 use crate::engine::shared::Share;
 use crate::inference::runner::Runner;
 use crate::inference::sequences::Sequence;
+use crate::model::config::LayerKind;
 use crate::model::decoder::FeedForward;
 use crate::ops::attention::Learned;
 use crate::ops::{Attention, Recording};
@@ -233,7 +234,7 @@ pub(super) async fn vectors(engine: &mut Share, attention: &Attention) -> Result
 
 /// Whether the attention of a layer is wanted, which has some.
 fn attends(runner: &Runner, options: &InspectOptions, layer: usize) -> bool {
-    options.attends(layer) && runner.decoder.layers[layer].convolution.is_none()
+    options.attends(layer) && runner.decoder.config.kinds[layer] == LayerKind::Attention
 }
 
 fn attention(runner: &Runner, layer: usize) -> Attention {
@@ -276,7 +277,7 @@ pub(in crate::inference) fn weights(
         let key = |p: usize| &keys[p * head_dim..][..head_dim];
         for (row, weights) in weights.chunks_exact_mut(positions).enumerate() {
             let q = &q[(row * heads + head) * head_dim..][..head_dim];
-            let seen = attention.seen(first + row, positions);
+            let seen = attention.seen(first + row, positions, 0);
             weights[seen.clone()].copy_from_slice(&attention.weights(head, first + row, seen, q, key, learned));
         }
     }

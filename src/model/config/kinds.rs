@@ -5,7 +5,7 @@ use crate::format::{Array, Value};
 use crate::model::architecture::DeltaOrder;
 use crate::model::keys::Keys;
 use crate::ops::causal_convolve::WIDEST;
-use crate::ops::{DeltaHeads, ScanHeads};
+use crate::ops::{DeltaHeads, ScanHeads, WkvHeads, wkv};
 use crate::{Error, Result};
 
 pub(super) const KV_HEADS: &str = "attention.head_count_kv";
@@ -36,6 +36,26 @@ pub enum LayerKind {
         /// How Mamba makes Δ, B and C of what the convolution gives.
         low_rank: Option<TimeSteps>,
     },
+    /// RWKV-7's time mixing.
+    Wkv {
+        /// Its heads.
+        heads: WkvHeads,
+        /// Its matrices of low rank.
+        ranks: Ranks,
+    },
+}
+
+/// How many values stand between the two matrices that each of these is made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ranks {
+    /// `attention.decay_lora_rank`
+    pub decay: usize,
+    /// `attention.iclr_lora_rank`: rates of what is taken away.
+    pub rate: usize,
+    /// `attention.value_residual_mix_lora_rank`
+    pub mix: usize,
+    /// `attention.gate_lora_rank`
+    pub gate: usize,
 }
 
 /// What a scan of columns projects again behind its convolution.
@@ -66,6 +86,8 @@ impl LayerKind {
             Self::Attention | Self::Convolution { .. } => None,
             Self::Delta { width, heads } => Some([*width, heads.qkv()]),
             Self::Scan { width, heads, .. } => Some([*width, heads.xbc()]),
+            // two token shifts keep the input of one position each
+            Self::Wkv { heads, .. } => Some([3, heads.width()]),
         }
     }
 
@@ -76,6 +98,7 @@ impl LayerKind {
             Self::Attention | Self::Convolution { .. } => 0,
             Self::Delta { heads, .. } => heads.matrices(),
             Self::Scan { heads, .. } => heads.matrices(),
+            Self::Wkv { heads, .. } => heads.matrices(),
         };
         Some((width - 1) * cols + matrices)
     }
@@ -94,6 +117,19 @@ impl Config {
         self.require("ssm.inner_size", fits(value_dim), expected, value * value_dim)
     }
 
+    pub(super) fn check_wkv(&self, heads: &WkvHeads, ranks: &Ranks) -> Result<()> {
+        let fits = (4..=256).contains(&heads.dim) && heads.dim.is_multiple_of(4) && heads.width() == self.hidden;
+        let expected = "a multiple of 4 up to 256 that divides embedding_length";
+        self.require("wkv.head_size", fits, expected, heads.dim)?;
+        let Ranks { decay, rate, mix, gate } = *ranks;
+        let named = [("decay", decay), ("iclr", rate), ("value_residual_mix", mix), ("gate", gate)];
+        named.into_iter().try_for_each(|(name, rank)| {
+            let fits = (4..=self.hidden).contains(&rank) && rank.is_multiple_of(4);
+            let key = format!("attention.{name}_lora_rank");
+            self.require(&key, fits, "a multiple of 4 up to embedding_length", rank)
+        })
+    }
+
     pub(super) fn check_scan(&self, width: usize, heads: &ScanHeads, low_rank: Option<TimeSteps>) -> Result<()> {
         let ScanHeads { count, groups, head_dim, state_dim, .. } = *heads;
         if let Some(TimeSteps { rank, .. }) = low_rank {
@@ -109,6 +145,11 @@ impl Config {
     }
 }
 
+/// Columns of what a layer with time mixing projects, and of what it gives.
+pub fn wkv_widths(heads: &WkvHeads) -> [usize; 2] {
+    [wkv::PROJECTED * heads.width(), heads.width()]
+}
+
 /// Columns of what a layer with linear attention projects: q, k, v, z, b and a.
 pub fn delta_width(heads: &DeltaHeads) -> usize {
     heads.qkv() + heads.values() + 2 * heads.value
@@ -119,6 +160,14 @@ pub fn delta_width(heads: &DeltaHeads) -> usize {
 pub(super) fn kinds(keys: &Keys, layers: usize, heads: usize) -> Result<(Vec<LayerKind>, usize)> {
     if let Some(order) = keys.architecture.delta {
         return Ok((delta_kinds(keys, layers, order)?, keys.opt_count(KV_HEADS)?.unwrap_or(heads)));
+    }
+    if keys.architecture.wkv {
+        let (hidden, dim) = (keys.count("embedding_length")?, keys.count("wkv.head_size")?);
+        let heads = WkvHeads { count: hidden.checked_div(dim).unwrap_or(0), dim };
+        let rank = |name: &str| keys.count(&format!("attention.{name}_lora_rank"));
+        let (decay, rate, mix, gate) = (rank("decay")?, rank("iclr")?, rank("value_residual_mix")?, rank("gate")?);
+        let kind = LayerKind::Wkv { heads, ranks: Ranks { decay, rate, mix, gate } };
+        return Ok((vec![kind; layers.min(1 << 16)], 1));
     }
     if keys.architecture.bare_mixers {
         // whatever number of heads the file has

@@ -27,6 +27,8 @@ pub struct Activations {
     pub(super) attn: Tensor,
     /// (tokens, columns) of what linear attention and scans convolve, or of the gates of attention.
     pub(super) convolved: Option<Tensor>,
+    /// (tokens, hidden): values of the first layer, which later ones with time mixing read.
+    pub(super) first_values: Option<Tensor>,
     /// (tokens, 2 ffn), for each expert of a token; only used if gate and up projection are
     /// separate matrices.
     pub(super) gate_up: Tensor,
@@ -107,6 +109,7 @@ impl Activations {
             qkv: with_room(&mut tensor, config.qkv_width(), projected)?,
             attn: with_room(&mut tensor, attended, mixed)?,
             convolved,
+            first_values: config.architecture.wkv.then(|| tensor(config.hidden)).transpose()?,
             gate_up: match is_fused(model) {
                 true => tensor(inputs)?,
                 false => with_room(&mut tensor, inputs * ffn, inputs * dense_ffn)?,
@@ -155,6 +158,7 @@ impl Activations {
             qkv: cut(self.qkv),
             attn: cut(self.attn),
             convolved: self.convolved.map(cut),
+            first_values: self.first_values.map(cut),
             gate_up: cut(self.gate_up),
             ffn: cut(self.ffn),
             mixture: self.mixture.map(|mixture| MixtureActivations {

@@ -26,6 +26,7 @@ impl Decoder {
             Command::Convolve(_) | Command::CausalConvolve(_) => "convolution",
             Command::DeltaRule(_) => "delta_rule",
             Command::SelectiveScan(_) => "selective_scan",
+            Command::Wkv(_) => "wkv",
             Command::AltUp(_) => "altup",
             Command::Rescale(_) => "rescale",
             Command::Sparsify(_) => "sparsify",
@@ -39,6 +40,13 @@ impl Decoder {
             Command::Sample(_) => "sample",
             Command::Likely(_) => "logprobs",
         }
+    }
+
+    /// The same of a command that reads a source text.
+    pub fn source_operation(&self, command: &Command) -> &'static str {
+        let layers = self.source.iter().flat_map(|encoder| (0..encoder.layers.len()).map(move |i| (encoder, i)));
+        let mut names = layers.map(|(encoder, layer)| encoder.operation(Some(layer), command));
+        names.find(|name| *name != "adapter").unwrap_or("cross_kv_proj")
     }
 
     fn is_per_layer(&self, matrix: BufferId) -> bool {
@@ -60,6 +68,15 @@ impl Decoder {
             weights.extend(latent.queries.iter().map(|(_, weight)| (weight, "q_b_proj")));
             weights.extend([(&latent.latent_proj, "kv_a_proj"), (&latent.keys.weight, "k_b_proj")]);
             weights.push((&latent.values.weight, "v_b_proj"));
+        }
+        if let Some(wkv) = &layer.wkv {
+            weights.extend([(&wkv.key, "k_proj"), (&wkv.value, "v_proj")]);
+            let low_ranks = [(&wkv.decay, "w_proj"), (&wkv.rate, "a_proj"), (&wkv.mix, "v_mix"), (&wkv.gate, "g_proj")];
+            weights
+                .extend(low_ranks.iter().flat_map(|(mlp, name)| [(&mlp.gate_up_proj, *name), (&mlp.down_proj, *name)]));
+        }
+        if let Some(cross) = &layer.cross {
+            weights.extend([(&cross.q_proj, "cross_q_proj"), (&cross.o_proj, "cross_o_proj")]);
         }
         weights.extend(layer.gate_proj.iter().map(|weight| (weight, "attn_gate")));
         if let Some(StepWeights { low, dt, bc, .. }) = layer.scan.as_ref().and_then(|scan| scan.steps.as_ref()) {

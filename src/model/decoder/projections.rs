@@ -80,7 +80,8 @@ impl Decoder {
         let (qkv, y) = (Tensor { cols: heads.qkv(), ..convolved }, Tensor { cols: heads.values(), ..a.attn });
         let (x, norm) = self.normed(r, layer.attn_norms.input, a)?;
         layer.qkv_proj.linear(r, x, norm, Epilogue::Store, gates)?;
-        let convolve = CausalConvolve { x: gates, first_col: 0, weight, biased: false, state, y: qkv };
+        let convolve =
+            CausalConvolve { x: gates, first_col: 0, weight, biased: false, state, first: 0, shift: None, y: qkv };
         let first = convolve.kept();
         r.push(convolve)?;
         r.push(DeltaRule { qkv, gates, weights, state, first, heads, eps: self.config.norm_eps, y })?;
@@ -109,7 +110,7 @@ impl Decoder {
         let (x, norm) = self.normed(r, layer.attn_norms.input, a)?;
         layer.qkv_proj.linear(r, x, norm, Epilogue::Store, gates)?;
         let first_col = if heads.columns { 0 } else { heads.inner() };
-        let convolve = CausalConvolve { x: gates, first_col, weight, biased, state, y: xbc };
+        let convolve = CausalConvolve { x: gates, first_col, weight, biased, state, first: 0, shift: None, y: xbc };
         let first = convolve.kept();
         r.push(convolve)?;
         if let (Some(steps), Some(of)) = (steps, low_rank) {

@@ -45,10 +45,6 @@ impl Attention {
         Loads { multiply_adds: (2 * positions * heads * self.kv.head_dim) as u64, ..walk }
     }
 
-    fn seen_by(&self, step: &Step, row: &Row) -> Range<usize> {
-        self.seen(row.position, step.length(row.sequence))
-    }
-
     /// Bytes of the keys and values of a head at these many positions.
     pub(super) fn kv_bytes(&self, positions: usize) -> u64 {
         (2 * positions * self.kv.vector_bytes()) as u64

@@ -160,6 +160,7 @@ impl Variants {
             | Command::CausalConvolve(_)
             | Command::DeltaRule(_)
             | Command::SelectiveScan(_)
+            | Command::Wkv(_)
             | Command::AltUp(_)
             | Command::Rescale(_)
             | Command::Sparsify(_)

@@ -3,7 +3,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::jinja::Text;
 use crate::{Error, Result};
+
+/// The token in whose place a picture goes.
+pub const IMAGE: &str = "<image>";
 
 /// Messages and the settings of their prompt.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -47,25 +51,26 @@ pub struct Message {
 pub enum Content {
     /// One text.
     Text(String),
-    /// `{ "type": "text", "text": … }` each.
+    /// `{ "type": "text", "text": … }` or, in the place of a picture, `{ "type": "image" }` each.
     Parts(Vec<Value>),
 }
 
 impl Content {
-    /// The text; parts are joined.
+    /// The text, with a token of the template's own in the place of each picture; parts are joined.
     ///
     /// # Errors
-    /// [`Error::ChatTemplate`] for a part that is not text: weft reads nothing else.
-    pub(super) fn text(&self) -> Result<String> {
-        let text = |part: &Value| match (part, &part["text"]) {
-            (Value::String(text), _) | (_, Value::String(text)) => Ok(text.clone()),
-            _ => {
-                let kind = part["type"].as_str().unwrap_or("unknown");
-                Err(Error::ChatTemplate(format!("a content part of type `{kind}`: only `text` is read")))
+    /// [`Error::ChatTemplate`] for a part of another type.
+    pub(super) fn text(&self) -> Result<Text> {
+        let text = |part: &Value| match (part, &part["text"], part["type"].as_str()) {
+            (Value::String(text), ..) | (_, Value::String(text), _) => Ok(Text::given(text)),
+            (.., Some("image")) => Ok(Text::template(IMAGE)),
+            (.., kind) => {
+                let kind = kind.unwrap_or("unknown");
+                Err(Error::ChatTemplate(format!("a content part of type `{kind}`: only `text` and `image` are read")))
             }
         };
         match self {
-            Self::Text(text) => Ok(text.clone()),
+            Self::Text(text) => Ok(Text::given(text)),
             Self::Parts(parts) => parts.iter().map(text).collect(),
         }
     }

@@ -177,7 +177,38 @@ fn content_has_the_form_that_a_template_reads() {
     assert_eq!(with_messages(mixed, asked).unwrap(), "a:b");
     let image = json!([{ "role": "user", "content": [{ "type": "image_url" }] }]);
     let error = with_messages(PARTS, image).unwrap_err().to_string();
-    assert!(error.contains("a content part of type `image_url`: only `text` is read"), "{error}");
+    assert!(error.contains("a content part of type `image_url`: only `text` and `image` are read"), "{error}");
+}
+
+/// The mark of a picture is the template's own, and the same letters in a text are not.
+#[test]
+fn pictures_stand_where_a_template_puts_them() {
+    let marked = "{% for m in messages %}{% for p in m.content %}{% if p.type == 'image' %}<image>\
+{% else %}{{ p.text }}{% endif %}{% endfor %}|{% endfor %}";
+    let text = "{% for m in messages %}{{ m.content }}|{% endfor %}";
+    let asked = json!([{ "role": "user", "content": [{ "type": "image" }, { "type": "text", "text": "a <image>" }] }]);
+    let messages: Vec<Message> = serde_json::from_value(asked).unwrap();
+    for source in [marked, text] {
+        let rendered = ChatTemplate::new(source).unwrap().render(&messages, &RenderOptions::default()).unwrap();
+        assert_eq!(rendered.as_str(), "<image>a <image>|", "{source}");
+        let given: Vec<_> =
+            rendered.runs().filter(|(_, given)| *given).map(|(run, _)| &rendered.as_str()[run]).collect();
+        assert_eq!(given, ["a <image>"], "{source}");
+    }
+}
+
+/// As SmolVLM's template has it.
+#[test]
+fn pictures_are_parts_where_a_template_reads_parts() {
+    let source = "<|im_start|>{% for message in messages %}{{message['role'] | capitalize}}\
+        {% if message['content'][0]['type'] == 'image' %}{{':'}}{% else %}{{': '}}{% endif %}\
+        {% for line in message['content'] %}{% if line['type'] == 'text' %}{{line['text']}}\
+        {% elif line['type'] == 'image' %}{{ '<image>' }}{% endif %}{% endfor %}<end_of_utterance>\n{% endfor %}";
+    let picture = json!({ "type": "image" });
+    let content = json!([picture, { "type": "text", "text": "A <image>?" }]);
+    let messages = json!([{ "role": "system", "content": "Look." }, { "role": "user", "content": content }]);
+    let expected = "<|im_start|>System: Look.<end_of_utterance>\nUser:<image>A <image>?<end_of_utterance>\n";
+    assert_eq!(with_messages(source, messages.clone()).unwrap(), expected);
 }
 
 /// mlx-lm#1065

@@ -64,7 +64,7 @@ impl Vocabulary {
                 vocabulary.remove_extra_whitespaces = Some(steps.remove_extra_whitespaces);
                 vocabulary.precompiled_charsmap = steps.charsmap;
             }
-            TokenizerModel::None(_) => {}
+            TokenizerModel::World(_) | TokenizerModel::None(_) => {}
             TokenizerModel::WordPiece(_) => {
                 vocabulary.model = "bert".into();
                 vocabulary.lowercase = steps.bert.map(|bert| bert.lowercase);

@@ -4,14 +4,16 @@
 //! Both backends of four lanes have the same types. In the browser they are WebAssembly's own
 //! instructions, with [relaxed SIMD](https://github.com/WebAssembly/relaxed-simd) in builds that
 //! use it. Elsewhere they are arrays, which the compiler vectorises for its target. Kernels are
-//! written for [`Vector`]: these or, on x86-64 processors that have AVX2, vectors of eight lanes.
-//! Attention is for vectors of any width, which are of sixteen lanes with AVX-512. Matrix products
-//! are for vectors of the eight [`Rows`] of a tile.
+//! written for [`Vector`]: these or the processor's own, which are of four lanes with NEON on Arm
+//! and of eight lanes with AVX2 on x86-64. Attention is for vectors of any width, which are of
+//! sixteen lanes with AVX-512. Matrix products are for vectors of the eight [`Rows`] of a tile.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 #[cfg(not(target_arch = "wasm32"))]
 mod portable;
 mod rows;

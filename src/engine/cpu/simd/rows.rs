@@ -75,82 +75,109 @@ pub trait WideTask {
     fn run<V: Vector>(self);
 }
 
-/// The vectors that matrix products use.
+/// The vectors that kernels use.
 #[derive(Clone, Copy)]
-pub struct Lanes {
-    /// Whether they are those of AVX2, which the processor has.
-    eight: bool,
-    /// Whether it has AVX-VNNI too.
-    byte_products: bool,
-    /// Whether it has AVX-512, for what may be wider.
-    sixteen: bool,
+pub enum Lanes {
+    /// Four lanes, which every processor has.
+    Four,
+    /// Those of AVX2, which the processor has.
+    #[cfg(target_arch = "x86_64")]
+    Avx2 {
+        /// Whether it has AVX-VNNI too.
+        byte_products: bool,
+        /// Whether it has AVX-512, for what may be wider than the rows of a tile.
+        sixteen: bool,
+    },
+    /// Four lanes with the processor's own instructions.
+    #[cfg(target_arch = "aarch64")]
+    Neon {
+        /// Whether it has dot products of bytes.
+        byte_products: bool,
+    },
 }
 
 impl Default for Lanes {
     /// The widest that this processor has.
     fn default() -> Self {
         #[cfg(target_arch = "x86_64")]
-        let (eight, byte_products, sixteen) =
-            (super::avx2::is_available(), super::avx2::has_byte_products(), super::avx512::is_available());
-        #[cfg(not(target_arch = "x86_64"))]
-        let (eight, byte_products, sixteen) = (false, false, false);
-        Self { eight, byte_products, sixteen }
+        if super::avx2::is_available() {
+            let byte_products = super::avx2::has_byte_products();
+            return Self::Avx2 { byte_products, sixteen: super::avx512::is_available() };
+        }
+        #[cfg(target_arch = "aarch64")]
+        return Self::Neon { byte_products: super::neon::has_byte_products() };
+        #[cfg(not(target_arch = "aarch64"))]
+        Self::Four
     }
 }
 
 impl Lanes {
-    /// Four lanes, which every processor has.
-    pub const FOUR: Self = Self { eight: false, byte_products: false, sixteen: false };
-
     /// All that this processor has.
     #[cfg(test)]
     pub fn all() -> Vec<Self> {
-        let Self { eight, byte_products, sixteen } = Self::default();
-        let all = [(false, false, false), (true, false, false), (true, true, false), (true, true, true)];
-        let has = |&(a, b, c): &(bool, bool, bool)| a <= eight && b <= byte_products && c <= sixteen;
-        let lanes = |(eight, byte_products, sixteen)| Self { eight, byte_products, sixteen };
-        all.into_iter().filter(has).map(lanes).collect()
+        let mut all = vec![Self::Four, Self::default()];
+        match Self::default() {
+            Self::Four => {}
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 { byte_products, .. } => {
+                all.push(Self::Avx2 { byte_products, sixteen: false });
+                all.push(Self::Avx2 { byte_products: false, sixteen: false });
+            }
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon { .. } => all.push(Self::Neon { byte_products: false }),
+        }
+        all
     }
 
     /// Runs a task with them.
     pub fn run(self, task: impl Task) {
-        #[cfg(target_arch = "x86_64")]
-        if self.eight {
-            // SAFETY: the processor has the instructions
-            return unsafe {
-                match self.byte_products {
-                    true => super::avx2::run_with_byte_products(task),
-                    false => super::avx2::run(task),
-                }
-            };
+        // SAFETY: the processor has the instructions
+        match self {
+            Self::Four => task.run::<F32x4>(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 { byte_products: true, .. } => unsafe { super::avx2::run_with_byte_products(task) },
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 { .. } => unsafe { super::avx2::run(task) },
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon { byte_products: true } => unsafe { super::neon::run_with_byte_products(task) },
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon { .. } => super::neon::run(task),
         }
-        task.run::<F32x4>();
     }
 
     /// Runs a task whose vectors divide `cols`, a multiple of four.
     #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
     pub fn run_wide(self, cols: usize, task: impl WideTask) {
-        #[cfg(target_arch = "x86_64")]
-        if self.eight && cols.is_multiple_of(8) {
-            // SAFETY: the processor has the instructions
-            return unsafe {
-                match self {
-                    Self { sixteen: true, .. } if cols.is_multiple_of(16) => super::avx512::run(task),
-                    Self { byte_products: true, .. } => super::avx2::run_wide_with_byte_products(task),
-                    _ => super::avx2::run_wide(task),
-                }
-            };
+        // SAFETY: the processor has the instructions
+        match self {
+            Self::Four => task.run::<F32x4>(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 { byte_products, sixteen } => match byte_products {
+                _ if sixteen && cols.is_multiple_of(16) => unsafe { super::avx512::run(task) },
+                _ if !cols.is_multiple_of(8) => task.run::<F32x4>(),
+                true => unsafe { super::avx2::run_wide_with_byte_products(task) },
+                false => unsafe { super::avx2::run_wide(task) },
+            },
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon { .. } => super::neon::run_wide(task),
         }
-        task.run::<F32x4>();
     }
 
     /// Name of these vectors in [`EngineInfo`](crate::engine::EngineInfo).
     pub fn name(self) -> &'static str {
         match self {
-            Self { eight: false, .. } => super::NAME,
-            Self { byte_products: false, .. } => "AVX2",
-            Self { sixteen: true, .. } => "AVX2 with AVX-VNNI, AVX-512",
-            Self { byte_products: true, .. } => "AVX2 with AVX-VNNI",
+            Self::Four => super::NAME,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 { byte_products, sixteen } => match (byte_products, sixteen) {
+                (false, false) => "AVX2",
+                (false, true) => "AVX2, AVX-512",
+                (true, false) => "AVX2 with AVX-VNNI",
+                (true, true) => "AVX2 with AVX-VNNI, AVX-512",
+            },
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon { byte_products: false } => "NEON",
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon { byte_products: true } => "NEON with dot products",
         }
     }
 }
@@ -273,5 +300,141 @@ impl Rows for F32x4 {
     #[inline(always)]
     fn look_up(table: &[i8; 16], words: &Words, group: usize) -> (super::Bytes, super::Bytes) {
         super::look_up(table, &words[group])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes that look random, others for each `seed`.
+    fn words(seed: usize) -> Words {
+        std::array::from_fn(|group| {
+            std::array::from_fn(|i| ((seed * 64 + group * 16 + i + 1).wrapping_mul(0x9e37_79b9) >> 13) as u8)
+        })
+    }
+
+    /// What functions of every kind give for the eight rows, one after the other.
+    struct All<'a>(&'a mut Vec<Column<f32>>, usize);
+
+    impl Task for All<'_> {
+        #[inline(always)]
+        fn run<V: Rows>(self) {
+            let Self(out, seed) = self;
+            let (a, b) = (words(seed), words(seed + 1000));
+            let floats: Column<f32> = a.map(|a| std::array::from_fn(|i| f32::from(a[i]) - 100.5));
+            let column: Column<u16> =
+                a.map(|a| std::array::from_fn(|i| u16::from_le_bytes([a[2 * i], a[2 * i + 1]]) & 0xfbff));
+            let halves = a.map(|a| std::array::from_fn(|i| if i % 2 == 1 { a[i] & 0xfb } else { a[i] }));
+            let mut put = |group: usize, value: V| {
+                if group == 0 {
+                    out.push([[0.0; 4]; 2]);
+                }
+                let at = out.len() - 1;
+                value.store(group, &mut out[at]);
+            };
+            macro_rules! each {
+                ($($value:expr),+ $(,)?) => { $(for group in 0..V::GROUPS { put(group, ($value)(group)); })+ };
+            }
+            each!(
+                |group| V::load(&floats, group).mul(V::splat(0.25)).add(V::splat(3.0)),
+                |group| V::splat(2.0).mul_add(V::load(&floats, group), V::splat(-1.0)),
+                |group| V::from_f16(&column, group),
+                |group| V::from_bf16(&column, group),
+                |group| V::from_f16_pairs(&halves, group).0,
+                |group| V::from_f16_pairs(&halves, group).1,
+                |group| V::from_bf16_pairs(&halves, group).0,
+                |group| V::from_bf16_pairs(&halves, group).1,
+            );
+            for i in 0..4 {
+                each!(
+                    |group| V::from_byte_pairs(&a, group, i % 2).0,
+                    |group| V::from_byte_pairs(&a, group, i % 2).1,
+                    |group| V::from_nibbles(&a, group, i).0,
+                    |group| V::from_nibbles(&a, group, i).1,
+                );
+            }
+            /// Four products with each of a pair, the first ones twice.
+            fn products<V: Rows, D: Dot<V>>((first, second): (D::Weights, D::Weights), seed: usize) -> V {
+                let x = |i: usize| [127, -127, (seed * 31 % 255) as i8, (seed * 7 + i) as i8].map(|x: i8| x.max(-127));
+                let mut dot = D::ZERO;
+                dot.add(first, V::words(&x(0)));
+                dot.add(second, V::words(&x(1)));
+                dot.widen();
+                dot.add(first, V::words(&x(2)));
+                dot.widen();
+                dot.sums()
+            }
+            let table = std::array::from_fn(|i| a[0][i].cast_signed());
+            each!(
+                |group| products::<V, V::NibbleDot>(V::nibbles(&a, group), seed),
+                |group| products::<V, V::NibbleDot>(V::two_bits::<0>(&a, group), seed),
+                |group| products::<V, V::NibbleDot>(V::two_bits::<1>(&a, group), seed),
+                |group| products::<V, V::NibbleDot>(V::three_bits::<0>(&a, &b, group), seed),
+                |group| products::<V, V::NibbleDot>(V::three_bits::<1>(&a, &b, group), seed),
+                |group| products::<V, V::NibbleDot>(V::three_bits::<2>(&a, &b, group), seed),
+                |group| products::<V, V::NibbleDot>(V::three_bits::<3>(&a, &b, group), seed),
+                |group| products::<V, V::SixBitDot>(V::five_bits::<0>(&a, &b, group), seed),
+                |group| products::<V, V::SixBitDot>(V::five_bits::<1>(&a, &b, group), seed),
+                |group| products::<V, V::SixBitDot>(V::five_bits::<2>(&a, &b, group), seed),
+                |group| products::<V, V::SixBitDot>(V::five_bits::<3>(&a, &b, group), seed),
+                |group| products::<V, V::SixBitDot>(V::six_bits::<0>(&a, &b, group), seed),
+                |group| products::<V, V::SixBitDot>(V::six_bits::<1>(&a, &b, group), seed),
+                |group| products::<V, V::ByteDot>((V::bytes(&a, group), V::bytes(&b, group)), seed),
+                |group| products::<V, V::ByteDot>(V::look_up(&table, &b, group), seed),
+            );
+        }
+    }
+
+    #[test]
+    fn rows_of_all_vectors_give_the_same() {
+        let results = |lanes: Lanes, seed: usize| -> Vec<_> {
+            let mut all = Vec::new();
+            lanes.run(All(&mut all, seed));
+            all.iter().map(|rows| rows.map(|row| row.map(f32::to_bits))).collect()
+        };
+        for seed in 0..500 {
+            let four = results(Lanes::Four, seed);
+            for lanes in Lanes::all() {
+                let got = results(lanes, seed);
+                assert_eq!(got.len(), four.len());
+                for (i, (got, four)) in got.iter().zip(&four).enumerate() {
+                    assert_eq!(got, four, "{i}, {}", lanes.name());
+                }
+            }
+        }
+    }
+
+    /// The extremes of a block of 32.
+    #[test]
+    fn sums_of_16_bits_hold_a_block() {
+        struct Extremes;
+        impl Task for Extremes {
+            #[inline(always)]
+            fn run<V: Rows>(self) {
+                fn check<V: Rows, D: Dot<V>>(w: D::Weights, value: i32, widen_after: usize) {
+                    for x in [127i8, -127] {
+                        let mut dot = D::ZERO;
+                        for i in 1..=8 {
+                            dot.add(w, V::words(&[x; 4]));
+                            if i % widen_after == 0 {
+                                dot.widen();
+                            }
+                        }
+                        let mut rows = [[0.0; 4]; 2];
+                        dot.sums().store(0, &mut rows);
+                        assert_eq!(rows[0], [(32 * value * i32::from(x)) as f32; 4]);
+                    }
+                }
+                let (ones, lowest) = ([[255; 16]; 2], [[128; 16]; 2]);
+                check::<V, V::NibbleDot>(V::nibbles(&ones, 0).0, 15, 8);
+                check::<V, V::SixBitDot>(V::five_bits::<0>(&ones, &ones, 0).0, 31, 4);
+                check::<V, V::SixBitDot>(V::six_bits::<0>(&ones, &ones, 0).1, 63, 2);
+                check::<V, V::ByteDot>(V::bytes(&lowest, 0), -128, 8);
+            }
+        }
+        for lanes in Lanes::all() {
+            lanes.run(Extremes);
+        }
     }
 }

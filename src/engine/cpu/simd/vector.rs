@@ -223,7 +223,7 @@ mod tests {
                 lanes.run_wide(16, All(&mut exact, &mut powers, seed));
                 (exact, powers)
             };
-            let four = results(Lanes::FOUR);
+            let four = results(Lanes::Four);
             for lanes in Lanes::all() {
                 let (exact, powers) = results(lanes);
                 assert_eq!(exact, four.0, "{}", lanes.name());

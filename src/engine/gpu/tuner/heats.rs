@@ -78,12 +78,14 @@ impl Heats {
         }
     }
 
-    /// For a software adapter, where the trials themselves are timed.
+    /// For a software adapter, where the trials themselves are timed. The wide one has as many rows
+    /// as wide matrices have: fewer are too few workgroups for many rows an invocation, and take
+    /// less time than a browser's clock tells apart.
     pub fn of_trials() -> Self {
         let Self { wide, narrow, prompt, attend_many } = Self::of(&Shapes::default());
         let of = |heat: Heat, trial| Heat { trial, ..heat };
         Self {
-            wide: wide.map(|heat| of(heat, Trial::gate_up(1, Layout::Q4, 1024, 576))),
+            wide: wide.map(|heat| of(heat, Trial::gate_up(1, Layout::Q4, 4096, 576))),
             narrow: narrow.map(|heat| of(heat, Trial::down(1, Layout::Q4, 576, 1536))),
             prompt: of(prompt, Trial::gate_up(PROMPT_OF_TILES, Layout::Q4, 80, 320)),
             attend_many,

@@ -14,7 +14,7 @@ use crate::engine::race::{self, Course};
 use crate::engine::shapes::Product;
 use crate::engine::{Engine, now};
 use crate::ops::variants::Variants;
-use crate::ops::{Activation, Attention, Epilogue, Linear, Recording, RmsNorm};
+use crate::ops::{Activation, Attention, Epilogue, Linear, Part, Recording, RmsNorm};
 use crate::record::{KV_BLOCK, KvCache, KvFormat, Matrix, Memory, Step, Tensor, rows};
 
 /// Where one product takes longer, a trial in rows would take seconds.
@@ -98,6 +98,7 @@ impl Shape {
                     causal,
                     sinks: None,
                     bias: None,
+                    part: Part::Whole,
                     temperature: None,
                     y,
                 })?;

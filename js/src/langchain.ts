@@ -28,6 +28,7 @@ import { ChatGenerationChunk, type ChatResult } from '@langchain/core/outputs';
 import type { Runnable } from '@langchain/core/runnables';
 import { convertToOpenAITool } from '@langchain/core/utils/function_calling';
 import { toJsonSchema } from '@langchain/core/utils/json_schema';
+import { dataUrl } from './common/data-url.js';
 import { invalidOption } from './common/errors.js';
 import { checkLlm } from './options/check.js';
 import type { AnyCompletionUsage, AnyLlm, RanOn } from './remote/types.js';
@@ -285,9 +286,24 @@ function messageOf(message: BaseMessage, index: number): ChatMessage {
   };
 }
 
-/** Skips calls and reasoning, which are separate from the text. */
+/**
+ * Skips calls and reasoning, which are separate from the text. A picture is LangChain's block of
+ * this version or the last one, or OpenAI's, which stays as it is.
+ */
 function partOf(part: { readonly type: string }): ContentPart[] {
-  return ['tool_call', 'tool_use', 'reasoning'].includes(part.type) ? [] : [part];
+  if (['tool_call', 'tool_use', 'reasoning'].includes(part.type)) return [];
+  const { url, data, mimeType, mime_type: older } = part as Picture;
+  const address = url ?? (data && dataUrl(data, mimeType ?? older ?? 'image'));
+  const isPicture = part.type === 'image' && address !== undefined;
+  return [isPicture ? ({ type: 'image_url', image_url: { url: address } } as ContentPart) : part];
+}
+
+interface Picture {
+  readonly type: 'image';
+  readonly url?: string;
+  readonly data?: string | Uint8Array;
+  readonly mimeType?: string;
+  readonly mime_type?: string;
 }
 
 function toolOf(tool: BindToolsInput, strict: boolean | undefined) {

@@ -193,3 +193,26 @@ test('the metadata says that a server answered', async (t) => {
   const answer = await new ChatWeft({ llm: server }).invoke('hi');
   assert.deepEqual([answer.content, answer.response_metadata.ran_on.where], ['there', 'remote']);
 });
+
+test("pictures of LangChain's blocks, of this version and the last one, become OpenAI's", async () => {
+  const requests = [];
+  const create = async (request) => {
+    requests.push(request);
+    return (async function* () {
+      yield { choices: [{ index: 0, delta: { content: 'a cat' }, finish_reason: 'stop' }] };
+    })();
+  };
+  const model = new ChatWeft({ llm: { chat: { completions: { create } }, info: { name: 'm' } } });
+  const openai = { type: 'image_url', image_url: { url: 'https://a/b.png' } };
+  const content = [
+    { type: 'text', text: 'What?' },
+    { type: 'image', url: 'https://a/b.png' },
+    { type: 'image', data: new Uint8Array([1, 2, 3]), mimeType: 'image/png' },
+    { type: 'image', source_type: 'base64', data: 'AQID', mime_type: 'image/png' },
+    openai,
+  ];
+  const { content: said } = await model.invoke([new HumanMessage({ content })]);
+  assert.equal(said, 'a cat');
+  const bytes = { type: 'image_url', image_url: { url: 'data:image/png;base64,AQID' } };
+  assert.deepEqual(requests[0].messages[0].content, [content[0], openai, bytes, bytes, openai]);
+});

@@ -122,7 +122,7 @@ test('load feeds the engine every byte, and says what was loaded', async (t) => 
   };
   const download = { fetchedBytes: 6, fromStoreBytes: 0, storage: 'none', notes: [] };
   const roles = ['system', 'user', 'assistant', 'tool'];
-  assert.deepEqual(info, { ...model, roles, engine: about, download });
+  assert.deepEqual(info, { ...model, roles, inputs: ['text'], engine: about, download });
 });
 
 test('progress comes at most every 100 ms, always at first and last', async (t) => {

@@ -106,7 +106,7 @@ const calls = [
   [
     (llm) => llm.chat([{ role: 'user', content: [{ type: 'image_url' }] }]),
     I,
-    /`messages\[0\]\.content\[0\]\.type`: expected 'text', the only type that the model reads, got "image_url"/,
+    /`messages\[0\]\.content\[0\]\.type`: expected 'text': pictures are for .* a `projector`, got "image_url"/,
   ],
   [(llm) => llm.chat([{ role: 'user', content: [{ type: 'text' }] }]), I, /`messages\[0\]\.content\[0\]\.text`/],
   [(llm) => llm.session({ messages: [{ role: 'robot', content: 'a' }] }), I, /`messages\[0\]\.role`/],

@@ -40,7 +40,14 @@ WebAssembly.instantiate = async function (...args) {
   return instance;
 };
 
-const { createBuffer, createBindGroup } = GPUDevice.prototype;
+const { createBuffer, createBindGroup, createShaderModule } = GPUDevice.prototype;
+
+// kernels of software adapters are told the lengths of weights, which these buffers do not have
+GPUDevice.prototype.createShaderModule = function (descriptor) {
+  const code = descriptor.code.replaceAll(/, (?:QUANTS|SCALES)_LENGTH>/g, '>');
+  return createShaderModule.call(this, { ...descriptor, code });
+};
+
 GPUDevice.prototype.createBuffer = function (descriptor) {
   const { label, size } = descriptor;
   if (!WEIGHTS.test(label)) return createBuffer.call(this, descriptor);

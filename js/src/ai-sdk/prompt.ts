@@ -1,6 +1,7 @@
 /** Converts calls of the AI SDK to requests in OpenAI's format. */
 
 import type { LanguageModel } from 'ai';
+import { dataUrl } from '../common/data-url.js';
 import { invalidOption } from '../common/errors.js';
 import type { ChatCompletionRequest, ChatMessage, ContentPart, ToolCall } from '../types/openai.js';
 
@@ -90,7 +91,6 @@ function messagesOf(message: Message, index: number): ChatMessage[] {
   }
 }
 
-/** Images are for servers: a loaded model refuses them by name. */
 function userPart(at: string, part: UserPart): ContentPart {
   if (part.type === 'text') return { type: 'text', text: part.text };
   const { data, mediaType } = part;
@@ -100,14 +100,6 @@ function userPart(at: string, part: UserPart): ContentPart {
     data.type === 'url' ? data.url.href : data.type === 'data' && isImage ? dataUrl(data.data, mediaType) : null;
   if (!isImage || url === null) throw invalidOption(at, 'text or an image', `${mediaType} as ${data.type}`);
   return { type: 'image_url', image_url: { url } } as ContentPart;
-}
-
-function dataUrl(data: Uint8Array | string, mediaType: string): string {
-  const type = mediaType === 'image' ? 'image/png' : mediaType;
-  if (typeof data === 'string') return `data:${type};base64,${data}`;
-  let bytes = '';
-  for (const byte of data) bytes += String.fromCharCode(byte);
-  return `data:${type};base64,${btoa(bytes)}`;
 }
 
 function outputOf(output: ToolOutput): string {

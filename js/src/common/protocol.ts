@@ -56,9 +56,17 @@ export interface StartOptions extends Omit<GenerateOptions, 'constrained' | 'inf
   readonly entropy: number;
 }
 
-/** A message with its parts joined. */
+/** A picture, as it crosses to the worker. */
+export type PictureSource =
+  | { readonly type: 'url'; readonly url: string }
+  | { readonly type: 'blob'; readonly blob: Blob }
+  | { readonly type: 'pixels'; readonly pixels: ImageData };
+
+/** A message with the texts of its parts joined. */
 export interface PlainMessage extends Message {
   readonly content: string | null;
+  /** Texts and pictures in order, if there are pictures. */
+  readonly parts?: readonly (string | PictureSource)[];
 }
 
 /** The input of a chat template. */
@@ -83,6 +91,8 @@ export interface Conversation {
   readonly prefix?: string;
   /** The rendered token ids, if they are known; nothing is rendered then. */
   readonly ids?: readonly number[];
+  /** The pictures of these ids. */
+  readonly pictures?: readonly PictureSource[];
 }
 
 /** Keys and values of tokens, layer by layer. */
@@ -147,6 +157,8 @@ export type Call =
   | {
       readonly type: 'load';
       readonly files: readonly FileSource[];
+      /** Null without one. */
+      readonly projector: FileSource | null;
       readonly device: Device;
       readonly contextLength: number | null;
       /** Null: as the model's file says. */

@@ -3,6 +3,12 @@
 import { serializeError, WeftError } from '../common/errors.js';
 import type { watchViolations } from '../common/violations.js';
 
+/** Codes of errors about the content of the files. */
+export const OF_THE_FILES: ReadonlySet<string> = new Set([
+  ...['INVALID_FILE', 'TRUNCATED_FILE', 'INVALID_MODEL'],
+  ...['UNSUPPORTED_MODEL', 'UNSUPPORTED_TENSOR_TYPE', 'UNSUPPORTED_TOKENIZER'],
+]);
+
 /** The request. */
 export interface Asked {
   readonly url: string;

@@ -21,18 +21,23 @@ const CHOICES =
 
 const REASONING = ['auto', 'off', 'step-by-step'] as const;
 
-/** Returns the conversation for the worker, and the options that are not part of it. */
+/**
+ * Returns the conversation for the worker, and the options that are not part of it. `sees`: whether
+ * pictures are allowed.
+ */
 export function checkChat(
   messages: readonly Message[],
   chatOptions: ChatOptions,
   roles: readonly string[],
+  sees = false,
 ): { conversation: Conversation; options: GenerateOptions } {
   checkNames(chatOptions, CHAT_OPTIONS);
   const { toolChoice = 'auto', parallelToolCalls = true, examples = [], reasoning = 'auto', ...rest } = chatOptions;
   if (!REASONING.includes(reasoning)) {
     throw invalidOption('reasoning', REASONING.map((name) => `'${name}'`).join(' or '), reasoning);
   }
-  const { conversation, options } = checkConversation(withExamples(checkMessages(messages, roles), examples), rest);
+  const shown = withExamples(checkMessages(messages, roles, { sees }), examples);
+  const { conversation, options } = checkConversation(shown, rest);
   if (typeof parallelToolCalls !== 'boolean') {
     throw invalidOption('parallelToolCalls', 'a boolean', parallelToolCalls);
   }

@@ -17,7 +17,7 @@ import type {
   StoreOptions,
 } from '../types/index.js';
 import { U32_MAX, checkNames, checkNumber, checkSignal, isRecord, type FieldsOf } from './check.js';
-import { checkModel, checkShareable } from './source.js';
+import { checkModel, checkProjector, checkShareable } from './source.js';
 
 const DEVICES = ['auto', 'gpu', 'cpu'] as const;
 
@@ -27,7 +27,7 @@ const OF_ESTIMATES: FieldsOf<EstimateOptions> = {
 };
 
 const OF_LOADS: FieldsOf<LoadOptions> = {
-  ...{ model: 1, device: 1, threads: 1, onProgress: 1, prefixCache: 1, sha256: 1, shared: 1 },
+  ...{ model: 1, projector: 1, device: 1, threads: 1, onProgress: 1, prefixCache: 1, sha256: 1, shared: 1 },
   ...OF_ESTIMATES,
 };
 
@@ -67,10 +67,12 @@ export function checkLoad(options: LoadOptions): LoadCall {
   const prefixCache = checkPrefixCache(options.prefixCache, store !== null);
   checkFetch(fetch);
   const files = checkModel(options);
+  const projector = checkProjector(options);
   const fetchPort = portOf(fetch);
   return {
     type: 'load',
     files,
+    projector,
     device,
     contextLength: contextLength ?? null,
     ropeScaling: checkScaling(options.ropeScaling),
@@ -177,8 +179,13 @@ export function portOf(fetch: LoadOptions['fetch']): MessagePort | null {
 }
 
 /** Objects of a call that must be transferred because they cannot be copied. */
-export function transfersOf({ files, fetchPort }: Pick<LoadCall, 'files' | 'fetchPort'>): Transferable[] {
-  const streams = files.flatMap((file) => (file.type === 'stream' ? [file.port] : []));
+export function transfersOf({
+  files,
+  projector = null,
+  fetchPort,
+}: Pick<LoadCall, 'files' | 'fetchPort'> & Partial<Pick<LoadCall, 'projector'>>): Transferable[] {
+  const all = projector ? [...files, projector] : files;
+  const streams = all.flatMap((file) => (file.type === 'stream' ? [file.port] : []));
   return fetchPort ? [...streams, fetchPort] : streams;
 }
 

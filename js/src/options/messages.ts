@@ -1,19 +1,17 @@
 /** Checks the messages of a conversation. */
 
 import { invalidOption } from '../common/errors.js';
-import type { Conversation, PlainMessage } from '../common/protocol.js';
+import type { Conversation, PictureSource, PlainMessage } from '../common/protocol.js';
 import { checkRole } from '../common/roles.js';
 import { checkTools } from '../tools/options.js';
 import type { ChatOptions, GenerateOptions, Message, TextPart } from '../types/index.js';
 import { isRecord, plain, wellFormed } from './check.js';
+import { checkPicture, isPicture } from './pictures.js';
 
-/**
- * Returns a copy for the worker, without unknown fields, and safe from later changes by the caller.
- */
+/** Checks what surrounds messages that were checked. */
 export function checkConversation(
-  messages: readonly Message[],
+  messages: readonly PlainMessage[],
   chatOptions: ChatOptions,
-  roles?: readonly string[],
 ): { conversation: Conversation; options: GenerateOptions } {
   if (typeof chatOptions !== 'object' || chatOptions === null) throw invalidOption('options', 'an object', chatOptions);
   const { tools, variables, template, ...options } = chatOptions;
@@ -21,7 +19,7 @@ export function checkConversation(
   if (variables !== undefined && !isRecord(variables)) throw invalidOption('variables', 'an object', variables);
   if (template !== undefined && typeof template !== 'string') throw invalidOption('template', 'a name', template);
   const conversation = {
-    messages: checkMessages(messages, roles),
+    messages,
     tools: described.length ? plain('tools', described) : null,
     variables: plain('variables', variables ?? {}),
     ...(template === undefined ? {} : { template }),
@@ -29,11 +27,14 @@ export function checkConversation(
   return { conversation, options };
 }
 
-/** `roles`: the known roles; undefined if a server decides. */
+/**
+ * Returns a copy for the worker, without unknown fields, and safe from later changes by the caller.
+ * `roles`: the known roles; undefined if a server decides. `sees`: whether pictures are allowed.
+ */
 export function checkMessages(
   messages: readonly Message[],
   roles: readonly string[] | undefined,
-  name = 'messages',
+  { name = 'messages', sees = false }: { readonly name?: string; readonly sees?: boolean } = {},
 ): PlainMessage[] {
   if (!Array.isArray(messages) || messages.length === 0) {
     throw invalidOption(name, 'an array of { role, content }, not empty', messages);
@@ -46,25 +47,33 @@ export function checkMessages(
     const given = MESSAGE_FIELDS.filter((name) => rest[name] !== undefined);
     const fields = Object.fromEntries(given.map((name) => [name, plain(`${at}.${name}`, rest[name])]));
     // A message with calls needs no text.
-    const text = content == null && rest.tool_calls ? null : checkContent(`${at}.content`, content);
-    return { role: wellFormed(known), content: text, ...fields };
+    const said = content == null && rest.tool_calls ? { content: null } : checkContent(`${at}.content`, content, sees);
+    return { role: wellFormed(known), ...said, ...fields };
   });
 }
 
-/** Text of a message: a string, or its joined parts. */
-function checkContent(at: string, content: unknown): string {
+/** Text of a message: a string, or its joined parts. With pictures among them, also the parts. */
+function checkContent(at: string, content: unknown, sees: boolean): Pick<PlainMessage, 'content' | 'parts'> {
   if (!Array.isArray(content)) {
-    if (typeof content === 'string') return wellFormed(content);
+    if (typeof content === 'string') return { content: wellFormed(content) };
     throw invalidOption(at, "a string, or an array of { type: 'text', text }", content);
   }
-  const texts = Array.from(content as readonly unknown[], (part, index) => {
+  const parts = Array.from(content as readonly unknown[], (part, index): string | PictureSource => {
     const { type, text } = (part ?? {}) as Partial<TextPart>;
-    if (type !== 'text')
-      throw invalidOption(`${at}[${index}].type`, "'text', the only type that the model reads", type);
+    if (isPicture(part)) {
+      if (sees) return checkPicture(`${at}[${index}]`, part);
+      const remedy = 'pictures are for chats with a model that was loaded with a `projector`';
+      throw invalidOption(`${at}[${index}].type`, `'text': ${remedy}`, type);
+    }
+    if (type !== 'text') {
+      const known = sees ? "'text', 'image' or 'image_url'" : "'text', the only type that the model reads";
+      throw invalidOption(`${at}[${index}].type`, known, type);
+    }
     if (typeof text !== 'string') throw invalidOption(`${at}[${index}].text`, 'a string', text);
-    return text;
+    return wellFormed(text);
   });
-  return wellFormed(texts.join(''));
+  const texts = parts.filter((part) => typeof part === 'string');
+  return { content: wellFormed(texts.join('')), ...(texts.length < parts.length && { parts }) };
 }
 
 /** Fields of a message that templates read, besides its text. */

@@ -13,7 +13,7 @@ export function checkAfter(after: ScoreOptions['after'], roles: readonly string[
   if (typeof after === 'string') return checkText('after', after);
   if (typeof (after as readonly unknown[] | null)?.[0] === 'number')
     return checkIds('after', after as readonly number[]);
-  return answered(checkMessages(after as readonly Message[], roles, 'after'));
+  return answered(checkMessages(after as readonly Message[], roles, { name: 'after' }));
 }
 
 /** A conversation that the scored text answers, without reasoning. */

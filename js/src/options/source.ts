@@ -17,33 +17,51 @@ import type { FileLike, LoadOptions } from '../types/index.js';
 export function checkModel({ model, hub, token }: LoadOptions): FileSource[] {
   const files = Array.isArray(model) ? (model as readonly FileLike[]) : [model as FileLike];
   if (files.length === 0) throw invalidOption('model', 'at least one file', model);
-  const checked = files.map((file): FileSource => {
-    if (file instanceof Blob) {
-      const path = 'webkitRelativePath' in file ? String(file.webkitRelativePath) : '';
-      return { type: 'blob', blob: file, ...(path && { path }) };
-    }
-    if (typeof file === 'string' || file instanceof URL) return checkSource('model', file, hub, token);
-    if (isHandle(file) && (file.kind === 'file' || !Array.isArray(model))) return { type: 'handle', handle: file };
-    if (!(file instanceof ReadableStream)) {
-      const expected = 'a URL, a File or Blob, a handle of a file or folder, a ReadableStream, or an array of files';
-      throw invalidOption('model', expected, file);
-    }
-    if (file.locked) throw invalidOption('model', 'a stream without a reader', file);
-    const { port1, port2 } = new MessageChannel();
-    give(file, port1);
-    return { type: 'stream', port: port2 };
-  });
+  const expected = 'a URL, a File or Blob, a handle of a file or folder, a ReadableStream, or an array of files';
+  const kinds = Array.isArray(model) ? ['file'] : ['file', 'directory'];
+  const checked = files.map((file) => checkFile('model', file, { hub, token }, { expected, kinds }));
   const [first] = checked;
   return checked.length === 1 && first?.type === 'address' ? allParts(first) : checked;
 }
 
-/** A shared worker outlives the page, and may have to read the model again. */
-export function checkShareable({ model, fetch }: LoadOptions): void {
-  const remedy = 'or no `shared`, since another tab cannot use what this one holds';
-  for (const file of Array.isArray(model) ? (model as readonly unknown[]) : [model]) {
-    const isAddress = (typeof file === 'string' || file instanceof URL) && !/^(blob|data):/i.test(String(file));
-    if (!isAddress) throw invalidOption('model', `addresses of a server, ${remedy}`, file);
+/** The file of a projector; null without one. */
+export function checkProjector({ projector, hub, token }: LoadOptions): FileSource | null {
+  if (projector === undefined) return null;
+  const expected = 'a URL, a File or Blob, a handle of a file, or a ReadableStream';
+  const checked = checkFile('projector', projector, { hub, token }, { expected, kinds: ['file'] });
+  if (checked.type === 'folder') throw invalidOption('projector', 'the address of a file', projector);
+  return checked;
+}
+
+/** `kinds`: of handles. */
+function checkFile(
+  option: string,
+  file: FileLike,
+  { hub, token }: { readonly hub: string | undefined; readonly token: string | undefined },
+  { expected, kinds }: { expected: string; kinds: readonly string[] },
+): FileSource {
+  if (file instanceof Blob) {
+    const path = 'webkitRelativePath' in file ? String(file.webkitRelativePath) : '';
+    return { type: 'blob', blob: file, ...(path && { path }) };
   }
+  if (typeof file === 'string' || file instanceof URL) return checkSource(option, file, hub, token);
+  if (isHandle(file) && kinds.includes(file.kind)) return { type: 'handle', handle: file };
+  if (!(file instanceof ReadableStream)) throw invalidOption(option, expected, file);
+  if (file.locked) throw invalidOption(option, 'a stream without a reader', file);
+  const { port1, port2 } = new MessageChannel();
+  give(file, port1);
+  return { type: 'stream', port: port2 };
+}
+
+/** A shared worker outlives the page, and may have to read the model again. */
+export function checkShareable({ model, projector, fetch }: LoadOptions): void {
+  const remedy = 'or no `shared`, since another tab cannot use what this one holds';
+  const check = (option: string, file: unknown) => {
+    const isAddress = (typeof file === 'string' || file instanceof URL) && !/^(blob|data):/i.test(String(file));
+    if (!isAddress) throw invalidOption(option, `addresses of a server, ${remedy}`, file);
+  };
+  for (const file of Array.isArray(model) ? (model as readonly unknown[]) : [model]) check('model', file);
+  if (projector !== undefined) check('projector', projector);
   if (fetch !== undefined) throw invalidOption('fetch', `none, ${remedy}`, fetch);
 }
 

@@ -66,7 +66,7 @@ export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: S
     return begin({ type: 'generate', prompt, ...behind }, checkGenerate(options), options.signal);
   };
   const answer: (...args: Parameters<Chat>) => ReturnType<Chat> = (messages, options = {}) => {
-    const checked = checkChat(messages, options, info.roles);
+    const checked = checkChat(messages, options, info.roles, info.inputs.includes('image'));
     return generate(checked.conversation, checked.options);
   };
   const score = (call: ScoreCall, signal?: AbortSignal) => promised(connection, call, signal) as Promise<ScoredText[]>;
@@ -117,7 +117,7 @@ export function createLlm(connection: Connection, loaded: LoadedInfo, sharing: S
       return (await promised(connection, call, options.signal)) as Remembered;
     },
     session(options = {}) {
-      const { settings, state } = checkSession(options, info.roles);
+      const { settings, state } = checkSession(options, info);
       const { speculate } = settings.generate;
       if (typeof speculate === 'object') drafterOf(llm, speculate.draft);
       return new ChatSession(ofSessions, settings, state);

@@ -22,7 +22,8 @@ export async function load(options: LoadOptions): Promise<Llm> {
     // The engine holds a part of a file that has since changed: load it again, once. A stream can
     // be read only once.
     const changed = error instanceof WeftError && error.code === 'FILE_CHANGED';
-    if (!changed || call.files.some(({ type }) => type === 'stream')) throw error;
+    const all = call.projector ? [...call.files, call.projector] : call.files;
+    if (!changed || all.some(({ type }) => type === 'stream')) throw error;
     return start(checkLoad(options), options);
   }
 }

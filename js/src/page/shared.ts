@@ -2,6 +2,7 @@
 
 import { WeftError } from '../common/errors.js';
 import type { Entered, Entry, LoadCall } from '../common/protocol.js';
+import type { FileSource } from '../common/source.js';
 import { ANSWER_MS } from '../store/answer.js';
 import { answeringLocks } from '../store/answering.js';
 import { browserLocks, heldLocks, type Release } from '../store/locks.js';
@@ -16,11 +17,25 @@ export const VERSION = '0.1.0';
  * not matter, because a shared worker has one thread and the token does not change the file.
  */
 export function nameOf(call: LoadCall): string {
-  const { files, sha256, device, contextLength, ropeScaling, quantize, kvCache, prefixCache, store } = call;
-  const addresses = files.map((file) => ('url' in file ? file.url : ''));
-  const alike = { addresses, sha256, device, contextLength, ropeScaling, quantize, kvCache, prefixCache, store };
+  const { files, projector, sha256, device, contextLength, ropeScaling, quantize, kvCache, prefixCache, store } = call;
+  const addresses = files.map(addressOf);
+  const towers = projector ? { projector: addressOf(projector) } : {};
+  const alike = {
+    addresses,
+    ...towers,
+    sha256,
+    device,
+    contextLength,
+    ropeScaling,
+    quantize,
+    kvCache,
+    prefixCache,
+    store,
+  };
   return `weft ${VERSION} ${JSON.stringify(alike)}`;
 }
+
+const addressOf = (file: FileSource) => ('url' in file ? file.url : '');
 
 /** Rejects with the signal's reason, or with an error that says why there is no shared worker. */
 export async function connectShared(call: LoadCall, signal?: AbortSignal): Promise<Connection> {

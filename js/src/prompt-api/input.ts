@@ -1,7 +1,7 @@
 /** Checks the inputs of a session and converts them to one form. */
 
 import { jsonSchemaOf } from '../common/json-schema.js';
-import type { Constraint, Message } from '../types/index.js';
+import type { Constraint, ImagePart, Message, TextPart } from '../types/index.js';
 import { unsupported } from './errors.js';
 import { rustRegex } from './regexp.js';
 import type {
@@ -23,11 +23,17 @@ export interface Input {
 
 const ROLES: readonly unknown[] = ['system', 'user', 'assistant'];
 
-/** `begun`: whether there were messages before, after which system messages are not allowed. */
-export function checkInput(input: LanguageModelPrompt, begun: boolean): Input {
+interface Rules {
+  /** Whether there were messages before, after which system messages are not allowed. */
+  readonly begun: boolean;
+  /** Whether pictures were expected. */
+  readonly sees: boolean;
+}
+
+export function checkInput(input: LanguageModelPrompt, { begun, sees }: Rules): Input {
   if (typeof input === 'string') return { messages: [{ role: 'user', content: input }], prefix: '' };
   if (!Array.isArray(input)) throw new TypeError('a prompt is a string, or an array of messages');
-  if (input.length === 0) return checkInput('', begun);
+  if (input.length === 0) return checkInput('', { begun, sees });
   const all = Array.from(input as readonly unknown[], (message, index) => {
     const { role, content, prefix = false } = (message ?? {}) as Partial<LanguageModelMessage>;
     if (role === undefined || !ROLES.includes(role))
@@ -41,23 +47,27 @@ export function checkInput(input: LanguageModelPrompt, begun: boolean): Input {
         'SyntaxError',
       );
     }
-    return { role, content: textOf(content, index), prefix };
+    return { role, content: contentOf(content, index, sees && role === 'user'), prefix };
   });
-  const prefix = all.at(-1)?.prefix ? (all.pop()?.content ?? '') : '';
+  const last = all.at(-1)?.prefix ? all.pop()?.content : undefined;
+  const prefix = typeof last === 'string' ? last : '';
   return { messages: all.map(({ role, content }) => ({ role, content })), prefix };
 }
 
-function textOf(content: unknown, index: number): string {
+/** Text, or parts if there are pictures. */
+function contentOf(content: unknown, index: number, sees: boolean): NonNullable<Message['content']> {
   if (typeof content === 'string') return content;
   if (!Array.isArray(content)) throw new TypeError(`message ${index}: its content is a string, or an array of parts`);
-  const parts = Array.from(content as readonly unknown[], (part) => {
+  const parts = Array.from(content as readonly unknown[], (part): TextPart | ImagePart => {
     const { type, value } = (part ?? {}) as Partial<LanguageModelMessageContent>;
     if (!TYPES.includes(type)) throw new TypeError(`message ${index}: ${String(type)} is not a type of content`);
+    if (type === 'image' && sees) return { type, value: value as ImagePart['value'] };
     if (type !== 'text') throw unsupported(`message ${index}: content of the type ${String(type)}`);
     if (typeof value !== 'string') throw new TypeError(`message ${index}: the value of a text is a string`);
-    return value;
+    return { type, text: value };
   });
-  return parts.join('');
+  const texts = parts.flatMap((part) => (part.type === 'text' ? [part.text] : []));
+  return texts.length < parts.length ? parts : texts.join('');
 }
 
 /** Returns the messages of an input that gets no answer, so that it cannot have a prefix. */
@@ -78,17 +88,24 @@ const OF_TOOLS: readonly unknown[] = ['tool-call', 'tool-response'];
  */
 export function checkExpected(options: LanguageModelCreateCoreOptions): void {
   const { expectedInputs = [], expectedOutputs = [], thinking } = options;
-  const expected = [...expectedInputs, ...expectedOutputs].map(({ type, languages = [] }) => {
-    if (!TYPES.includes(type)) throw new TypeError(`${String(type)} is not a type of content`);
-    Intl.getCanonicalLocales([...languages]);
-    return type;
-  });
+  const expected = [...expectedInputs.filter(({ type }) => type !== 'image'), ...expectedOutputs].map(
+    ({ type, languages = [] }) => {
+      if (!TYPES.includes(type)) throw new TypeError(`${String(type)} is not a type of content`);
+      Intl.getCanonicalLocales([...languages]);
+      return type;
+    },
+  );
   const other = expected.find((type) => type !== 'text' && !OF_TOOLS.includes(type));
   if (other) throw unsupported(`content of the type ${other}`);
   checkThinking(thinking);
 }
 
 const EFFORTS: readonly unknown[] = ['none', 'low', 'medium', 'high'];
+
+/** Whether prompts may hold pictures. */
+export function expectsPictures({ expectedInputs = [] }: LanguageModelCreateCoreOptions): boolean {
+  return expectedInputs.some(({ type }) => type === 'image');
+}
 
 /** Checks `thinking` of a session or prompt. Throws as {@link checkExpected} does. */
 export function checkThinking(thinking: Thinking | undefined): void {
@@ -186,7 +203,11 @@ function schemaOf(wanted: object): object | boolean {
 export function withInstruction(input: Input, instruction: string): Input {
   const last = input.messages.findLastIndex(({ role }) => role === 'user');
   const messages = input.messages.map((message, index) =>
-    index === last ? { ...message, content: `${message.content}${instruction}` } : message,
+    index === last && instruction ? { ...message, content: withText(message.content, instruction) } : message,
   );
   return { ...input, messages };
+}
+
+function withText(content: Message['content'], text: string): NonNullable<Message['content']> {
+  return typeof content === 'string' ? `${content}${text}` : [...(content ?? []), { type: 'text', text }];
 }

@@ -12,6 +12,7 @@ import {
   checkSampling,
   checkThinking,
   complete,
+  expectsPictures,
   PARAMS,
   withInstruction,
   type Input,
@@ -40,6 +41,8 @@ interface Made {
   readonly session: Session;
   readonly sampling: Sampling;
   readonly tools: Tools;
+  /** Whether prompts may hold pictures. */
+  readonly sees: boolean;
 }
 
 export class LanguageModel extends EventTarget {
@@ -50,18 +53,20 @@ export class LanguageModel extends EventTarget {
   readonly #llm: Llm;
   readonly #sampling: Sampling;
   readonly #tools: Tools;
+  readonly #sees: boolean;
   readonly #turns = new Lock();
   readonly #end = new AbortController();
   #session: Session;
 
   /** Always throws for apps: see {@link LanguageModel.create}. */
-  constructor(own?: unknown, { llm, session, sampling, tools }: Made = {} as Made) {
+  constructor(own?: unknown, { llm, session, sampling, tools, sees }: Made = {} as Made) {
     super();
     if (own !== OWN) throw new TypeError('Illegal constructor: use LanguageModel.create()');
     this.#llm = llm;
     this.#session = session;
     this.#sampling = sampling;
     this.#tools = tools;
+    this.#sees = sees;
     this.addEventListener('contextoverflow', (event) => this.oncontextoverflow?.(event));
     this.addEventListener('quotaoverflow', (event) => this.onquotaoverflow?.(event));
   }
@@ -74,7 +79,9 @@ export class LanguageModel extends EventTarget {
       if (error instanceof DOMException) return 'unavailable';
       throw error;
     }
-    return theModel()?.availability() ?? 'unavailable';
+    const model = theModel();
+    if (expectsPictures(options) && !model?.sees) return 'unavailable';
+    return model?.availability() ?? 'unavailable';
   }
 
   /** Defaults and limits of `temperature` and `topK`; null without a model. */
@@ -91,7 +98,14 @@ export class LanguageModel extends EventTarget {
       const model = theModel();
       if (!model) throw new DOMException(UNCONFIGURED, 'NotSupportedError');
       const { sampling, tools } = checkCore(options);
-      const messages = initialPrompts.length > 0 ? complete(checkInput(initialPrompts, false)) : [];
+      const sees = expectsPictures(options);
+      if (sees && !model.sees) {
+        throw new DOMException(
+          'the model was configured without a `projector`, which pictures need',
+          'NotSupportedError',
+        );
+      }
+      const messages = initialPrompts.length > 0 ? complete(checkInput(initialPrompts, { begun: false, sees })) : [];
       const monitor = monitorFor(show);
       const llm = await model.get(signal, (progress) => monitor.hear(progress));
       monitor.tell(1);
@@ -108,7 +122,7 @@ export class LanguageModel extends EventTarget {
         signal.throwIfAborted();
         throw await failure(error, llm, session, { messages: [], prefix: '' });
       }
-      const made = new LanguageModel(OWN, { llm, session, sampling, tools });
+      const made = new LanguageModel(OWN, { llm, session, sampling, tools, sees });
       given?.addEventListener('abort', () => made.#end.abort(given.reason));
       return made;
     } catch (error) {
@@ -174,7 +188,10 @@ export class LanguageModel extends EventTarget {
 
   /** Adds messages and computes them without an answer. */
   async append(input: LanguageModelPrompt, options: { signal?: AbortSignal } = {}): Promise<void> {
-    const prepare = (begun: boolean) => ({ messages: complete(checkInput(input, begun)), prefix: '' });
+    const prepare = (begun: boolean) => ({
+      messages: complete(checkInput(input, { begun, sees: this.#sees })),
+      prefix: '',
+    });
     await this.#attempt(prepare, [options.signal], (attempt, { messages }, signal) =>
       attempt.append(messages, { signal }),
     );
@@ -186,7 +203,10 @@ export class LanguageModel extends EventTarget {
     try {
       signal.throwIfAborted();
       const instruction = checkConstraint(options)?.instruction ?? '';
-      const checked = withInstruction(checkInput(input, this.#session.messages.length > 0), instruction);
+      const checked = withInstruction(
+        checkInput(input, { begun: this.#session.messages.length > 0, sees: this.#sees }),
+        instruction,
+      );
       return await this.#session.measure(checked.messages, { prefix: checked.prefix });
     } catch (error) {
       signal.throwIfAborted();
@@ -205,7 +225,7 @@ export class LanguageModel extends EventTarget {
   async clone({ signal }: { signal?: AbortSignal } = {}): Promise<LanguageModel> {
     this.#end.signal.throwIfAborted();
     signal?.throwIfAborted();
-    const made = { llm: this.#llm, sampling: this.#sampling, tools: this.#tools };
+    const made = { llm: this.#llm, sampling: this.#sampling, tools: this.#tools, sees: this.#sees };
     return new LanguageModel(OWN, { ...made, session: this.#session.fork() });
   }
 
@@ -222,7 +242,10 @@ export class LanguageModel extends EventTarget {
   ): Promise<void> {
     const prepare = (begun: boolean) => {
       checkThinking(options.thinking);
-      return withInstruction(checkInput(input, begun), checkConstraint(options)?.instruction ?? '');
+      return withInstruction(
+        checkInput(input, { begun, sees: this.#sees }),
+        checkConstraint(options)?.instruction ?? '',
+      );
     };
     await this.#attempt(prepare, [options.signal, left], async (attempt, { messages, prefix }, signal) => {
       const response = checkConstraint(options);

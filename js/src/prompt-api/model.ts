@@ -55,6 +55,12 @@ class Configured {
     this.#loading = undefined;
   }
 
+  /** Whether it reads pictures. */
+  get sees(): boolean {
+    if ('llm' in this.#options) return this.#options.llm.info.inputs.includes('image');
+    return this.#options.projector !== undefined;
+  }
+
   async availability(): Promise<Availability> {
     if (this.#llm) return 'available';
     if (this.#loading) return 'downloading';
@@ -77,8 +83,9 @@ class Configured {
 }
 
 /** Whether all files are local or stored, so that nothing is downloaded. */
-async function isAtHand({ model, store, hub, token }: LoadOptions): Promise<boolean> {
-  const files = (Array.isArray(model) ? model : [model]) as readonly FileLike[];
+async function isAtHand({ model, projector, store, hub, token }: LoadOptions): Promise<boolean> {
+  const all = (Array.isArray(model) ? model : [model]) as readonly FileLike[];
+  const files = projector === undefined ? all : [...all, projector];
   const addresses = files
     .filter((file) => typeof file === 'string' || file instanceof URL)
     .map((file) => checkSource('model', file, hub, token));

@@ -11,11 +11,10 @@ export type SamplingMode =
   | 'creative'
   | 'most-creative';
 
-/** `image` and `audio` are not supported. */
+/** `image` needs a model with a projector; `audio` is not supported. */
 export type LanguageModelMessageType = 'text' | 'image' | 'audio' | 'tool-call' | 'tool-response';
 
 export interface LanguageModelMessageContent {
-  /** Only `text` is supported. */
   readonly type: LanguageModelMessageType;
   readonly value: unknown;
 }

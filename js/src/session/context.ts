@@ -1,6 +1,7 @@
 /** Builds the token ids of a conversation, and drops what does not fit. */
 
 import { WeftError } from '../common/errors.js';
+import { picturesOf } from '../common/pictures.js';
 import type { Conversation, KvCache, PlainMessage, Prompt, ReadCache } from '../common/protocol.js';
 import type { CheckedOptions } from '../options/generate.js';
 import type { AdapterChoice, Generation, ModelInfo } from '../types/index.js';
@@ -39,8 +40,10 @@ export interface Rules {
  */
 export interface State {
   readonly messages: readonly PlainMessage[];
-  /** Ids of the prompt and the answer, including dropped tokens. */
+  /** Ids of the prompt and the answer, including dropped tokens. A picture has one. */
   readonly ids: readonly number[];
+  /** What pictures take beyond these, as far as they were computed. */
+  readonly rows?: number;
   readonly dropped: Dropped;
   /** Number of ids before the dropped tokens, once known. */
   readonly behind?: number;
@@ -67,15 +70,20 @@ export function promptOf({ ids, dropped: { tokens }, behind = 0 }: State): reado
   return tokens === 0 ? ids : [...ids.slice(0, behind), ...ids.slice(behind + tokens)];
 }
 
+function told({ keep }: Rules, { messages, dropped }: State): readonly PlainMessage[] {
+  return [...messages.slice(0, keep), ...messages.slice(keep + dropped.messages)];
+}
+
+/** What the model gets. */
+export function conversationOf(rules: Rules, state: State): Conversation {
+  const pictures = picturesOf(told(rules, state));
+  return { messages: [], ...rules.template, ids: promptOf(state), ...(pictures.length > 0 && { pictures }) };
+}
+
 /** Ids of the messages that are not dropped. */
-export function render(
-  model: SessionModel,
-  { keep, template }: Rules,
-  { messages, ids, dropped }: State,
-  ending: Ending,
-): Promise<number[]> {
-  const told = [...messages.slice(0, keep), ...messages.slice(keep + dropped.messages)];
-  return model.prompt({ messages: told, ...template, ...ending }, ids);
+export function render(model: SessionModel, rules: Rules, state: State, ending: Ending): Promise<number[]> {
+  const { template } = rules;
+  return model.prompt({ messages: told(rules, state), ...template, ...ending }, state.ids);
 }
 
 /**
@@ -116,7 +124,8 @@ async function truncate(
   for (;;) {
     const ids = await render(model, rules, { ...state, dropped }, ending);
     const from = rules.keep + dropped.messages;
-    if (ids.length + room <= model.info.contextLength || from >= last) return { ...state, ids, dropped };
+    const needed = ids.length + (state.rows ?? 0) + room;
+    if (needed <= model.info.contextLength || from >= last) return { ...state, ids, dropped };
     dropped = { ...dropped, messages: turnAfter(state.messages, from, last) - rules.keep };
   }
 }

@@ -6,7 +6,7 @@ import { CHAT_OPTIONS, checkChat } from '../options/chat.js';
 import { checkNames, checkNumber, checkString } from '../options/check.js';
 import { GENERATE_OPTIONS, checkGenerate } from '../options/generate.js';
 import { checkMessages } from '../options/messages.js';
-import type { GenerateOptions, Message } from '../types/index.js';
+import type { GenerateOptions, Message, ModelInfo } from '../types/index.js';
 import type { Overflow, SessionOptions, Turn } from '../types/session.js';
 import type { Rules, State } from './context.js';
 
@@ -20,7 +20,10 @@ export interface Settings extends Rules {
 
 const SESSION_OPTIONS = ['messages', 'overflow', 'keep', ...CHAT_OPTIONS.filter((name) => name !== 'signal')];
 
-export function checkSession(options: SessionOptions, roles: readonly string[]): { settings: Settings; state: State } {
+export function checkSession(
+  options: SessionOptions,
+  { roles, inputs }: Pick<ModelInfo, 'roles' | 'inputs'>,
+): { settings: Settings; state: State } {
   if (typeof options === 'object' && options !== null && 'signal' in options) {
     throw invalidOption('signal', 'none: each turn has its own', options.signal);
   }
@@ -37,7 +40,7 @@ export function checkSession(options: SessionOptions, roles: readonly string[]):
     );
   }
   const isNew = Array.isArray(messages) && messages.length === 0;
-  const { conversation, options: generate } = checkChat(isNew ? ANY : messages, chat, roles);
+  const { conversation, options: generate } = checkChat(isNew ? ANY : messages, chat, roles, inputs.includes('image'));
   checkGenerate(generate);
   const { messages: all, ...template } = conversation;
   const begun = isNew ? all.slice(0, -1) : all;
@@ -56,11 +59,11 @@ function introduction(messages: readonly PlainMessage[]): number {
 }
 
 /** Returns copies, which the caller cannot change. */
-export function checkTurn(turn: Turn, roles: readonly string[]): readonly PlainMessage[] {
+export function checkTurn(turn: Turn, { roles, inputs }: Pick<ModelInfo, 'roles' | 'inputs'>): readonly PlainMessage[] {
   if (typeof turn === 'string') return [{ role: 'user', content: checkString('turn', turn) }];
   if (typeof turn !== 'object' || turn === null) throw invalidOption('turn', 'a text, or messages', turn);
   const messages = Array.isArray(turn) ? (turn as readonly Message[]) : [turn as Message];
-  return messages.length > 0 ? checkMessages(messages, roles) : [];
+  return messages.length > 0 ? checkMessages(messages, roles, { sees: inputs.includes('image') }) : [];
 }
 
 /** Names of the options of `send`. */

@@ -184,7 +184,7 @@ function checked(header: Header, info: ModelInfo): { settings: Settings; state: 
   const count = (name: string, value: unknown, most: number, least = 0) =>
     checkNumber(name, value, { min: least, max: most, integer: true });
   try {
-    const { settings, state } = checkSession(options, info.roles);
+    const { settings, state } = checkSession(options, info);
     if (!Array.isArray(ids)) throw invalidOption('ids', 'an array of token ids', ids);
     for (const id of ids as unknown[]) count('ids', id, info.vocabularySize - 1);
     count('dropped.messages', dropped.messages, state.messages.length - settings.keep);

@@ -3,15 +3,16 @@
 import { Answering } from '../answers/answering.js';
 import { Told } from '../answers/told.js';
 import { invalidOption, serializeError, WeftError } from '../common/errors.js';
+import { picturesOf } from '../common/pictures.js';
 import type { PlainMessage, StartOptions } from '../common/protocol.js';
 import { anyOf, unlessAborted, untilAborted } from '../common/signals.js';
 import { checkNames } from '../options/check.js';
 import { checkGenerate, type CheckedOptions } from '../options/generate.js';
 import { callRules, type CallRules } from '../tools/options.js';
 import { ToolParser, type Part } from '../tools/parser.js';
-import type { GenerateOptions, Generation, Message, Piece, ToolDescription } from '../types/index.js';
+import type { GenerateOptions, Generation, Message, Piece, ToolDescription, Usage } from '../types/index.js';
 import type { Dropped, SendOptions, Session, Turn } from '../types/session.js';
-import { extend, promptOf, render, type Ending, type SessionModel, type State } from './context.js';
+import { conversationOf, extend, promptOf, render, type Ending, type SessionModel, type State } from './context.js';
 import { Lock } from './lock.js';
 import { checkPrefix, checkTurn, SEND_OPTIONS, type Settings } from './options.js';
 import { encodeSession } from './saved.js';
@@ -43,7 +44,8 @@ export class ChatSession implements Session {
   }
 
   get contextUsage(): number {
-    return this.#state.ids.length - this.#state.dropped.tokens;
+    const { ids, rows = 0, dropped } = this.#state;
+    return ids.length + rows - dropped.tokens;
   }
 
   get contextLength(): number {
@@ -66,7 +68,7 @@ export class ChatSession implements Session {
   }
 
   #turn(turn: Turn): readonly PlainMessage[] {
-    return checkTurn(turn, this.#model.info.roles);
+    return checkTurn(turn, this.#model.info);
   }
 
   async *#answer(
@@ -109,26 +111,29 @@ export class ChatSession implements Session {
     const start = { ...options, ...(shifts && { shiftBehind: told.behind }), ...ownerOf(told) };
     const { tools, toolChoice = 'auto', parallelToolCalls = true } = this.#settings.template;
     const rules = callRules(toolChoice, parallelToolCalls, options.constraint !== null);
+    const prompt = conversationOf(this.#settings, told);
     const said: number[] = [];
     const answer = new Told();
     let over = false;
-    const keep = (stopped: boolean, droppedTokens = 0) => {
+    const keep = (stopped: boolean, usage?: Usage) => {
       over = true;
       if (stopped && said.length === 0) return;
+      const { droppedTokens = 0, promptTokens } = usage ?? {};
+      const rows = prompt.pictures && promptTokens !== undefined && { rows: promptTokens - (prompt.ids?.length ?? 0) };
       this.#state = {
         ...state,
+        ...rows,
         messages: [...state.messages, answerOf(prefix + answer.text, answer.reasoning, tools, rules)],
         ids: [...state.ids, ...said],
         dropped: { ...state.dropped, tokens: state.dropped.tokens + droppedTokens },
       };
     };
     try {
-      const prompt = { messages: [], ...this.#settings.template, ids: promptOf(told) };
       const pieces = this.#model.generate(prompt, start, signal, cache);
       pieces.started.then(started, () => undefined); // the iteration fails too
       for await (const piece of pieces) {
         answer.add(piece);
-        if (piece.finish) keep(piece.finish.reason === 'abort', piece.finish.usage.droppedTokens);
+        if (piece.finish) keep(piece.finish.reason === 'abort', piece.finish.usage);
         else said.push(piece.id);
         yield piece;
       }
@@ -156,8 +161,9 @@ export class ChatSession implements Session {
       const extended = unlessAborted(this.#extend(added, COMPLETE, 1), signal);
       const told = await extended.catch((error: unknown) => this.#untold(added, error));
       if (told.ids.length > 0) {
+        const conversation = conversationOf(this.#settings, told);
         const pieces = this.#model.generate(
-          promptOf(told),
+          conversation.pictures ? conversation : promptOf(told),
           { ...start, prefill: true, ...ownerOf(told) },
           signal,
           told.cache,
@@ -193,6 +199,9 @@ export class ChatSession implements Session {
     this.#check();
     checkNames(options, ['cache']);
     const { cache = true } = options;
+    if (picturesOf(this.#state.messages).length > 0) {
+      throw invalidOption('session', 'one without pictures, which are not saved', 'one with pictures');
+    }
     if (typeof cache !== 'boolean') throw invalidOption('cache', 'a boolean', cache);
     const leave = await this.#turns.acquire(this.#end.signal);
     try {

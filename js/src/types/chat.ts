@@ -98,11 +98,31 @@ export interface TextPart {
   readonly text: string;
 }
 
+/** A picture as OpenAI's API has it. */
+export interface ImageUrlPart {
+  readonly type: 'image_url';
+  /** `https:`, `data:` or `blob:`. */
+  readonly image_url: string | { readonly url: string; readonly detail?: string };
+}
+
+/** A picture as the Prompt API has it. */
+export interface ImagePart {
+  readonly type: 'image';
+  /**
+   * A file that the browser can decode, or its bytes, or what a page shows. Of that, what it shows
+   * when the message is given.
+   */
+  readonly value: Blob | BufferSource | ImageData | CanvasImageSource;
+}
+
 export interface Message {
   /** One of `info.roles`. */
   readonly role: 'system' | 'user' | 'assistant' | 'tool' | (string & {});
-  /** Text, or parts of it; null in a message that only calls tools. */
-  readonly content: string | readonly TextPart[] | null;
+  /**
+   * Text, or parts of it; null in a message that only calls tools. Pictures are for chats, of a
+   * model that was loaded with a `projector`.
+   */
+  readonly content: string | readonly (TextPart | ImagePart | ImageUrlPart)[] | null;
   readonly name?: string;
   /**
    * Calls by the model, in the form its template reads. Most templates want `arguments` as an

@@ -14,6 +14,8 @@ export interface Sharing {
 export interface ModelInfo extends Omit<wasm.Info, 'engine' | 'memoryBytes'>, Sharing {
   /** Roles that a message can have: the common ones and those in the model's chat template. */
   readonly roles: readonly string[];
+  /** What messages may hold. */
+  readonly inputs: readonly ('text' | 'image')[];
   readonly engine: EngineInfo;
   readonly download: DownloadInfo;
 }

@@ -65,6 +65,11 @@ export interface LoadOptions {
    * of the user, or several files.
    */
   model: ModelSource;
+  /**
+   * The model's projector, a GGUF file (`mmproj-….gguf`), with which messages may hold pictures.
+   * Projectors of the kind `idefics3` run: SmolVLM and SmolVLM2.
+   */
+  projector?: FileLike;
   /** Default `auto`. `gpu` fails with `GPU_UNAVAILABLE` where there is no GPU. */
   device?: wasm.Device;
   /**

@@ -5,17 +5,21 @@
 
 import { thoughtFormat, thoughtTokens, type ThoughtFormat } from '../answers/thought-formats.js';
 import { Thoughts } from '../answers/thoughts.js';
-import type { Conversation, PlainMessage } from '../common/protocol.js';
+import { picturesOf } from '../common/pictures.js';
+import type { Conversation, PictureSource, PlainMessage } from '../common/protocol.js';
 import { KEPT_TOKENS, MARKS } from '../tools/forms.js';
 import { withPlainTools } from '../tools/generic.js';
 import { answerConstraint } from '../tools/grammar.js';
 import { withIds } from '../tools/ids.js';
 import { callRules } from '../tools/options.js';
 import { CallWatch, knownTools } from '../tools/reader.js';
+import { templateMessage } from './pictures.js';
 import type { RuntimeLlm } from './runtime.js';
 
 export interface Prepared {
   readonly ids: Uint32Array;
+  /** What belongs in the places of its image tokens, in order. */
+  readonly pictures: readonly PictureSource[];
   /** Separates reasoning from the answer; undefined if the model does not think. */
   readonly thoughts: Thoughts | undefined;
   /** Constraint on the whole answer including calls, as JSON; null if there is none. */
@@ -35,6 +39,7 @@ export function prepare(llm: RuntimeLlm, conversation: Conversation, constraint:
   const answer = answerConstraint(llm, template, { tools, choice: toolChoice, parallel, constraint });
   return {
     ...promptIds(llm, conversation, template, format, answer),
+    pictures: conversation.pictures ?? picturesOf(conversation.messages),
     constraint: answer,
     calls: tools ? new CallWatch(knownTools(tools), rules) : undefined,
     keepSpecial: [...(format ? thoughtTokens(format) : []), ...(tools ? KEPT_TOKENS : [])],
@@ -51,6 +56,7 @@ function promptIds(
     toolChoice: _,
     parallelToolCalls: __,
     ids: known,
+    pictures: ___,
     ...rest
   }: Conversation,
   template: string,
@@ -66,7 +72,9 @@ function promptIds(
     : llm.chat_prompt(
         JSON.stringify({
           ...rest,
-          messages: knowsTools ? withIds(asked, template) : withPlainTools(asked, described, template),
+          messages: (knowsTools ? withIds(asked, template) : withPlainTools(asked, described, template)).map(
+            templateMessage,
+          ),
           tools: knowsTools ? described : null,
           variables: { ...VARIABLES[reasoning], ...variables },
         }),
@@ -96,9 +104,11 @@ const VARIABLES: Record<NonNullable<Conversation['reasoning']>, Readonly<Record<
 /** Asks a model that was not trained to think to write down its steps. */
 function stepByStep(messages: readonly PlainMessage[]): PlainMessage[] {
   const last = messages.findLastIndex(({ role }) => role === 'user');
-  return messages.map((message, index) =>
-    index === last
-      ? { ...message, content: `${message.content ?? ''}\n\nThink step by step, then give the answer.` }
-      : message,
-  );
+  return messages.map((message, index) => (index === last ? withText(message, STEPS) : message));
+}
+
+const STEPS = '\n\nThink step by step, then give the answer.';
+
+function withText({ parts, ...message }: PlainMessage, text: string): PlainMessage {
+  return { ...message, content: `${message.content ?? ''}${text}`, ...(parts && { parts: [...parts, text] }) };
 }

@@ -11,6 +11,7 @@ import { prepare, type Prepared } from './conversation.js';
 import { Drafts } from './drafting.js';
 import { writeCache } from './kv-cache.js';
 import type { Model } from './model.js';
+import { Pictures } from './pictures.js';
 import { Recall, type Prefixes } from './prefixes.js';
 import { inspectionOf } from './seen.js';
 import type { RuntimeLlm, RuntimeLogprobs, RuntimeToken } from './runtime.js';
@@ -51,9 +52,9 @@ export async function generate(
   });
   const step = async (llm: RuntimeLlm) => {
     const ready = answer.prepare(llm).constraint === null || constraints.ready;
-    const waits = ready ? answer.draft(llm) : constraints.start();
+    const waits = ready ? (answer.see(llm) ?? answer.draft(llm)) : constraints.start();
     if (!waits) return answer.step(llm, constraints);
-    // Other calls run while the module is fetched, or the other model drafts.
+    // Other calls run while the module is fetched, pictures are decoded, or the other model drafts.
     turn.end();
     await orAborted(waits, signal);
     return false;
@@ -63,7 +64,10 @@ export async function generate(
   const prefixes = restored === undefined ? remembered : undefined;
   let recall: Recall | undefined;
   const recalling = async (llm: RuntimeLlm) => {
-    if (prefixes) recall ??= new Recall(prefixes, { ids: [...answer.prepare(llm).ids], adapters });
+    // what is stored is known by its tokens
+    const { pictures } = answer.prepare(llm);
+    if (prefixes && pictures.length === 0)
+      recall ??= new Recall(prefixes, { ids: [...answer.prepare(llm).ids], adapters });
     return (await recall?.step(llm, turn, signal)) ? false : step(llm);
   };
   try {
@@ -98,6 +102,7 @@ class Answer {
   /** Whether it has all its calls: only its end is missing. */
   #complete = false;
   #prepared: Prepared | undefined;
+  #pictures: Pictures | undefined;
   #constrained: Constrained | undefined;
   /** On the model that was loaded last; undefined until the first step on it. */
   #running: Running | undefined;
@@ -118,8 +123,15 @@ class Answer {
   /** Starts on this model, or runs one step. Returns whether the answer is complete. */
   async step(llm: RuntimeLlm, constraints: Constraints): Promise<boolean> {
     if (this.#running?.llm === llm) return this.#advance(this.#running, this.prepare(llm));
+    if (this.#pictures && !(await this.#pictures.see(llm))) return false;
     await this.#begin(llm, constraints, this.prepare(llm));
     return false;
+  }
+
+  /** Decodes the pictures of the prompt; undefined if they are. */
+  see(llm: RuntimeLlm): Promise<void> | undefined {
+    this.#pictures ??= new Pictures(this.prepare(llm).pictures);
+    return this.#pictures.decode();
   }
 
   /** Asks another model for a draft, if one is wanted now; resolves when it has come. */
@@ -148,6 +160,7 @@ class Answer {
 
   free(): void {
     this.#drafts?.close();
+    this.#pictures?.free();
     this.#constrained?.free();
     this.stop();
     this.#contexts.end(this);
@@ -176,10 +189,14 @@ class Answer {
     const keepSpecial = [...(options.keepSpecial ?? []), ...prepared.keepSpecial];
     const gap = suffix === undefined ? {} : { infill: true };
     const wanted = { ...options, ...gap, keepSpecial, constrained: constraint !== null };
-    const handle = llm.start(ids, wanted, entropy, inspect);
+    const placed = this.#pictures?.place(llm, ids);
+    const promptTokens = placed?.ids().length ?? ids.length;
+    const handle = placed
+      ? llm.start_placed(placed, wanted, entropy, inspect)
+      : llm.start(ids, wanted, entropy, inspect);
     const running = (this.#running = { llm, handle });
     this.#draftedBefore = this.#drafted;
-    const tokens = { promptTokens: ids.length, cachedTokens: llm.cached_tokens(handle) };
+    const tokens = { promptTokens, cachedTokens: llm.cached_tokens(handle) };
     if (this.#ids.length === 0) this.#clock.prompt(tokens.promptTokens, tokens.cachedTokens);
     llm.resume(handle, Uint32Array.from(this.#ids));
     if (this.#complete) llm.finish(handle);
@@ -255,7 +272,7 @@ export function prepareAny(
   const alone = suffix === undefined;
   const given = typeof prompt === 'string' ? llm.tokenize(prompt, alone, false) : Uint32Array.from(prompt);
   const ids = alone ? given : llm.infill(given, suffix);
-  return { ids, thoughts: undefined, constraint, calls: undefined, keepSpecial: [] };
+  return { ids, pictures: [], thoughts: undefined, constraint, calls: undefined, keepSpecial: [] };
 }
 
 function withTexts({ top, ...token }: RuntimeLogprobs): TokenLogprobs {

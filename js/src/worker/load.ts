@@ -8,20 +8,15 @@ import type { Downloads } from '../download/browser.js';
 import { Meter } from '../download/meter.js';
 import { ModelReader } from '../download/model.js';
 import { fetchBy } from '../download/port.js';
-import { explained } from '../download/refusals.js';
+import { explained, OF_THE_FILES } from '../download/refusals.js';
 import type { DownloadInfo, EngineInfo, Progress } from '../types/index.js';
 import { ReadAhead } from './ahead.js';
 import type { Loaded } from './model.js';
+import { loadProjector } from './projector.js';
 import type { Start } from './runtime.js';
 
 /** Minimum milliseconds between progress reports. */
 const PROGRESS_MS = 100;
-
-/** Codes of errors about the content of the files. */
-const OF_THE_FILES: ReadonlySet<string> = new Set([
-  ...['INVALID_FILE', 'TRUNCATED_FILE', 'INVALID_MODEL'],
-  ...['UNSUPPORTED_MODEL', 'UNSUPPORTED_TENSOR_TYPE', 'UNSUPPORTED_TOKENIZER'],
-]);
 
 /**
  * Streams the files into an engine; only the current piece is held outside of it, but for what is
@@ -33,6 +28,7 @@ export async function load(
   downloads: Downloads,
   {
     files,
+    projector,
     device,
     contextLength,
     ropeScaling,
@@ -60,17 +56,18 @@ export async function load(
     tell('download');
   });
   const notes: string[] = [];
-  const model = new ModelReader(files, sha256, {
+  const around = {
     ...downloads,
     ...(fetchPort && { fetch: fetchBy(fetchPort) }),
     store,
     meter,
-    note(sentence) {
+    note(sentence: string) {
       notes.push(sentence);
       tell('download', sentence);
     },
     hasher: async () => new (await starting).Sha256(),
-  });
+  };
+  const model = new ModelReader(files, sha256, around);
   /** Index of the current file. */
   let reading = 0;
   const [first] = files;
@@ -120,6 +117,10 @@ export async function load(
     storing.catch(() => undefined); // awaited below, unless the model fails first
     const llm = await loader.finish();
     await storing;
+    if (projector) {
+      reading = files.length;
+      await loadProjector(llm, new ModelReader([projector], [], around));
+    }
     const download: DownloadInfo = { ...meter.sums, storage: model.storage, notes };
     const { memoryBytes, engine, ...about } = llm.info();
     const onCpu = engineKind === 'cpu';
@@ -136,14 +137,15 @@ export async function load(
     };
     const templates = [llm.chat_template(null, false), llm.chat_template(null, true)];
     const roles = rolesOf(templates.join('\n'));
-    return { llm, info: { ...about, roles, engine: engineInfo, download } };
+    const inputs = projector ? (['text', 'image'] as const) : (['text'] as const);
+    return { llm, info: { ...about, roles, inputs, engine: engineInfo, download } };
   } catch (error) {
     const { code } = serializeError(error);
-    if (OF_THE_FILES.has(code)) {
+    if (OF_THE_FILES.has(code) && reading < files.length) {
       await pieces.return(undefined).catch(() => undefined);
       await model.refused(code);
     }
-    const source = files[reading];
+    const source = [...files, projector][reading];
     throw explained(error, source?.type === 'address' ? source : undefined);
   } finally {
     // A failed model is loaded again in this worker, which must not wait for what this load holds.

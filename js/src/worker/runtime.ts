@@ -17,6 +17,8 @@ export type RuntimeToken = Extract<weft.Event, { type: 'token' }>;
 export type {
   LayerSeen as RuntimeLayer,
   Llm as RuntimeLlm,
+  Pixels as RuntimePixels,
+  Placed as RuntimePlaced,
   Seen as RuntimeSeen,
   TokenLogprobs as RuntimeLogprobs,
 } from '../../generated/weft.js';

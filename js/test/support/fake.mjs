@@ -266,6 +266,7 @@ export const loadCall = (files, more = {}) => ({
   prefixCache: { maxBytes: null, persist: false },
   store: null,
   fetchPort: null,
+  projector: null,
   ...more,
 });
 

@@ -13,7 +13,8 @@ const contentSecurityPolicy = [
   "script-src 'self' 'wasm-unsafe-eval'",
   "worker-src 'self'",
   "style-src 'self'",
-  "img-src 'self'",
+  // pictures of questions are in the chat
+  "img-src 'self' data:",
   "font-src 'self'",
   "manifest-src 'self'",
   "connect-src 'self' https: http: blob:",

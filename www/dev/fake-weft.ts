@@ -1,13 +1,13 @@
 /**
  * Stands in for weft-llm under `vite --mode fake`, to look at every state of the page without a
- * model. The address says which: `?load=CODE` and `?chat=CODE` fail with that error and the message
- * of `?message`, `?slow` loads for half a minute, `?context=N` and `?used=N` say how full the
- * context is, `?full` has no room to store a model, `?stored` has the default model, `?quota=N` is
- * what may be stored. `?fits=no` has memory for no model, `?header=CODE` fails to read what one
- * needs, `?import=CODE` to import one, and `?importing=MS` takes so long for a quarter of it.
- * `#say=TEXT` answers with that, in pieces of `?lines=N` lines instead of a word, each after
- * `?wait=MS`. `?long` has a long description of the engine. For
- * `?tight`, a second model is too large. `?chats` stores chats; with `two` there is
+ * model. The address says which: `?load=CODE` and `?chat=CODE` fail with that error and the
+ * message of `?message`, `?slow` loads for half a minute, `?context=N` and `?used=N` say how full
+ * the context is, `?full` has no room to store a model, `?stored` has the default model,
+ * `?quota=N` is what may be stored. `?fits=no` has memory for no model, `?header=CODE` fails to
+ * read what one needs, `?import=CODE` to import one, and `?importing=MS` takes so long for a
+ * quarter of it. `#say=TEXT` answers with that, in pieces of `?lines=N` lines instead of a word,
+ * each after `?wait=MS`. `?long` has a long description of the engine, `?sees` a model that reads
+ * pictures. For `?tight`, a second model is too large. `?chats` stores chats; with `two` there is
  * one of a stored model and one of a file of the user. What tasks need is in fake-tasks.ts.
  */
 
@@ -150,6 +150,7 @@ export async function load({ model, signal, onProgress }: LoadOptions): Promise<
       trainedContextLength: 8192,
       hasChatTemplate: true,
       roles: ['system', 'user', 'assistant', 'tool'],
+      inputs: query.has('sees') ? ['text', 'image'] : ['text'],
       engine: {
         kind: 'gpu',
         description: query.has('long') ? 'an adapter with a name of many words '.repeat(5) : 'a made-up adapter',

@@ -5,6 +5,7 @@ import { announce } from './announcer.js';
 import { Component } from './component.js';
 import { ANOTHER_TEMPERATURE, written, type Turn, type Version } from './turn.js';
 import { MarkdownView } from './markdown/view.js';
+import { pictureList } from './pictures.js';
 import { t } from './text/text.js';
 
 /** What the user wants done with a turn. */
@@ -116,7 +117,8 @@ export class ChatTurn extends Component {
       >
         ${sign}
       </button>`;
-    return html`<p class="question" dir="auto">${this.turn.question}</p>
+    return html`${pictureList(this.turn.pictures)}
+      <p class="question" dir="auto">${this.turn.question}</p>
       <div class="asked">
         <button
           type="button"

@@ -4,20 +4,31 @@
  * without one, it leaves the field.
  */
 
-import { html, type PropertyDeclarations, type TemplateResult } from 'lit';
+import { html, nothing, type PropertyDeclarations, type TemplateResult } from 'lit';
 import { announce } from './announcer.js';
 import { Component, hasTouchKeyboard } from './component.js';
+import type { Note } from './note-bar.js';
+import { isPicture, pictureList, readPicture } from './pictures.js';
 import { t } from './text/text.js';
 
-/** Sends `ask` with the text, and `stop`. */
+export interface Asked {
+  readonly text: string;
+  /** `data:` URLs. */
+  readonly pictures: readonly string[];
+}
+
+/** Sends `ask` with {@link Asked}, `stop`, and `note` with a {@link Note} about a picture. */
 export class ChatComposer extends Component {
-  static override properties: PropertyDeclarations = { busy: { type: Boolean } };
+  static override properties: PropertyDeclarations = { busy: { type: Boolean }, sees: { type: Boolean } };
+  /** Whether the model reads pictures. */
+  declare sees: boolean;
+  #pictures: readonly string[] = [];
   /** While an answer streams, the Send button is a Stop button. The user's draft stays. */
   declare busy: boolean;
 
   constructor() {
     super();
-    this.busy = false;
+    this.busy = this.sees = false;
   }
 
   get text(): string {
@@ -43,7 +54,24 @@ export class ChatComposer extends Component {
     const touch = hasTouchKeyboard();
     const hint = touch ? t('composer-hint-touch') : t('composer-hint');
     return html`
+      ${pictureList(this.#pictures, (index) => this.#remove(index))}
       <form id="composer" @submit=${this.#onSubmit}>
+        ${
+          this.sees
+            ? html`<label class="button" for="pictures" title=${t('picture-add')}>
+                  <span aria-hidden="true">+</span><span class="sr-only">${t('picture-add')}</span>
+                </label>
+                <input
+                  id="pictures"
+                  data-testid="pictures"
+                  class="sr-only"
+                  type="file"
+                  accept="image/*"
+                  multiple
+                  @change=${this.#onFiles}
+                />`
+            : nothing
+        }
         <label class="sr-only" for="prompt">${t('composer-label')}</label>
         <textarea
           id="prompt"
@@ -56,6 +84,7 @@ export class ChatComposer extends Component {
           aria-describedby="prompt-hint"
           @input=${this.#fit}
           @keydown=${this.#onKey}
+          @paste=${this.#onPaste}
         ></textarea>
         <button
           type="submit"
@@ -109,7 +138,55 @@ export class ChatComposer extends Component {
     event.preventDefault();
     const text = this.text.trim();
     if (this.busy || text === '') return;
-    this.dispatchEvent(new CustomEvent('ask', { detail: text }));
+    const detail: Asked = { text, pictures: this.#pictures };
+    this.dispatchEvent(new CustomEvent('ask', { detail }));
+  }
+
+  /** Takes pictures into the question. */
+  async add(files: readonly Blob[]): Promise<void> {
+    if (!this.sees) return this.#tell('picture-blind');
+    for (const file of files) {
+      try {
+        this.#pictures = [...this.#pictures, await readPicture(file)];
+        announce(t('picture-added', { number: this.#pictures.length }));
+      } catch {
+        this.#tell('picture-unread');
+      }
+    }
+    this.requestUpdate();
+    this.focusAfterButton();
+  }
+
+  clear(): void {
+    this.text = '';
+    this.#pictures = [];
+    this.requestUpdate();
+  }
+
+  async #remove(index: number): Promise<void> {
+    this.#pictures = this.#pictures.toSpliced(index, 1);
+    this.requestUpdate();
+    await this.updateComplete;
+    this.focusAfterButton();
+  }
+
+  #tell(text: 'picture-blind' | 'picture-unread'): void {
+    const detail: Note = { text: () => t(text) };
+    this.dispatchEvent(new CustomEvent('note', { detail }));
+  }
+
+  #onFiles(event: Event): void {
+    const input = event.target as HTMLInputElement;
+    const files = [...(input.files ?? [])];
+    input.value = '';
+    void this.add(files);
+  }
+
+  #onPaste(event: ClipboardEvent): void {
+    const files = [...(event.clipboardData?.files ?? [])].filter(isPicture);
+    if (files.length === 0) return;
+    event.preventDefault();
+    void this.add(files);
   }
 
   #onStop(): void {

@@ -13,6 +13,7 @@ import { add, before, EMPTY, path, putBack, remove, show, START, versions, type 
 import { live } from './live.js';
 import { noteSpeed } from './models/speed.js';
 import { newId, sourceName } from './names.js';
+import { contentOf } from './pictures.js';
 import { chatDefaults, generateSettings, systemPrompt } from './settings.js';
 import { ANOTHER_TEMPERATURE, settled, statsOf, Turn, type ContextUse, type Version } from './turn.js';
 import { t } from './text/text.js';
@@ -89,8 +90,8 @@ export class Conversation {
 
   // Questions and answers; each call waits for the end of its answer
 
-  ask(question: string, model: Llm): Promise<void> {
-    return this.#begin(new Turn(question), this.last?.id ?? START, model);
+  ask(question: string, pictures: readonly string[], model: Llm): Promise<void> {
+    return this.#begin(new Turn(question, pictures), this.last?.id ?? START, model);
   }
 
   /** Asks another question instead; the earlier one stays as a version, if it has an answer. */
@@ -98,14 +99,14 @@ export class Conversation {
     if (this.busy) return;
     const parent = this.#parentOf(turn);
     if (turn.answer === '') this.#drop(turn);
-    await this.#begin(new Turn(question), parent, model);
+    await this.#begin(new Turn(question, turn.pictures), parent, model);
   }
 
   /** Answers a question again, in another version of the turn. */
   async regenerate(turn: Turn, model: Llm): Promise<void> {
     if (this.busy) return;
     if (turn.answer === '') return this.#answer(turn, model);
-    const another = new Turn(turn.question);
+    const another = new Turn(turn.question, turn.pictures);
     await this.#begin(another, this.#parentOf(turn), model, turn);
     // The earlier answer is shown if the new one did not start.
     if (another.answer !== '') return;
@@ -235,8 +236,8 @@ export class Conversation {
     const mine = (id: string) => this.#changed.has(id) || id === this.#answered?.id;
     for (const stored of saved.turns) {
       if (mine(stored.id) || this.#removed.has(stored.id)) continue;
-      const { id, question, answer, state, stats } = this.isElsewhere ? stored : settled(stored);
-      const turn = this.#turns.get(id) ?? new Turn(question, id);
+      const { id, question, pictures, answer, state, stats } = this.isElsewhere ? stored : settled(stored);
+      const turn = this.#turns.get(id) ?? new Turn(question, pictures, id);
       this.#turns.set(id, turn);
       if (turn.answer !== answer || turn.state !== state) turn.set({ answer, state, stats });
     }
@@ -298,12 +299,16 @@ export class Conversation {
     if (again && settings.temperature === 0) settings.temperature = ANOTHER_TEMPERATURE;
     // Turns that no longer fit are left out, oldest first; what the turns have in common with
     // earlier answers is in the KV cache still.
-    const session = model.session({ messages: this.messagesBefore(turn), overflow: 'truncate-oldest-turns' });
+    const session = model.session({
+      messages: this.messagesBefore(turn, model.info.inputs.includes('image')),
+      overflow: 'truncate-oldest-turns',
+    });
     let end: Finish | undefined;
     const inspect = live.wanted;
     try {
       const more = { ...(prefix === '' ? {} : { prefix }), ...(inspect ? { inspect } : {}) };
-      const pieces = session.send(turn.question, { ...settings, signal, ...more });
+      const message = { role: 'user', content: contentOf(turn.question, turn.pictures) } as const;
+      const pieces = session.send(message, { ...settings, signal, ...more });
       for await (const { text, id, inspection, finish } of pieces) {
         if (inspection && id !== null) live.see({ id, text, inspection });
         if (text !== '') {
@@ -335,16 +340,22 @@ export class Conversation {
     return [...this.messagesBefore(turn), { role: 'user', content: question }, { role: 'assistant', content: answer }];
   }
 
-  /** What the model reads before a turn. */
-  messagesBefore(turn: Turn): Message[] {
+  /** Whether a question that is shown has pictures. */
+  get hasPictures(): boolean {
+    return this.#path.some(({ pictures }) => pictures.length > 0);
+  }
+
+  /** What the model reads before a turn, with pictures if it `sees`. */
+  messagesBefore(turn: Turn, sees = false): Message[] {
     const system = systemPrompt(this.settings).trim();
     const messages: Message[] = system === '' ? [] : [{ role: 'system', content: system }];
     for (const id of before(this.#tree, turn.id)) {
-      const { question, answer } = this.#turns.get(id)!;
+      const { question, pictures, answer } = this.#turns.get(id)!;
       // A question without an answer would put two user messages in a row, which many templates
       // refuse.
       if (answer === '') continue;
-      messages.push({ role: 'user', content: question }, { role: 'assistant', content: answer });
+      const content = contentOf(question, sees ? pictures : []);
+      messages.push({ role: 'user', content }, { role: 'assistant', content: answer });
     }
     return messages;
   }

@@ -5,7 +5,7 @@ import { Component } from './component.js';
 import { acceptDrops } from './drops.js';
 import { t } from './text/text.js';
 
-/** Sends `model` with a ModelSource. */
+/** Sends `model` with a ModelSource, and `pictures` with files. */
 class DropTarget extends Component {
   #isOver = false;
 
@@ -14,13 +14,14 @@ class DropTarget extends Component {
   }
 
   protected override firstUpdated(): void {
-    acceptDrops(
-      (detail) => this.dispatchEvent(new CustomEvent('model', { detail })),
-      (over) => {
+    acceptDrops({
+      onModel: (detail) => this.dispatchEvent(new CustomEvent('model', { detail })),
+      onPictures: (detail) => this.dispatchEvent(new CustomEvent('pictures', { detail })),
+      onHover: (over) => {
         this.#isOver = over;
         this.requestUpdate();
       },
-    );
+    });
   }
 }
 

@@ -1,14 +1,21 @@
 /** Files and folders that are dropped on the page. */
 
 import type { ModelSource } from 'weft-llm';
+import { isPicture } from './pictures.js';
 
 /** Sorts the parts of a split model by their numbers, as in `model-00002-of-00003.gguf`. */
 export function inOrder(files: File[]): File[] {
   return files.sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }));
 }
 
-/** `onHover` tells whether something is held over the page. */
-export function acceptDrops(onModel: (model: ModelSource) => void, onHover: (over: boolean) => void): void {
+interface Drops {
+  onModel(model: ModelSource): void;
+  onPictures(files: readonly File[]): void;
+  /** Whether something is held over the page. */
+  onHover(over: boolean): void;
+}
+
+export function acceptDrops({ onModel, onPictures, onHover }: Drops): void {
   const hasFiles = (event: DragEvent) => event.dataTransfer?.types.includes('Files') ?? false;
   // Without these two listeners the browser would navigate to the file.
   document.addEventListener('dragover', (event) => {
@@ -23,6 +30,7 @@ export function acceptDrops(onModel: (model: ModelSource) => void, onHover: (ove
     const files = [...(event.dataTransfer?.files ?? [])];
     const folder = folderIn(event.dataTransfer);
     if (folder) void folder.then(onModel);
+    else if (files.length > 0 && files.every(isPicture)) onPictures(files);
     else if (files.length > 0) onModel(inOrder(files));
   });
   document.addEventListener('dragleave', (event) => {

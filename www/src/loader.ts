@@ -1,6 +1,6 @@
 /** Loads models, one at a time. A model is replaced only by one that works. */
 
-import { load, WeftError, type Llm, type ModelSource, type Progress } from 'weft-llm';
+import { load, WeftError, type Llm, type LoadOptions, type ModelSource, type Progress } from 'weft-llm';
 import { DEFAULT_MODEL } from './model-picker.js';
 import { isGiven } from './models/served.js';
 import { loadSettings } from './settings.js';
@@ -8,6 +8,18 @@ import { loadSettings } from './settings.js';
 /** `replaced`: another load began meanwhile. */
 export type Outcome =
   { kind: 'loaded'; model: Llm } | { kind: 'failed'; error: unknown } | { kind: 'cancelled' } | { kind: 'replaced' };
+
+/** `general.architecture`, the type of a string, its length, and that of a projector's file. */
+const PROJECTOR = /general\.architecture[\s\S]{12}clip/;
+
+/** Tells a projector that was chosen together with its model from that. */
+async function partsOf(wanted: ModelSource): Promise<Pick<LoadOptions, 'model' | 'projector'>> {
+  const files = Array.isArray(wanted) ? wanted.filter((file) => file instanceof File) : [];
+  const heads = await Promise.all(files.map((file) => file.slice(0, 4096).arrayBuffer()));
+  const projector = files.find((_, index) => PROJECTOR.test(new TextDecoder('latin1').decode(heads[index])));
+  const model = files.filter((file) => file !== projector);
+  return projector && model.length > 0 ? { model, projector } : { model: wanted };
+}
 
 export class ModelLoader {
   model: Llm | null = null;
@@ -28,7 +40,7 @@ export class ModelLoader {
     const isCurrent = () => current === this.#loading;
     try {
       const store = !isGiven(wanted);
-      const options = { model: wanted, ...loadSettings(), store, prefixCache: { persist: store } };
+      const options = { ...(await partsOf(wanted)), ...loadSettings(), store, prefixCache: { persist: store } };
       const model = await load({
         ...options,
         signal: current.signal,

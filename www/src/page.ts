@@ -9,7 +9,7 @@ import './chats-dialog.js';
 import type { ChatsDialog } from './chats-dialog.js';
 import { Component } from './component.js';
 import './composer.js';
-import type { ChatComposer } from './composer.js';
+import type { Asked, ChatComposer } from './composer.js';
 import type { Conversation } from './conversation.js';
 import { Chats, type ChatsHost } from './conversations/chats.js';
 import type { SavedConversation } from './conversations/record.js';
@@ -128,7 +128,9 @@ export class WeftPage extends Component {
         <note-bar .note=${this.#note} @dismiss=${this.#dismiss}></note-bar>
         <chat-composer
           ?busy=${this.#conversation.busy}
-          @ask=${(event: CustomEvent<string>) => this.#ask(event.detail)}
+          ?sees=${this.#model?.info.inputs.includes('image') ?? false}
+          @ask=${(event: CustomEvent<Asked>) => this.#ask(event.detail)}
+          @note=${(event: CustomEvent<Note>) => void this.#tell(event.detail)}
           @stop=${() => this.#chats.stop()}
         ></chat-composer>
         <status-line
@@ -138,7 +140,10 @@ export class WeftPage extends Component {
         ></status-line>
       </footer>
 
-      <drop-target @model=${(event: CustomEvent<ModelSource>) => this.#load(event.detail)}></drop-target>
+      <drop-target
+        @model=${(event: CustomEvent<ModelSource>) => this.#load(event.detail)}
+        @pictures=${(event: CustomEvent<readonly File[]>) => void this.#composer.add(event.detail)}
+      ></drop-target>
       <settings-dialog @reload=${() => this.#load(this.#loader.source)}></settings-dialog>
       <chats-dialog
         @open=${(event: CustomEvent<string>) => this.#places.openConversation(event.detail)}
@@ -336,13 +341,13 @@ export class WeftPage extends Component {
     };
   }
 
-  #ask(question: string): void {
-    if (this.#model) this.#composer.text = '';
-    this.#chats.ask(question);
+  #ask({ text, pictures }: Asked): void {
+    if (this.#model) this.#composer.clear();
+    this.#chats.ask(text, pictures);
   }
 
   #onExample(example: string): void {
-    this.#ask(example);
+    this.#ask({ text: example, pictures: [] });
     this.#composer.focusAfterButton();
   }
 

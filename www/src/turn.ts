@@ -15,14 +15,15 @@ export class Turn extends EventTarget implements Content {
 
   constructor(
     readonly question: string,
+    readonly pictures: readonly string[] = [],
     readonly id = newId(),
   ) {
     super();
   }
 
   get content(): Content {
-    const { question, answer, state, stats } = this;
-    return { question, answer, state, stats };
+    const { question, pictures, answer, state, stats } = this;
+    return { question, ...(pictures.length > 0 && { pictures }), answer, state, stats };
   }
 
   set(values: Partial<Content>): void {

@@ -99,8 +99,8 @@ export class Chats {
 
   // Questions and answers
 
-  ask(question: string): void {
-    this.#answer((model) => this.#current.ask(question, model));
+  ask(question: string, pictures: readonly string[] = []): void {
+    this.#answer((model) => this.#current.ask(question, pictures, model));
   }
 
   /** Answers a question again, the last one unless another is given. */
@@ -136,6 +136,8 @@ export class Chats {
   #remember(conversation: Conversation, model: Llm): void {
     const { last, context, busy } = conversation;
     if (!last || last.answer === '' || !context || busy || model !== this.host.model) return;
+    // what is stored is known by its text
+    if (conversation.hasPictures) return;
     rememberChat(model, conversation.messagesUpTo(last), context.tokens);
   }
 

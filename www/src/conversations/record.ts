@@ -16,6 +16,8 @@ export interface SavedTurn {
   /** The turn before it, {@link START} for a first one. */
   parent: string;
   question: string;
+  /** `data:` URLs; absent without any. */
+  pictures?: readonly string[];
   /** Markdown as the model wrote it. */
   answer: string;
   state: TurnState;
@@ -112,7 +114,7 @@ export function readConversation(value: unknown): SavedConversation {
   const read: SavedTurn[] = [];
   let tree = EMPTY;
   for (const [index, turn] of turns.entries()) {
-    const { id: own, parent, question, answer, state, stats } = record(turn, 'a turn');
+    const { id: own, parent, question, pictures, answer, state, stats } = record(turn, 'a turn');
     if (typeof question !== 'string') throw new TypeError(`a turn of the chat ${id} has no question`);
     const branches = typeof own === 'string' && own !== '' && !tree.parents.has(own);
     const turnId = branches ? own : `${index}`;
@@ -122,6 +124,7 @@ export function readConversation(value: unknown): SavedConversation {
       id: turnId,
       parent: tree.parents.get(turnId)!,
       question,
+      ...shownPictures(pictures),
       answer: text(answer),
       state: STATES.includes(state as TurnState) ? (state as TurnState) : 'unanswered',
       stats: figures(stats) ?? text(stats),
@@ -152,6 +155,13 @@ function figures(value: unknown): Figures | null {
   const numbers = { tokensPerSecond, firstMs, tokens, steps, promptTokens, cachedTokens };
   if (!ENDS.includes(end) || !Object.values(numbers).every((one) => typeof one === 'number')) return null;
   return { end, ...numbers };
+}
+
+/** Nothing else than pictures: the file may be anybody's. */
+function shownPictures(value: unknown): Pick<SavedTurn, 'pictures'> {
+  const isPicture = (url: unknown) => typeof url === 'string' && url.startsWith('data:image/');
+  const pictures = Array.isArray(value) ? value.filter(isPicture) : [];
+  return pictures.length > 0 ? { pictures } : {};
 }
 
 const text = (value: unknown) => (typeof value === 'string' ? value : '');

@@ -12,7 +12,7 @@ picker-own = أو أحضِر نموذج GGUF خاصًّا بك
 picker-address = عنوان الملف
 picker-address-wrong = يقرأ weft العناوين التي تبدأ بـ https:// أو hf:
 picker-file = اختيار ملف…
-picker-file-hint = أو أفلِته في أي مكان من هذه الصفحة، أو مجلدًا من transformers. الملفات المتعددة أجزاء نموذج واحد.
+picker-file-hint = أو أفلِته في أي مكان من هذه الصفحة، أو مجلدًا من transformers. الملفات المتعددة أجزاء نموذج واحد، أو نموذج ومُسقِطه (mmproj).
 picker-import = استيراد ملف…
 picker-import-hint = يحفظ نسخة في هذا المتصفح لتكون هنا في الزيارة القادمة.
 

@@ -2,7 +2,7 @@
 
 title = weft: نموذج لغوي داخل هذه الصفحة
 skip = الانتقال إلى حقل السؤال
-drop = أفلِت ملف GGUF أو مجلدًا لتحميله
+drop = أفلِت ملف GGUF أو مجلدًا لتحميله، أو صورة لتسأل عنها
 latest = إلى الأحدث
 examples = أمثلة
 
@@ -77,6 +77,14 @@ composer-label = رسالتك
 composer-placeholder = اسأل أي شيء
 composer-hint = مفتاح Enter يرسل، وShift مع Enter يبدأ سطرًا جديدًا، وEscape يوقف الإجابة أو يغادر الحقل.
 composer-hint-touch = مفتاح Enter يبدأ سطرًا جديدًا، وزر «إرسال» يرسل.
+
+picture-add = إضافة صورة
+picture-added = أُضيفت الصورة { $number }.
+picture-remove = إزالة الصورة { $number }
+picture-blind = هذا النموذج لا يقرأ الصور. النموذج الذي يقرؤها يحتاج إلى مُسقِط: اختر ملفه (mmproj) مع ملف النموذج.
+picture-unread = لا يستطيع هذا المتصفح قراءة تلك الصورة.
+pictures = الصور
+picture = الصورة { $number }
 
 turn-you = أنت
 turn-question = السؤال

@@ -12,7 +12,7 @@ picker-own = Oder ein eigenes GGUF-Modell
 picker-address = Adresse der Datei
 picker-address-wrong = weft liest Adressen, die mit https:// oder hf: beginnen
 picker-file = Datei wählen …
-picker-file-hint = oder irgendwo auf dieser Seite ablegen, auch einen Ordner von transformers. Mehrere Dateien sind die Teile eines Modells.
+picker-file-hint = oder irgendwo auf dieser Seite ablegen, auch einen Ordner von transformers. Mehrere Dateien sind die Teile eines Modells, oder ein Modell und sein Projektor (mmproj).
 picker-import = Datei importieren …
 picker-import-hint = behält eine Kopie in diesem Browser, sodass sie beim nächsten Besuch da ist.
 

@@ -2,7 +2,7 @@
 
 title = weft: ein Sprachmodell in dieser Seite
 skip = Zum Eingabefeld springen
-drop = GGUF-Datei oder Ordner hier ablegen, um das Modell zu laden
+drop = GGUF-Datei oder Ordner hier ablegen, um das Modell zu laden, oder ein Bild, um danach zu fragen
 latest = Zum Ende
 examples = Beispiele
 
@@ -81,6 +81,14 @@ composer-label = Ihre Nachricht
 composer-placeholder = Fragen Sie etwas
 composer-hint = Enter sendet, Shift und Enter beginnt eine neue Zeile, Escape hält eine Antwort an oder verlässt das Feld.
 composer-hint-touch = Enter beginnt eine neue Zeile, die Schaltfläche „Senden“ sendet.
+
+picture-add = Bild hinzufügen
+picture-added = Bild { $number } hinzugefügt.
+picture-remove = Bild { $number } entfernen
+picture-blind = Dieses Modell liest keine Bilder. Eines, das es kann, braucht einen Projektor: Wählen Sie dessen Datei (mmproj) zusammen mit der des Modells.
+picture-unread = Dieser Browser kann dieses Bild nicht lesen.
+pictures = Bilder
+picture = Bild { $number }
 
 turn-you = Sie
 turn-question = Frage

@@ -12,7 +12,7 @@ picker-own = Or bring your own GGUF model
 picker-address = Address of the file
 picker-address-wrong = weft reads addresses that begin with https:// or hf:
 picker-file = Choose a file…
-picker-file-hint = or drop it anywhere on this page, or a folder of transformers. Several files are the parts of one model.
+picker-file-hint = or drop it anywhere on this page, or a folder of transformers. Several files are the parts of one model, or a model and its projector (mmproj).
 picker-import = Import a file…
 picker-import-hint = keeps a copy in this browser, so that it is here on the next visit.
 

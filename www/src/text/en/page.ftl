@@ -2,7 +2,7 @@
 
 title = weft: a language model inside this page
 skip = Skip to the prompt
-drop = Drop a GGUF file or a folder to load it
+drop = Drop a GGUF file or a folder to load it, or a picture to ask about
 latest = Latest
 examples = Examples
 
@@ -77,6 +77,14 @@ composer-label = Your message
 composer-placeholder = Ask anything
 composer-hint = Enter sends, Shift and Enter starts a new line, Escape stops an answer, or leaves the field.
 composer-hint-touch = Enter starts a new line, the button Send sends.
+
+picture-add = Add a picture
+picture-added = Picture { $number } added.
+picture-remove = Remove picture { $number }
+picture-blind = This model does not read pictures. One that does needs a projector: choose its file (mmproj) together with the model's.
+picture-unread = This browser cannot read that picture.
+pictures = Pictures
+picture = Picture { $number }
 
 turn-you = You
 turn-question = Question

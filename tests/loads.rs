@@ -102,6 +102,7 @@ fn planes(command: &Command, kernel: &Kernel, variants: &Variants) -> Sizes {
     let matrices = match command {
         Command::Linear(op) => vec![op.weight],
         Command::LinearPair(op) => vec![op.head.weight, op.tail.weight],
+        Command::NormLinear(op) => [Some(op.linear), op.tail].iter().flatten().map(|part| part.weight).collect(),
         Command::ExpertLinear(op) => vec![op.weight],
         _ => vec![],
     };
@@ -288,7 +289,7 @@ fn linear() {
 fn norm_linear() {
     let mut seen = Seen::default();
     let gated = Epilogue::Activate(Activation::SWIGLU);
-    for (cols, tokens, capacity) in [(96, 1, 1), (1056, 1, 1), (4096, 1, 1), (96, 3, 4)] {
+    for (cols, tokens, capacity) in [(96, 1, 1), (256, 1, 1), (1056, 1, 1), (4096, 1, 1), (96, 3, 4)] {
         for epilogue in [Epilogue::Store, gated] {
             let of = |buffer, cols| Tensor { buffer: BufferId(buffer), ..tensor(capacity, cols) };
             let (x, add, y) = (of(3, cols), Some(of(4, cols)), of(5, cols));
@@ -305,7 +306,14 @@ fn norm_linear() {
                 y_offset: 0,
                 y: of(6, 192 / epilogue.inputs()),
             };
-            at(0, tokens, |step| seen.compare("norm_linear", NormLinear { norm, linear }, step));
+            at(0, tokens, |step| seen.compare("norm_linear", NormLinear { norm, linear, tail: None }, step));
+            if cols == 256 && epilogue == Epilogue::Store {
+                let weight = Matrix { cols, ..matrix(Layout::Q4K32, 256) };
+                let linear = Linear { weight, y: of(6, 352), ..linear };
+                let weight = Matrix { cols, ..matrix(Layout::Q6K16, 96) };
+                let tail = Some(Linear { weight, y_offset: 256, ..linear });
+                at(0, tokens, |step| seen.compare("norm_linear", NormLinear { norm, linear, tail }, step));
+            }
         }
     }
     assert!(seen.0["norm"] > 0 && seen.0["linear_split"] > 0 && seen.0["linear_subgroup"] > 0, "{:?}", seen.0);

@@ -37,7 +37,7 @@ fn norm_linear(
     let (weight, outputs) = (s.matrix(block, rows, cols), rows / epilogue.inputs());
     let out = s.output(capacity, outputs + 3);
     let linear = Linear { x: y, norm: next, weight, affine: None, epilogue, y_offset: 3, y: out };
-    NormLinear { norm, linear }
+    NormLinear { norm, linear, tail: None }
 }
 
 #[test]
@@ -67,6 +67,20 @@ fn one_dispatch_gives_what_two_give() {
                     norm_linear(s, block, gated, 1, (rows, 2560))
                 });
             }
+        }
+    }
+    // rows of two layouts: where a workgroup has rows of one of them, and where it would not
+    for rows in [(256, 96), (128, 32), (32, 64)] {
+        for tokens in [1, 1, 3] {
+            let capacity = if tokens == 1 { 1 } else { 4 };
+            let name = format!("rows of two layouts, {rows:?}, tokens {tokens}");
+            suite.case(name, 0, &vec![0; tokens], |s: &mut Setup| {
+                let of = norm_linear(s, BlockType::Q4K, Epilogue::Store, capacity, (rows.0, 512));
+                let (y, weight) = (s.output(capacity, rows.0 + rows.1), s.matrix(BlockType::Q6K, rows.1, 512));
+                let linear = Linear { y_offset: 0, y, ..of.linear };
+                let tail = Some(Linear { weight, y_offset: rows.0, ..linear });
+                NormLinear { linear, tail, ..of }
+            });
         }
     }
     suite.report("norm_linear");

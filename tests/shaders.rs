@@ -110,7 +110,13 @@ fn kernels_of(variants: &Variants) -> Vec<Kernel> {
         let cap = Epilogue::Cap { scale: 1.0, cap: Some(30.0) };
         for epilogue in [Epilogue::Store, Epilogue::Activate(PLAIN_GELU), Epilogue::Activate(Activation::SWIGLU), cap] {
             let linear = Linear { x: y, norm: next, weight, affine: None, epilogue, y_offset: 0, y: of(5, 64) };
-            commands.push(NormLinear { norm, linear }.into());
+            commands.push(NormLinear { norm, linear, tail: None }.into());
+        }
+        if layout == Layout::Q4K32 {
+            let (weight, affine, epilogue) = (Matrix { rows: 512, ..weight }, None, Epilogue::Store);
+            let linear = Linear { x: y, norm: next, weight, affine, epilogue, y_offset: 0, y: of(5, 1024) };
+            let tail = Linear { weight: Matrix { layout: Layout::Q6K16, ..weight }, y_offset: 512, ..linear };
+            commands.push(NormLinear { norm, linear, tail: Some(tail) }.into());
         }
     }
     // rows that are not whole blocks

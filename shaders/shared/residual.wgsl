@@ -2,9 +2,16 @@
 // output in `branch`. x + norm(branch) is the residual stream, which the first workgroup stores;
 // the norm of that is what the weight multiplies. Each workgroup keeps all of it in its memory:
 // an invocation loads its quads of every vector once.
+#ifdef TAIL
+// As storage these would be nine and ten: the planes of two weights take four, and WebGPU
+// guarantees eight.
+@group(0) @binding(next) var<uniform> norm: array<vec4<f32>, QUADS>;
+@group(0) @binding(next) var<uniform> branch_norm: array<vec4<f32>, QUADS>;
+#else
 @group(0) @binding(next) var<storage, read> norm: array<vec4<f32>>; // (QUADS)
-@group(0) @binding(next) var<storage, read> branch: array<vec4<f32>>; // (QUADS)
 @group(0) @binding(next) var<storage, read> branch_norm: array<vec4<f32>>; // (QUADS)
+#endif
+@group(0) @binding(next) var<storage, read> branch: array<vec4<f32>>; // (QUADS)
 @group(0) @binding(next) var<storage, read_write> residual: array<vec4<f32>>; // (QUADS)
 
 // QUADS, those of a row, are a constant: they decide on workgroup memory.

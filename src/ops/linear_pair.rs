@@ -2,10 +2,11 @@
 //! values' projections in six bits, and those of queries and keys in four. For one token both are
 //! one dispatch, in which a workgroup takes rows of one layout.
 
+use super::variants::LinearVariant;
 use super::{Command, Epilogue, Kernel, Linear, Loads, Op, Variants, ensure};
 use crate::Result;
 use crate::format::Layout;
-use crate::record::Step;
+use crate::record::{Matrix, Step};
 
 /// Two projections of the same activations, side by side in y.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +63,11 @@ impl LinearPair {
     fn fuses(&self, variants: &Variants) -> bool {
         let Linear { weight, y, .. } = &self.head;
         let variant = variants.linear(weight, y.rows);
-        y.rows == 1 && variant.shader != "linear" && weight.rows.is_multiple_of(variant.rows * variant.lanes)
+        y.rows == 1 && variant.shader != "linear" && Self::splits(weight, variant)
+    }
+
+    /// Whether no workgroup has rows of the head and others.
+    pub(super) fn splits(head: &Matrix, variant: &LinearVariant) -> bool {
+        head.rows.is_multiple_of(variant.rows * variant.lanes)
     }
 }

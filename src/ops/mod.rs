@@ -177,7 +177,12 @@ impl Recording {
         command.check()?;
         let command = match (self.commands.pop(), command) {
             (Some(Command::Norm(norm)), Command::Linear(linear)) if NormLinear::takes(&norm, &linear) => {
-                NormLinear { norm, linear }.into()
+                NormLinear { norm, linear, tail: None }.into()
+            }
+            (Some(Command::Norm(norm)), Command::LinearPair(LinearPair { head, tail }))
+                if NormLinear::takes(&norm, &head) =>
+            {
+                NormLinear { norm, linear: head, tail: Some(tail) }.into()
             }
             (before, command) => {
                 self.commands.extend(before);

@@ -5,7 +5,9 @@
 use super::linear::loads::Product;
 use super::loads::f32s;
 use super::variants::LinearVariant;
-use super::{Binding, Command, Epilogue, Kernel, Linear, Loads, Norm, NormKind, Op, Variants, ceil_div, ensure};
+use super::{
+    Binding, Command, Epilogue, Kernel, Linear, LinearPair, Loads, Norm, NormKind, Op, Variants, ceil_div, ensure,
+};
 use crate::Result;
 use crate::record::Step;
 
@@ -17,6 +19,8 @@ pub struct NormLinear {
     pub norm: Norm,
     /// Of y.
     pub linear: Linear,
+    /// The rows that follow in another layout, see [`LinearPair`].
+    pub tail: Option<Linear>,
 }
 
 /// Invocations of a workgroup: as many as there may be, so that few compute the input. The square
@@ -31,15 +35,15 @@ const MEMORY: usize = 16 << 10;
 
 impl Op for NormLinear {
     fn check(&self) -> Result<()> {
-        self.norm.check().and_then(|()| self.linear.check())?;
+        self.steps().iter().try_for_each(Op::check)?;
         ensure(Self::takes(&self.norm, &self.linear), "norm_linear", "a norm and a projection that it joins", self)
     }
 
     fn kernels(&self, variants: &Variants) -> Vec<Kernel> {
         let (Some(variant), Some(add)) = (self.fused(variants), self.norm.add) else {
-            return self.parts().iter().flat_map(|part| part.kernels(variants)).collect();
+            return self.steps().iter().flat_map(|step| step.kernels(variants)).collect();
         };
-        let mut kernel = self.linear.kernel(variants, None);
+        let mut kernel = self.linear.kernel(variants, self.tail.as_ref());
         for define in &mut kernel.defines {
             if *define == "NORM" {
                 *define = "RESIDUAL";
@@ -55,22 +59,24 @@ impl Op for NormLinear {
         kernel.constants.push(("QUADS", (self.linear.weight.cols / 4) as u32));
         // x, y and the norm's weights come first
         kernel.bindings[0] = add.into();
-        let behind = [self.norm.x, self.norm.weight, self.norm.y].map(Binding::from);
+        let behind = [self.norm.weight, self.norm.x, self.norm.y].map(Binding::from);
         kernel.bindings.splice(3..3, behind);
         let each = variant.rows / self.linear.epilogue.inputs() * variant.lanes;
-        kernel.workgroups[0] = ceil_div(self.linear.outputs(), each);
+        let outputs = self.linear.outputs() + self.tail.map_or(0, |tail| tail.outputs());
+        kernel.workgroups[0] = ceil_div(outputs, each);
         vec![kernel]
     }
 
     fn loads(&self, variants: &Variants, step: &Step) -> Vec<Loads> {
         let Some(variant) = self.fused(variants) else {
-            return self.parts().iter().flat_map(|part| part.loads(variants, step)).collect();
+            return self.steps().iter().flat_map(|part| part.loads(variants, step)).collect();
         };
-        let Linear { weight, epilogue, .. } = self.linear;
-        let (inputs, tokens) = (epilogue.inputs(), step.count(1));
-        let product =
-            Product { variant: &variant, weight, rows: weight.rows, inputs, tokens, normed: false, affine: false };
-        let loads = product.loads();
+        let (weight, tokens) = (self.linear.weight, step.count(1));
+        let product = |&Linear { weight, epilogue, .. }: &Linear| {
+            let (rows, inputs) = (weight.rows, epilogue.inputs());
+            Product { variant: &variant, weight, rows, inputs, tokens, normed: false, affine: false }.loads()
+        };
+        let loads = self.tail.iter().map(product).fold(product(&self.linear), |sum, tail| sum + tail);
         // the product takes its input from workgroup memory; of the four vectors one is counted
         let (workgroups, vectors, sums) = (loads.workgroups as usize, 4 * weight.cols, 2 * TEAM * (TEAM + WORKGROUP));
         let (activations, lane_activations) =
@@ -93,7 +99,13 @@ impl NormLinear {
 
     /// The operations that are done one after the other.
     pub fn parts(&self) -> Vec<Command> {
-        vec![self.norm.into(), self.linear.into()]
+        self.steps().iter().flat_map(Command::parts).collect()
+    }
+
+    /// The two that it joins.
+    fn steps(&self) -> [Command; 2] {
+        let (norm, head) = (self.norm.into(), self.linear);
+        [norm, self.tail.map_or(head.into(), |tail| LinearPair { head, tail }.into())]
     }
 
     /// The variant that does both in one dispatch: for one token, where several invocations share
@@ -104,6 +116,8 @@ impl NormLinear {
         let input = weight.cols.max(4 * WORKGROUP) * size_of::<f32>();
         let sums = WORKGROUP * (variant.rows + 1) * size_of::<f32>();
         let fits = y.rows == 1 && ["linear_split", "linear_subgroup"].contains(&variant.shader);
-        (fits && input + sums <= MEMORY).then(|| LinearVariant { lanes: WORKGROUP / variant.k_threads, ..*variant })
+        let variant = LinearVariant { lanes: WORKGROUP / variant.k_threads, ..*variant };
+        let apart = self.tail.is_none() || LinearPair::splits(weight, &variant);
+        (fits && apart && input + sums <= MEMORY).then_some(variant)
     }
 }

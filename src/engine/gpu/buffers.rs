@@ -170,6 +170,8 @@ impl Memory for GpuEngine {
 
     fn create_values(&mut self, label: &str, len: usize) -> Result<BufferId> {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
+        // as shaders/shared/residual.wgsl may bind it
+        let usage = usage | wgpu::BufferUsages::UNIFORM;
         let values = self.gpu.create_buffer(label, len as u64 * size_of::<f32>() as u64, usage)?;
         Ok(self.insert(GpuBuffer { planes: vec![values], cache: None, label: label.into() }))
     }

@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use crate::format::layout::BLOCK;
 use crate::ops::adjust::{self, Changes, RECENT};
 use crate::ops::{
-    Command, Embed, Epilogue, Gather, Index, LinearPair, NormLinear, Recording, RopeAttention, Sample, likely,
+    Command, Embed, Epilogue, Gather, Index, Linear, LinearPair, NormLinear, Recording, RopeAttention, Sample, likely,
 };
 use crate::record::{KvCache, KvFormat, Matrix, Tensor};
 use crate::sampling::{Change, Sampler, SamplingOptions};
@@ -54,24 +54,24 @@ pub fn small(command: &Command) -> Command {
         Command::LinearPair(LinearPair { head, tail }) => {
             head.weight = small_matrix(head.weight);
             (tail.weight.rows, tail.weight.cols) = (tail.weight.rows.min(ROWS), head.weight.cols);
-            tail.y_offset = head.weight.rows;
             head.x.cols = head.weight.cols;
             if let Some(norm) = &mut head.norm {
                 norm.weight.cols = head.weight.cols;
             }
-            head.y.cols = head.weight.rows + tail.weight.rows;
-            if let Some(affine) = &mut head.affine {
-                affine.cols = head.y.cols;
-            }
-            (tail.x, tail.y, tail.norm, tail.affine) = (head.x, head.y, head.norm, head.affine);
+            put_behind(head, tail);
         }
-        Command::NormLinear(NormLinear { linear: op, .. }) => {
+        Command::NormLinear(NormLinear { linear: op, tail, .. }) => {
             // columns stay: they decide whether one dispatch does both
             let outputs = op.outputs();
-            if op.weight.rows * op.weight.cols > MOST {
-                op.weight.rows = op.weight.rows.min(ROWS);
+            for weight in tail.iter_mut().map(|tail| &mut tail.weight).chain([&mut op.weight]) {
+                if weight.rows * weight.cols > MOST {
+                    weight.rows = weight.rows.min(ROWS);
+                }
             }
-            op.y.cols -= outputs - op.outputs();
+            match tail {
+                Some(tail) => put_behind(op, tail),
+                None => op.y.cols -= outputs - op.outputs(),
+            }
         }
         Command::ExpertLinear(op) => {
             let most = (MOST / (op.rows * op.weight.cols)).max(2);
@@ -110,6 +110,16 @@ pub fn small(command: &Command) -> Command {
         | Command::Likely(_) => {}
     }
     command
+}
+
+/// Gives both projections of a pair, whose weights are set, the columns of y that they need.
+fn put_behind(head: &mut Linear, tail: &mut Linear) {
+    tail.y_offset = head.weight.rows;
+    head.y.cols = head.weight.rows + tail.weight.rows;
+    if let Some(affine) = &mut head.affine {
+        affine.cols = head.y.cols;
+    }
+    (tail.x, tail.y, tail.norm, tail.affine) = (head.x, head.y, head.norm, head.affine);
 }
 
 fn small_matrix(matrix: Matrix) -> Matrix {
@@ -172,9 +182,10 @@ fn about(command: &Command) -> (String, usize, usize, usize) {
             let name = format!("projection, {:?} and {:?} {rows} × {cols}", first.layout, second.layout);
             (name, head.y.rows, any, rows * cols)
         }
-        Command::NormLinear(NormLinear { linear: op, .. }) => {
-            let Matrix { layout, rows, cols, .. } = op.weight;
-            (format!("residual and projection, {layout:?} {rows} × {cols}"), op.y.rows, any, rows * cols)
+        Command::NormLinear(NormLinear { linear: head, tail, .. }) => {
+            let joined = tail.map_or(Command::Linear(*head), |tail| LinearPair { head: *head, tail }.into());
+            let (name, capacity, context, weights) = about(&joined);
+            (format!("residual and {name}"), capacity, context, weights)
         }
         Command::Norm(op) => ("normalisation".into(), op.y.rows, any, 0),
         Command::Activate(op) => ("activation".into(), op.y.rows, any, 0),
@@ -244,7 +255,7 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
             }
             vec![Output::all(head.y)]
         }
-        Command::NormLinear(NormLinear { norm, linear }) => {
+        Command::NormLinear(NormLinear { norm, linear, tail }) => {
             (norm.x, norm.y) = (random.like(memory, norm.x)?, random.like(memory, norm.y)?);
             norm.weight = random.norm(memory, norm.weight.cols)?;
             if let Some(add) = &mut norm.add {
@@ -260,6 +271,11 @@ fn record(command: &Command, memory: &mut dyn Engine) -> Result<(Recording, Vec<
             }
             let Matrix { layout, rows, cols, .. } = linear.weight;
             linear.weight = random.matrix(memory, layout, rows, cols)?;
+            if let Some(tail) = tail {
+                (tail.x, tail.y, tail.norm) = (linear.x, linear.y, linear.norm);
+                let Matrix { layout, rows, cols, .. } = tail.weight;
+                tail.weight = random.matrix(memory, layout, rows, cols)?;
+            }
             vec![Output::all(linear.y), Output::all(norm.y)]
         }
         Command::Norm(op) => {

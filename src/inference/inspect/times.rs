@@ -5,7 +5,7 @@ use super::types::OperationTime;
 use crate::Result;
 use crate::engine::{Engine, ProgramId, now};
 use crate::inference::runner::Runner;
-use crate::ops::{Command, NormLinear, Recording, RopeAttention};
+use crate::ops::{Command, Recording, RopeAttention};
 use crate::record::{Memory, Step};
 
 /// Times so far, and the programs of the stage under way.
@@ -61,11 +61,9 @@ fn bytes_read(runner: &Runner, command: &Command, step: &Step) -> u64 {
     let rows = step.rows.len();
     match command {
         Command::Embed(op) => share(engine.buffer_bytes(op.table.buffer), rows, op.table.rows),
-        Command::Linear(op) | Command::NormLinear(NormLinear { linear: op, .. }) => {
-            engine.buffer_bytes(op.weight.buffer)
-        }
-        Command::LinearPair(op) => {
-            [&op.head, &op.tail].map(|part| engine.buffer_bytes(part.weight.buffer)).iter().sum()
+        Command::Linear(op) => engine.buffer_bytes(op.weight.buffer),
+        Command::LinearPair(_) | Command::NormLinear(_) => {
+            command.parts().iter().map(|part| bytes_read(runner, part, step)).sum()
         }
         Command::Norm(op) => engine.buffer_bytes(op.weight.buffer),
         Command::ExpertLinear(op) => {

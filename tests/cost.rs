@@ -179,7 +179,7 @@ fn a_layer_takes_six_dispatches_a_token() {
     }
 }
 
-/// The norms behind Gemma's blocks are part of the next projection, also where values are in another
+/// The norms behind Gemma's blocks are part of the next projection, also where values have another
 /// layout than queries and keys, but for the last one.
 #[test]
 fn gemma_takes_six_dispatches_a_layer_and_one_behind_the_last() {

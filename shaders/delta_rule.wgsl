@@ -6,6 +6,7 @@
 #import step
 #import softplus
 #import rows
+#import state_column
 
 struct Params {
     rows: u32, // capacity
@@ -26,10 +27,8 @@ struct Params {
 @group(0) @binding(next) var<storage, read_write> state: array<f32>; // (slots, slot)
 @group(0) @binding(next) var<storage, read_write> y: array<f32>; // (rows, value_heads · VALUE_DIM)
 
-const NO_STATE = 0xffffffffu;
-const LANES = 256u;
-const PARTS = LANES / VALUE_DIM;
-const HELD = (KEY_DIM + PARTS - 1u) / PARTS;
+const HEIGHT = KEY_DIM;
+const WIDTH = VALUE_DIM;
 const SUMS = 16u;
 
 // q and k of a row
@@ -50,15 +49,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let count = min(step.tokens, params.rows);
     let head = group.x;
     let begin = group.y;
-    if begin >= count {
+    if begin >= count || !begins_sequence(begin) {
         return;
     }
     let sequence = rows[begin].table;
-    if begin > 0u {
-        if rows[begin - 1u].table == sequence {
-            return;
-        }
-    }
     let each = params.value_heads / params.key_heads;
     let key_width = params.key_heads * KEY_DIM;
     let value_width = params.value_heads * VALUE_DIM;
@@ -80,12 +74,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let first_key = min(part * HELD, KEY_DIM);
     let held = min(HELD, KEY_DIM - first_key);
     let matrix = params.first + head * KEY_DIM * VALUE_DIM + first_key * VALUE_DIM + col;
-    var column: array<f32, HELD>;
-    let source = tables[sequence - 2u];
-    if source != NO_STATE && is_busy {
-        for (var i = 0u; i < held; i++) {
-            column[i] = state[source * params.slot + matrix + i * VALUE_DIM];
-        }
+    var column: Column;
+    if is_busy {
+        load_column(&column, sequence, matrix, held);
     }
 
     for (var at = begin; at < count; at++) {
@@ -156,10 +147,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         workgroupBarrier();
     }
 
-    let target_slot = tables[sequence - 1u];
     if is_busy {
-        for (var i = 0u; i < held; i++) {
-            state[target_slot * params.slot + matrix + i * VALUE_DIM] = column[i];
-        }
+        store_column(&column, sequence, matrix, held);
     }
 }

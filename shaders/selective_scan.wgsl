@@ -7,6 +7,7 @@
 #import step
 #import softplus
 #import rows
+#import state_column
 
 struct Params {
     rows: u32, // capacity
@@ -31,10 +32,8 @@ struct Params {
 @group(0) @binding(next) var<storage, read_write> state: array<f32>; // (slots, slot)
 @group(0) @binding(next) var<storage, read_write> y: array<f32>; // (rows, heads · HEAD_DIM)
 
-const NO_STATE = 0xffffffffu;
-const LANES = 256u;
-const PARTS = LANES / HEAD_DIM;
-const HELD = (STATE_DIM + PARTS - 1u) / PARTS;
+const HEIGHT = STATE_DIM;
+const WIDTH = HEAD_DIM;
 
 // B and C of a row
 var<workgroup> vectors: array<vec2<f32>, STATE_DIM>;
@@ -45,15 +44,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let count = min(step.tokens, params.rows);
     let head = group.x;
     let begin = group.y;
-    if begin >= count {
+    if begin >= count || !begins_sequence(begin) {
         return;
     }
     let sequence = rows[begin].table;
-    if begin > 0u {
-        if rows[begin - 1u].table == sequence {
-            return;
-        }
-    }
     let inner = params.heads * HEAD_DIM;
     let shared_width = params.groups * STATE_DIM;
 
@@ -80,12 +74,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let first_z = 0u;
 #endif
     let matrix = params.first + (head * STATE_DIM + first) * HEAD_DIM + col;
-    var column: array<f32, HELD>;
-    let source = tables[sequence - 2u];
-    if source != NO_STATE && is_busy {
-        for (var i = 0u; i < held; i++) {
-            column[i] = state[source * params.slot + matrix + i * HEAD_DIM];
-        }
+    var column: Column;
+    if is_busy {
+        load_column(&column, sequence, matrix, held);
     }
 
     for (var at = begin; at < count; at++) {
@@ -134,10 +125,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
     }
 
-    let target_slot = tables[sequence - 1u];
     if is_busy {
-        for (var i = 0u; i < held; i++) {
-            state[target_slot * params.slot + matrix + i * HEAD_DIM] = column[i];
-        }
+        store_column(&column, sequence, matrix, held);
     }
 }

@@ -5,6 +5,7 @@
 // row that does not begin a sequence have nothing to do.
 #import step
 #import rows
+#import state_column
 
 struct Params {
     rows: u32, // capacity
@@ -21,10 +22,8 @@ struct Params {
 @group(0) @binding(next) var<storage, read_write> state: array<f32>; // (slots, slot)
 @group(0) @binding(next) var<storage, read_write> y: array<f32>; // (rows, heads · DIM)
 
-const NO_STATE = 0xffffffffu;
-const LANES = 256u;
-const PARTS = LANES / DIM;
-const HELD = (DIM + PARTS - 1u) / PARTS;
+const HEIGHT = DIM;
+const WIDTH = DIM;
 const SUMS = 16u;
 const FASTEST = 0.60653066;
 
@@ -52,15 +51,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let count = min(step.tokens, params.rows);
     let head = group.x;
     let begin = group.y;
-    if begin >= count {
+    if begin >= count || !begins_sequence(begin) {
         return;
     }
     let sequence = rows[begin].table;
-    if begin > 0u {
-        if rows[begin - 1u].table == sequence {
-            return;
-        }
-    }
     let width = params.heads * DIM;
     let col = lane % DIM;
     let part = lane / DIM;
@@ -69,12 +63,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let first_key = min(part * HELD, DIM);
     let held = min(HELD, DIM - first_key);
     let matrix = params.first + head * DIM * DIM + first_key * DIM + col;
-    var column: array<f32, HELD>;
-    let source = tables[sequence - 2u];
-    if source != NO_STATE && is_busy {
-        for (var i = 0u; i < held; i++) {
-            column[i] = state[source * params.slot + matrix + i * DIM];
-        }
+    var column: Column;
+    if is_busy {
+        load_column(&column, sequence, matrix, held);
     }
 
     for (var at = begin; at < count; at++) {
@@ -166,10 +157,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         workgroupBarrier();
     }
 
-    let target_slot = tables[sequence - 1u];
     if is_busy {
-        for (var i = 0u; i < held; i++) {
-            state[target_slot * params.slot + matrix + i * DIM] = column[i];
-        }
+        store_column(&column, sequence, matrix, held);
     }
 }

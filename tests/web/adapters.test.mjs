@@ -4,12 +4,10 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { inRoot } from '../../scripts/lib/run.mjs';
-import { prepareApp, serveApp } from './app.mjs';
-import { launchChromium } from './browsers.mjs';
+import { appInChromium } from './app.mjs';
 import { logprobs } from './logprobs.mjs';
-import { installPacked } from './packed.mjs';
 
 const FIXTURES = inRoot('tests/fixtures');
 /** Models, and adapters of each. */
@@ -17,19 +15,7 @@ const ADAPTERS = { llama: ['llama', 'llama-second'], phi3: ['phi3'] };
 /** Nats. Keys and values are in f16. */
 const TOLERANCE = 2e-3;
 
-let packed, server, browser;
-
-before(async () => {
-  packed = await installPacked();
-  server = await serveApp(packed, { mounts: { '/fixtures/': FIXTURES } });
-  browser = await launchChromium();
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.close();
-  await packed?.remove();
-});
+const open = appInChromium({ mounts: { '/fixtures/': FIXTURES } });
 
 const reference = (file) => JSON.parse(readFileSync(join(FIXTURES, file), 'utf8')).prompts[0];
 
@@ -41,10 +27,7 @@ function assertNear(got, expected, what) {
 for (const device of ['cpu', 'gpu']) {
   for (const [model, names] of Object.entries(ADAPTERS)) {
     test(`${device}: adapters of ${model} score as PEFT computes`, async (t) => {
-      const page = await browser.newPage();
-      t.after(() => page.close());
-      await page.goto(server.url);
-      await prepareApp(page);
+      const page = await open(t);
       const without = reference(`architectures/${model}/reference.json`);
       const expected = Object.fromEntries(names.map((name) => [name, reference(`adapters/${name}/reference.json`)]));
       const { ids } = expected[names[0]];

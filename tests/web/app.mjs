@@ -1,7 +1,10 @@
 // An app's page in these tests: the installed package and a few helpers, as globals.
 
 import { join } from 'node:path';
+import { after, before } from 'node:test';
 import { inRoot } from '../../scripts/lib/run.mjs';
+import { launchChromium } from './browsers.mjs';
+import { installPacked } from './packed.mjs';
 import { serve } from './serve.mjs';
 
 /**
@@ -49,4 +52,32 @@ export function serveApp({ folder }, { files = {}, mounts = {}, onRequest } = {}
       return true;
     },
   });
+}
+
+/**
+ * The app in Chromium, for all tests of a file; `options` as of {@link serveApp}. Returns
+ * `open(t)`: a new page of it, which is closed behind the test.
+ */
+export function appInChromium(options) {
+  let packed, server, browser;
+
+  before(async () => {
+    packed = await installPacked();
+    server = await serveApp(packed, options);
+    browser = await launchChromium();
+  });
+
+  after(async () => {
+    await browser?.close();
+    await server?.close();
+    await packed?.remove();
+  });
+
+  return async (t) => {
+    const page = await browser.newPage();
+    t.after(() => page.close());
+    await page.goto(server.url);
+    await prepareApp(page);
+    return page;
+  };
 }

@@ -5,30 +5,16 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { inRoot } from '../../scripts/lib/run.mjs';
-import { prepareApp, serveApp } from './app.mjs';
-import { launchChromium } from './browsers.mjs';
+import { appInChromium } from './app.mjs';
 import { logprobs } from './logprobs.mjs';
-import { installPacked } from './packed.mjs';
 
 const FIXTURES = inRoot('tests/fixtures/architectures');
 /** Nats. Keys and values are in f16. */
 const TOLERANCE = 2e-3;
 
-let packed, server, browser;
-
-before(async () => {
-  packed = await installPacked();
-  server = await serveApp(packed, { mounts: { '/fixtures/': FIXTURES } });
-  browser = await launchChromium();
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.close();
-  await packed?.remove();
-});
+const open = appInChromium({ mounts: { '/fixtures/': FIXTURES } });
 
 for (const device of ['cpu', 'gpu']) {
   for (const model of [
@@ -47,10 +33,7 @@ for (const device of ['cpu', 'gpu']) {
     'ernie4_5-moe',
   ]) {
     test(`${device}: ${model} scores as transformers`, async (t) => {
-      const page = await browser.newPage();
-      t.after(() => page.close());
-      await page.goto(server.url);
-      await prepareApp(page);
+      const page = await open(t);
       const reference = JSON.parse(readFileSync(join(FIXTURES, model, 'reference.json'), 'utf8')).prompts[0];
       const got = await page.evaluate(
         async ({ model, ids, device }) => {
@@ -76,10 +59,7 @@ for (const device of ['cpu', 'gpu']) {
   }
 
   test(`${device}: t5 answers as transformers`, async (t) => {
-    const page = await browser.newPage();
-    t.after(() => page.close());
-    await page.goto(server.url);
-    await prepareApp(page);
+    const page = await open(t);
     const reference = JSON.parse(readFileSync(join(FIXTURES, 't5', 'reference.json'), 'utf8')).prompts[1];
     const got = await page.evaluate(
       async ({ prompts, device }) => {

@@ -5,11 +5,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { inRoot } from '../../scripts/lib/run.mjs';
-import { prepareApp, serveApp } from './app.mjs';
-import { launchChromium } from './browsers.mjs';
-import { installPacked } from './packed.mjs';
+import { appInChromium } from './app.mjs';
 
 const FIXTURES = inRoot('tests/fixtures');
 /** Nats. */
@@ -17,19 +15,7 @@ const TOLERANCE = 5e-3;
 
 const { prompts } = JSON.parse(readFileSync(join(FIXTURES, 'vision/reference.json'), 'utf8'));
 
-let packed, server, browser;
-
-before(async () => {
-  packed = await installPacked();
-  server = await serveApp(packed, { mounts: { '/fixtures/': FIXTURES } });
-  browser = await launchChromium();
-});
-
-after(async () => {
-  await browser?.close();
-  await server?.close();
-  await packed?.remove();
-});
+const openApp = appInChromium({ mounts: { '/fixtures/': FIXTURES } });
 
 /** The likeliest token behind the last position, and its log-probability. */
 function likeliest(logits) {
@@ -38,10 +24,7 @@ function likeliest(logits) {
 }
 
 async function open(t) {
-  const page = await browser.newPage();
-  t.after(() => page.close());
-  await page.goto(server.url);
-  await prepareApp(page);
+  const page = await openApp(t);
   await page.evaluate(() => {
     globalThis.load = (options) =>
       weft.load({

@@ -117,6 +117,7 @@ const SOURCES: &[(&str, &str)] = embed![
     "shared/seen",
     "shared/signed_bytes",
     "shared/softplus",
+    "shared/state_column",
     "shared/six_bits",
     "shared/small_bytes",
     "shared/step",

@@ -2,7 +2,7 @@
 
 import { existsSync, readdirSync } from 'node:fs';
 import { install } from './apt.mjs';
-import { which } from './run.mjs';
+import { inRoot, which } from './run.mjs';
 
 /** Full path of Chromium, or of a browser built on it; WEFT_CHROMIUM names another. */
 export const findChromium = () =>
@@ -46,8 +46,14 @@ const vulkanDriver = {
   remedy: "install your GPU's, or Mesa's lavapipe",
 };
 
-/** For the GPU engine in native tests. */
-export const ensureVulkanDriver = () => ensure([vulkanDriver]);
+/**
+ * For the GPU engine in native tests. They compile the same shaders many times, which takes Mesa
+ * minutes where it cannot keep them: in a home folder that cannot be written to, for example.
+ */
+export function ensureVulkanDriver() {
+  process.env.MESA_SHADER_CACHE_DIR ??= inRoot('target/shader-cache');
+  return ensure([vulkanDriver]);
+}
 
 /** Firefox runs WebGPU on the Vulkan driver; Chromium brings its own. */
 export const ensureBrowsers = () => ensure([chromium, firefox, vulkanDriver]);

@@ -29,30 +29,8 @@ pub trait Sink {
     fn rows(&mut self, tensor: &TensorInfo, first_row: usize, rows: &[u8]) -> Result<()>;
 }
 
-/// Reads a model from bytes that come in chunks.
-///
-/// ```
-/// # use weft_llm::{Result, format::{GgufReader, GgufWriter, Header, Sink, TensorInfo}};
-/// # fn main() -> Result<()> {
-/// struct Names;
-/// impl Sink for Names {
-///     fn header(&mut self, header: Header) -> Result<()> {
-///         println!("{} tensors", header.tensors.len());
-///         Ok(())
-///     }
-///     fn rows(&mut self, tensor: &TensorInfo, first_row: usize, _: &[u8]) -> Result<()> {
-///         println!("{} from row {first_row}", tensor.name);
-///         Ok(())
-///     }
-/// }
-/// # let file = GgufWriter::new().tensor_f32("token_embd.weight", &[4, 2], &[0.5; 8]).to_bytes();
-/// let mut reader = GgufReader::new();
-/// for chunk in file.chunks(10) {
-///     reader.feed(chunk, &mut Names)?;
-/// }
-/// reader.finish()
-/// # }
-/// ```
+/// Reads a model from bytes that come in chunks: [`GgufReader::feed`] takes each, and
+/// [`GgufReader::finish`] says whether all were there.
 #[derive(Debug)]
 pub struct GgufReader {
     state: State,

@@ -14,15 +14,6 @@ const ALIGNMENT: u64 = 32;
 /// Collects metadata and tensors of a model and writes them as one file.
 ///
 /// It writes what it is given, without checks, so that tests can make wrong files.
-///
-/// ```
-/// # use weft_llm::format::GgufWriter;
-/// let file = GgufWriter::new()
-///     .metadata("general.architecture", "llama")
-///     .tensor_f32("output_norm.weight", &[4], &[1.0; 4])
-///     .to_bytes();
-/// assert!(file.starts_with(b"GGUF"));
-/// ```
 #[derive(Clone, Debug)]
 pub struct GgufWriter {
     version: u32,

@@ -39,9 +39,9 @@ main(async () => {
     return `${count(await run('cargo', ['test', '--release', '--locked', ...only]), /(\d+) passed;/g)} tests`;
   });
   await check('test suite of JSON Schema', async () => {
-    const crate = ['--manifest-path', inRoot('grammar/Cargo.toml'), '--target-dir', inRoot('target/grammar')];
+    const crate = ['--manifest-path', inRoot('grammar/Cargo.toml'), '--target-dir', inRoot('target')];
     const only = ['--test', 'schema_suite', 'published_', '--', '--include-ignored'];
-    return `${count(await run('cargo', ['test', '--locked', ...crate, ...only]), /(\d+) passed;/g)} tests`;
+    return `${count(await run('cargo', ['test', '--release', '--locked', ...crate, ...only]), /(\d+) passed;/g)} tests`;
   });
   for (const { model, expected } of perplexities) {
     await check(`perplexity of ${model.file}`, () => perplexity(model, expected));

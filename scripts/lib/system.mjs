@@ -47,10 +47,12 @@ const vulkanDriver = {
 };
 
 /**
- * For the GPU engine in native tests. They compile the same shaders many times, which takes Mesa
- * minutes where it cannot keep them: in a home folder that cannot be written to, for example.
+ * For the GPU engine in native tests. They compile many shaders and run each for moments, so that
+ * Mesa's lavapipe need not optimise, and it keeps what it compiled: also where it cannot write to
+ * the home folder.
  */
 export function ensureVulkanDriver() {
+  process.env.GALLIVM_PERF ??= 'nopt';
   process.env.MESA_SHADER_CACHE_DIR ??= inRoot('target/shader-cache');
   return ensure([vulkanDriver]);
 }

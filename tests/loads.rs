@@ -14,10 +14,10 @@ use weft_llm::ops::alt_up::{Correction, STREAMS};
 use weft_llm::ops::likely;
 use weft_llm::ops::variants::MATMUL_NARROW;
 use weft_llm::ops::{
-    Activate, Activation, Adjust, AltUp, Attention, Binding, Combine, Command, Convolve, Embed, Epilogue, ExpertGroups,
-    ExpertLinear, Gather, Index, Kernel, Likely, Linear, LinearPair, Loads, Norm, NormKind, NormLinear, Op, Part,
-    PickColumns, PickRows, Rescale, RmsNorm, RopeAppend, RopeAttention, RopeKind, Route, Sample, ScanHeads,
-    SelectiveScan, Sparsify, Variants, Weighting,
+    Activate, Activation, Adjust, AltUp, Attention, Binding, Combine, Command, Convolve, DeltaHeads, DeltaRule, Embed,
+    Epilogue, ExpertGroups, ExpertLinear, Gather, Index, Kernel, Likely, Linear, LinearPair, Loads, Norm, NormKind,
+    NormLinear, Op, Part, PickColumns, PickRows, Rescale, RmsNorm, RopeAppend, RopeAttention, RopeKind, Route, Sample,
+    ScanHeads, SelectiveScan, Sparsify, Variants, Weighting, Wkv, WkvHeads,
 };
 use weft_llm::record::{BufferId, KV_BLOCK, KvCache, KvFormat, Matrix, NO_STATE, Row, Step, Tensor, rows};
 
@@ -684,23 +684,68 @@ fn selective_scan() {
         [(2, 1, 12, 20, false), (4, 2, 64, 8, false), (3, 1, 8, 5, true), (2, 1, 32, 16, true)]
     {
         let heads = ScanHeads { count, groups, head_dim, state_dim, columns };
-        for (tokens, capacity) in [(1, 1), (3, 4)] {
-            for states in [[NO_STATE, 1], [1, 1]] {
-                let op = SelectiveScan {
-                    xbc: tensor(capacity, heads.xbc()),
-                    gates: tensor(capacity, heads.projected() + 2),
-                    weights: tensor(1, heads.weights()),
-                    state: KvCache { buffer: KV, ..KvCache::of_state(heads.matrices() + 3) },
-                    first: 3,
-                    heads,
-                    y: tensor(capacity, heads.inner()),
-                };
-                let states = [states];
-                at(9, tokens, |step| seen.compare("selective_scan", op, &Step { states: &states, ..*step }));
-            }
-        }
+        let op = |capacity| SelectiveScan {
+            xbc: tensor(capacity, heads.xbc()),
+            gates: tensor(capacity, heads.projected() + 2),
+            weights: tensor(1, heads.weights()),
+            state: KvCache { buffer: KV, ..KvCache::of_state(heads.matrices() + 3) },
+            first: 3,
+            heads,
+            y: tensor(capacity, heads.inner()),
+        };
+        of_states(|capacity, step| seen.compare("selective_scan", op(capacity), step));
     }
     seen.are(&["selective_scan"]);
+}
+
+#[test]
+fn delta_rule() {
+    let mut seen = Seen::default();
+    for (key, value, key_dim, value_dim, tiled) in
+        [(2, 4, 8, 12, true), (1, 3, 20, 64, false), (2, 2, 128, 128, true), (1, 1, 16, 200, false)]
+    {
+        let heads = DeltaHeads { key, value, key_dim, value_dim, tiled };
+        let op = |capacity| DeltaRule {
+            qkv: tensor(capacity, heads.qkv()),
+            gates: tensor(capacity, heads.qkv() + heads.values() + 2 * value + 3),
+            weights: tensor(1, 2 * value + value_dim),
+            state: KvCache { buffer: KV, ..KvCache::of_state(heads.matrices() + 3) },
+            first: 3,
+            heads,
+            eps: 1e-6,
+            y: tensor(capacity, heads.values()),
+        };
+        of_states(|capacity, step| seen.compare("delta_rule", op(capacity), step));
+    }
+    seen.are(&["delta_rule"]);
+}
+
+#[test]
+fn wkv() {
+    let mut seen = Seen::default();
+    for (count, dim) in [(1, 4), (3, 12), (2, 64), (1, 200)] {
+        let heads = WkvHeads { count, dim };
+        let op = |capacity| Wkv {
+            projected: tensor(capacity, 7 * heads.width()),
+            first_values: tensor(capacity, heads.width()),
+            weights: tensor(1, 8 * heads.width()),
+            state: KvCache { buffer: KV, ..KvCache::of_state(heads.matrices() + 3) },
+            first: 3,
+            heads,
+            y: tensor(capacity, heads.width()),
+        };
+        of_states(|capacity, step| seen.compare("wkv", op(capacity), step));
+    }
+    seen.are(&["wkv"]);
+}
+
+/// A token and a few, of a new sequence and of one that has a state.
+fn of_states(mut then: impl FnMut(usize, &Step)) {
+    for (tokens, capacity) in [(1, 1), (3, 4)] {
+        for states in [[NO_STATE, 1], [1, 1]] {
+            at(9, tokens, |step| then(capacity, &Step { states: &[states], ..*step }));
+        }
+    }
 }
 
 /// A token, a few, and so many that their inputs take each other's places, in two blocks.

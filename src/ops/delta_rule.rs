@@ -136,10 +136,13 @@ impl Op for DeltaRule {
             let matrix = if read == crate::record::NO_STATE { 0 } else { key_dim * value_dim };
             let row = 2 * key_dim + 2 * value_dim + 2;
             let values = rows.len() * row + 2 + value_dim;
-            // invocations read the row's key and query, and sums of others, from workgroup memory
-            let lanes = rows.len() * (row + LANES * 4 + value_dim * 4 * key_dim.div_ceil(parts(value_dim)));
+            // all invocations read gates and a value; keys, queries and sums of others are read from
+            // workgroup memory
+            let products = 3 * key_dim * value_dim;
+            let row = 4 * (key_dim + value_dim) + products + LANES * (99 + 2 * parts(value_dim));
+            let lanes = rows.len() * row + 2 * LANES;
             let loads = Loads::once(values, 1);
-            let (keys_values, products) = (f32s(matrix), (rows.len() * 3 * key_dim * value_dim) as u64);
+            let (keys_values, products) = (f32s(matrix), (rows.len() * products) as u64);
             Loads { keys_values, lane_activations: f32s(lanes), multiply_adds: products, ..loads } * value
         };
         vec![step.runs(self.y.rows).map(of_run).sum()]

@@ -108,9 +108,9 @@ impl Op for Wkv {
         let of_run = |(rows, [read, _]): (Range<usize>, [u32; 2])| {
             let matrix = if read == NO_STATE { 0 } else { dim * dim };
             let values = rows.len() * (PROJECTED + 1) * dim + WEIGHTS * dim;
-            // invocations read what rows share, and sums of others, from workgroup memory
-            let shared = LANES * 4 * 2 + dim * 5 * dim.div_ceil(parts(dim)) * parts(dim);
-            let lanes = rows.len() * (values.div_ceil(rows.len().max(1)) + shared);
+            // what the rows of a matrix share, and sums of others, are read from workgroup memory
+            let row = 9 * dim * dim + 24 * dim + LANES * (193 + 2 * parts(dim));
+            let lanes = rows.len() * row;
             let loads = Loads::once(values, 1);
             let (keys_values, products) = (f32s(matrix), (rows.len() * 4 * dim * dim) as u64);
             Loads { keys_values, lane_activations: f32s(lanes), multiply_adds: products, ..loads } * count

@@ -14,10 +14,10 @@ use weft_llm::ops::alt_up::{Correction, STREAMS};
 use weft_llm::ops::likely;
 use weft_llm::ops::variants::MATMUL_NARROW;
 use weft_llm::ops::{
-    Activate, Activation, Adjust, AltUp, Attention, Binding, Combine, Command, Convolve, DeltaHeads, DeltaRule, Embed,
-    Epilogue, ExpertGroups, ExpertLinear, Gather, Index, Kernel, Likely, Linear, LinearPair, Loads, Norm, NormKind,
-    NormLinear, Op, Part, PickColumns, PickRows, Rescale, RmsNorm, RopeAppend, RopeAttention, RopeKind, Route, Sample,
-    ScanHeads, SelectiveScan, Sparsify, Variants, Weighting, Wkv, WkvHeads,
+    Activate, Activation, Adjust, AltUp, Attention, Binding, CausalConvolve, Combine, Command, Convolve, DeltaHeads,
+    DeltaRule, Embed, Epilogue, ExpertGroups, ExpertLinear, Gather, Index, Kernel, Likely, Linear, LinearPair, Loads,
+    Norm, NormKind, NormLinear, Op, Part, PickColumns, PickRows, Rescale, RmsNorm, RopeAppend, RopeAttention, RopeKind,
+    Route, Sample, ScanHeads, SelectiveScan, Shift, Sparsify, Variants, Weighting, Wkv, WkvHeads,
 };
 use weft_llm::record::{BufferId, KV_BLOCK, KvCache, KvFormat, Matrix, NO_STATE, Row, Step, Tensor, rows};
 
@@ -737,6 +737,29 @@ fn wkv() {
         of_states(|capacity, step| seen.compare("wkv", op(capacity), step));
     }
     seen.are(&["wkv"]);
+}
+
+#[test]
+fn causal_convolve() {
+    let mut seen = Seen::default();
+    let shift = Some(Shift { first_weight: 7, keeps: true });
+    for (cols, width, biased, shift) in
+        [(65, 3, true, None), (160, 4, false, None), (36, 1, false, None), (100, 2, false, shift)]
+    {
+        let weights = if shift.is_some() { cols + 9 } else { cols * (width + usize::from(biased)) };
+        let op = |capacity| CausalConvolve {
+            x: tensor(capacity, cols + 5),
+            first_col: 2,
+            weight: tensor(1, weights),
+            biased,
+            state: KvCache { buffer: KV, ..KvCache::of_state((width - 1) * cols + 3) },
+            first: 3,
+            shift,
+            y: tensor(capacity, cols),
+        };
+        of_states(|capacity, step| seen.compare("causal_convolve", op(capacity), step));
+    }
+    seen.are(&["causal_convolve"]);
 }
 
 /// A token and a few, of a new sequence and of one that has a state.

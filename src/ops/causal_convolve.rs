@@ -105,7 +105,7 @@ impl Op for CausalConvolve {
             let weights = if self.shift.is_some() { self.y.cols } else { self.weight.cols };
             let values = rows.len() * self.y.cols + weights;
             let loads = Loads::once(values, ceil_div(self.y.cols, WORKGROUP) as usize);
-            Loads { keys_values: f32s(kept), lane_activations: loads.lane_activations + f32s(kept), ..loads }
+            Loads { keys_values: f32s(kept), ..loads }
         };
         vec![step.runs(self.y.rows).map(of_run).sum()]
     }

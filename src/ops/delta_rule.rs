@@ -136,8 +136,8 @@ impl Op for DeltaRule {
             let matrix = if read == crate::record::NO_STATE { 0 } else { key_dim * value_dim };
             let row = 2 * key_dim + 2 * value_dim + 2;
             let values = rows.len() * row + 2 + value_dim;
-            // all invocations read gates and a value; keys, queries and sums of others are read from
-            // workgroup memory
+            // all invocations read gates and a value; keys, queries and sums of others are read
+            // from workgroup memory
             let products = 3 * key_dim * value_dim;
             let row = 4 * (key_dim + value_dim) + products + LANES * (99 + 2 * parts(value_dim));
             let lanes = rows.len() * row + 2 * LANES;
